@@ -1,0 +1,79 @@
+//! The one way out of the interpreter: detach, wait, run signal handlers when one comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use manyhands_sync::{Deadline, Gate, Parked, Waiter};
+use manyhands_sys::thread;
+use pyo3::prelude::*;
+
+/// How long the main thread sleeps at most before it looks for signals.
+///
+/// A signal interrupts its sleep at once. One that arrives in the few instructions between the last
+/// look and the sleep does not; this bounds how long that one goes unnoticed.
+const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(500);
+
+/// Waits outside of the interpreter; given up when a signal handler raises.
+pub(crate) struct Outside<'py>(pub(crate) Python<'py>);
+
+impl Gate for Outside<'_> {
+    type Error = PyErr;
+
+    fn wait(&self, waiter: &Arc<Waiter>, deadline: Option<Deadline>) -> PyResult<bool> {
+        let py = self.0;
+        let is_main = thread::is_main();
+        loop {
+            let parked = py.detach(|| {
+                if !is_main {
+                    return (waiter.park(deadline), false);
+                }
+                let look = Deadline::after(LOOK_FOR_SIGNALS);
+                match deadline {
+                    Some(deadline) if deadline <= look => (waiter.park(Some(deadline)), false),
+                    _ => (waiter.park(Some(look)), true),
+                }
+            });
+            match parked {
+                (Parked::Notified, _) => return Ok(true),
+                (Parked::TimedOut, false) => return Ok(false),
+                (Parked::TimedOut, true) | (Parked::Interrupted, _) => py.check_signals()?,
+            }
+        }
+    }
+}
+
+/// As [`Outside`], for a wait that must end well: the first exception of a signal handler is kept
+/// for afterwards, the second gives the wait up.
+pub(crate) struct Determined<'py> {
+    outside: Outside<'py>,
+    kept: std::cell::RefCell<Option<PyErr>>,
+}
+
+impl<'py> Determined<'py> {
+    pub(crate) fn new(py: Python<'py>) -> Self {
+        Determined { outside: Outside(py), kept: std::cell::RefCell::new(None) }
+    }
+
+    /// The exception that was kept, if there was one.
+    pub(crate) fn finish(self) -> PyResult<()> {
+        self.kept.into_inner().map_or(Ok(()), Err)
+    }
+}
+
+impl Gate for Determined<'_> {
+    type Error = PyErr;
+
+    fn wait(&self, waiter: &Arc<Waiter>, deadline: Option<Deadline>) -> PyResult<bool> {
+        loop {
+            match self.outside.wait(waiter, deadline) {
+                Ok(notified) => return Ok(notified),
+                Err(error) => {
+                    if self.kept.borrow().is_some() {
+                        return Err(error);
+                    }
+                    *self.kept.borrow_mut() = Some(error);
+                }
+            }
+        }
+    }
+}

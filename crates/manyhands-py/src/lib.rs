@@ -1,0 +1,21 @@
+//! The Python binding of Manyhands: arguments, leaving the interpreter, garbage collection,
+//! exceptions. What the objects do is in the core crates.
+//!
+//! One file a class, in a folder a module; `// py: module.Class.method` names what each serves.
+
+use pyo3::prelude::*;
+
+mod exclusion;
+mod gate;
+mod queue;
+mod threading;
+mod timeout;
+mod watch;
+
+/// The native half of the package `manyhands`.
+#[pymodule(gil_used = false)]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    threading::register(module)?;
+    queue::register(module)?;
+    watch::register(module)
+}

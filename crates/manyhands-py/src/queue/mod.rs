@@ -1,0 +1,43 @@
+//! `manyhands.queue`
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+mod native;
+mod open;
+mod ordered;
+mod counted;
+mod simple;
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<counted::Queue>()?;
+    module.add_class::<counted::LifoQueue>()?;
+    module.add_class::<counted::PriorityQueue>()?;
+    module.add_class::<simple::SimpleQueue>()
+}
+
+/// The exceptions of `manyhands.queue`, which are the stdlib's where that has them.
+#[derive(Clone, Copy)]
+enum Failure {
+    Empty,
+    Full,
+    ShutDown,
+}
+
+impl Failure {
+    fn raise(self, py: Python<'_>) -> PyErr {
+        static EMPTY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        static FULL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        static SHUT_DOWN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        let (class, name) = match self {
+            Failure::Empty => (&EMPTY, "Empty"),
+            Failure::Full => (&FULL, "Full"),
+            Failure::ShutDown => (&SHUT_DOWN, "ShutDown"),
+        };
+        match class.import(py, "manyhands.queue", name) {
+            Ok(class) => PyErr::from_type(class.clone(), ()),
+            Err(error) => error,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! `manyhands.threading.Lock`
+
+use manyhands_sync as sync;
+use manyhands_sync::Limit;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use crate::exclusion::Interpreter;
+use crate::gate::{Determined, Outside};
+use crate::threading::class_name;
+use crate::timeout;
+
+/// A lock that is not reentrant, and that any thread may release.
+// py: threading.Lock
+#[pyclass(frozen, weakref, module = "manyhands.threading")]
+pub(crate) struct Lock(sync::Lock<Interpreter>);
+
+impl Lock {
+    pub(crate) fn new() -> Lock {
+        Lock(sync::Lock::new())
+    }
+
+    pub(crate) fn core(&self) -> &sync::Lock<Interpreter> {
+        &self.0
+    }
+
+    /// Acquires the lock; false if the limit was reached.
+    pub(crate) fn acquire_within(&self, py: Python<'_>, limit: Limit) -> PyResult<bool> {
+        self.0.acquire_with(&Outside(py), limit)
+    }
+
+    /// Acquires the lock again for somebody who must have it before he may raise.
+    pub(crate) fn reacquire(&self, py: Python<'_>) -> PyResult<()> {
+        let gate = Determined::new(py);
+        self.0.acquire_with(&gate, Limit::Forever)?;
+        gate.finish()
+    }
+
+    pub(crate) fn free(&self) -> PyResult<()> {
+        self.0.release().map_err(|error| PyRuntimeError::new_err(error.to_string()))
+    }
+}
+
+#[pymethods]
+impl Lock {
+    #[new]
+    fn __new__() -> Lock {
+        Lock::new()
+    }
+
+    /// Acquire the lock: at once, or by waiting as long as it takes (timeout -1) or `timeout`
+    /// seconds. Returns whether it was acquired.
+    // py: threading.Lock.acquire
+    #[pyo3(signature = (blocking=None, timeout=None), text_signature = "(self, blocking=True, timeout=-1)")]
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        blocking: Option<&Bound<'_, PyAny>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<bool> {
+        if blocking.is_none() && timeout.is_none() {
+            return self.acquire_within(py, Limit::Forever);
+        }
+        self.acquire_within(py, timeout::of_lock(blocking, timeout)?)
+    }
+
+    /// Release the lock; RuntimeError if it is not locked.
+    // py: threading.Lock.release
+    fn release(&self) -> PyResult<()> {
+        self.free()
+    }
+
+    /// Whether the lock is locked.
+    // py: threading.Lock.locked
+    fn locked(&self) -> bool {
+        self.0.is_locked()
+    }
+
+    /// An obsolete synonym of acquire().
+    #[pyo3(signature = (blocking=None, timeout=None), text_signature = "(self, blocking=True, timeout=-1)")]
+    fn acquire_lock(
+        &self,
+        py: Python<'_>,
+        blocking: Option<&Bound<'_, PyAny>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<bool> {
+        self.acquire(py, blocking, timeout)
+    }
+
+    /// An obsolete synonym of release().
+    fn release_lock(&self) -> PyResult<()> {
+        self.free()
+    }
+
+    /// An obsolete synonym of locked().
+    fn locked_lock(&self) -> bool {
+        self.locked()
+    }
+
+    fn _at_fork_reinit(&self) {
+        self.0.reset();
+    }
+
+    fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
+        self.acquire_within(py, Limit::Forever)
+    }
+
+    #[pyo3(signature = (_type=None, _value=None, _traceback=None))]
+    fn __exit__(
+        &self,
+        _type: Option<&Bound<'_, PyAny>>,
+        _value: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        self.free()
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let state = if slf.get().locked() { "locked" } else { "unlocked" };
+        Ok(format!("<{state} {} object at {:#x}>", class_name(slf)?, slf.as_ptr() as usize))
+    }
+}

@@ -1,0 +1,37 @@
+//! `manyhands.threading`
+
+use std::fmt::Display;
+
+use pyo3::prelude::*;
+
+mod barrier;
+mod condition;
+mod event;
+mod lock;
+mod rlock;
+mod semaphore;
+
+pub(crate) use condition::Condition;
+pub(crate) use lock::Lock;
+pub(crate) use rlock::RLock;
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<lock::Lock>()?;
+    module.add_class::<rlock::RLock>()?;
+    module.add_class::<condition::Condition>()?;
+    module.add_class::<semaphore::Semaphore>()?;
+    module.add_class::<semaphore::BoundedSemaphore>()?;
+    module.add_class::<event::Event>()?;
+    module.add_class::<barrier::Barrier>()
+}
+
+/// `<module.Class at 0x7f...: state>`, as the stdlib's classes that are written in Python.
+fn repr(object: &Bound<'_, PyAny>, state: impl Display) -> PyResult<String> {
+    Ok(format!("<{} at {:#x}: {state}>", class_name(object)?, object.as_ptr() as usize))
+}
+
+/// `module.Class`
+fn class_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
+    let class = object.get_type();
+    Ok(format!("{}.{}", class.module()?, class.qualname()?))
+}

@@ -1,0 +1,133 @@
+//! `manyhands.threading.RLock`
+
+use manyhands_sync as sync;
+use manyhands_sync::{Limit, Saved, ThreadId};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::exclusion::Interpreter;
+use crate::gate::{Determined, Outside};
+use crate::threading::class_name;
+use crate::timeout;
+
+/// A reentrant lock: its owner may acquire it again, and releases it as often.
+// py: threading.RLock
+#[pyclass(frozen, weakref, subclass, module = "manyhands.threading")]
+pub(crate) struct RLock(sync::RLock<Interpreter>);
+
+impl RLock {
+    pub(crate) fn new() -> RLock {
+        RLock(sync::RLock::new())
+    }
+
+    pub(crate) fn core(&self) -> &sync::RLock<Interpreter> {
+        &self.0
+    }
+
+    pub(crate) fn acquire_within(&self, py: Python<'_>, limit: Limit) -> PyResult<bool> {
+        self.0.acquire_with(&Outside(py), limit)
+    }
+
+    pub(crate) fn reacquire(&self, py: Python<'_>, saved: Saved) -> PyResult<()> {
+        let gate = Determined::new(py);
+        self.0.acquire_saved(&gate, Limit::Forever, saved)?;
+        gate.finish()
+    }
+
+    pub(crate) fn free(&self) -> PyResult<()> {
+        self.0.release().map_err(not_owner)
+    }
+
+    pub(crate) fn free_all(&self) -> PyResult<Saved> {
+        self.0.release_all().map_err(not_owner)
+    }
+}
+
+fn not_owner(error: sync::NotOwner) -> PyErr {
+    PyRuntimeError::new_err(error.to_string())
+}
+
+#[pymethods]
+impl RLock {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "()")]
+    fn __new__(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> RLock {
+        RLock::new()
+    }
+
+    /// Acquire the lock: at once, or by waiting as long as it takes (timeout -1) or `timeout`
+    /// seconds. Returns whether it was acquired; its owner always acquires it, once more.
+    // py: threading.RLock.acquire
+    #[pyo3(signature = (blocking=None, timeout=None), text_signature = "(self, blocking=True, timeout=-1)")]
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        blocking: Option<&Bound<'_, PyAny>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<bool> {
+        if blocking.is_none() && timeout.is_none() {
+            return self.acquire_within(py, Limit::Forever);
+        }
+        self.acquire_within(py, timeout::of_lock(blocking, timeout)?)
+    }
+
+    /// Release the lock once; RuntimeError if the calling thread does not own it.
+    // py: threading.RLock.release
+    fn release(&self) -> PyResult<()> {
+        self.free()
+    }
+
+    /// Whether the lock is owned by any thread.
+    // py: threading.RLock.locked
+    fn locked(&self) -> bool {
+        self.0.holder().is_some()
+    }
+
+    fn _is_owned(&self) -> bool {
+        self.0.is_owned()
+    }
+
+    fn _recursion_count(&self) -> usize {
+        self.0.holder().filter(|_| self.0.is_owned()).map_or(0, |holder| holder.count)
+    }
+
+    fn _release_save(&self) -> PyResult<(usize, u64)> {
+        self.free_all().map(|saved| (saved.count, saved.owner.get()))
+    }
+
+    fn _acquire_restore(&self, py: Python<'_>, state: (usize, u64)) -> PyResult<()> {
+        let owner = ThreadId::from_raw(state.1).unwrap_or_else(ThreadId::current);
+        self.reacquire(py, Saved { owner, count: state.0 })
+    }
+
+    fn _at_fork_reinit(&self) {
+        self.0.reset();
+    }
+
+    fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
+        self.acquire_within(py, Limit::Forever)
+    }
+
+    #[pyo3(signature = (_type=None, _value=None, _traceback=None))]
+    fn __exit__(
+        &self,
+        _type: Option<&Bound<'_, PyAny>>,
+        _value: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        self.free()
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let holder = slf.get().0.holder();
+        Ok(format!(
+            "<{} {} object owner={} count={} at {:#x}>",
+            if holder.is_some() { "locked" } else { "unlocked" },
+            class_name(slf)?,
+            holder.map_or(0, |holder| holder.owner.get()),
+            holder.map_or(0, |holder| holder.count),
+            slf.as_ptr() as usize,
+        ))
+    }
+}

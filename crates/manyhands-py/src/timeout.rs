@@ -1,0 +1,78 @@
+//! Timeouts as Python gives them: seconds, as any real number, or None.
+
+use std::time::Duration;
+
+use manyhands_sync::Limit;
+use pyo3::exceptions::{PyOverflowError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyFloat;
+
+/// `threading.TIMEOUT_MAX`, in seconds.
+const MAX_SECONDS: f64 = 9_223_372_036.0;
+
+fn too_large() -> PyErr {
+    PyOverflowError::new_err("timeout value is too large")
+}
+
+/// Seconds as a float; an integer that does not fit is too large a timeout.
+fn seconds(timeout: &Bound<'_, PyAny>) -> PyResult<f64> {
+    let seconds: f64 = match timeout.cast::<PyFloat>() {
+        Ok(float) => float.value(),
+        Err(_) => timeout.extract().map_err(|error: PyErr| {
+            if error.is_instance_of::<PyOverflowError>(timeout.py()) { too_large() } else { error }
+        })?,
+    };
+    if seconds.is_nan() {
+        return Err(PyValueError::new_err("Invalid value NaN (not a number)"));
+    }
+    Ok(seconds)
+}
+
+fn limit(seconds: f64) -> PyResult<Limit> {
+    if seconds <= 0.0 {
+        return Ok(Limit::Never);
+    }
+    if seconds > MAX_SECONDS {
+        return Err(too_large());
+    }
+    // Rounded up: a wait is never shorter than asked for.
+    let nanoseconds = (seconds * 1e9).ceil();
+    Ok(Limit::after(Duration::from_nanos(nanoseconds as u64)))
+}
+
+/// A timeout where None is for ever, and what is not positive does not wait.
+pub(crate) fn optional(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Limit> {
+    timeout.map_or(Ok(Limit::Forever), |timeout| limit(seconds(timeout)?))
+}
+
+/// As [`optional`], of a queue, where a negative one is an error.
+pub(crate) fn non_negative(timeout: &Bound<'_, PyAny>) -> PyResult<Limit> {
+    let seconds = seconds(timeout)?;
+    if seconds < 0.0 {
+        return Err(PyValueError::new_err("'timeout' must be a non-negative number"));
+    }
+    limit(seconds)
+}
+
+/// The arguments of `Lock.acquire`, where -1 is for ever.
+pub(crate) fn of_lock(
+    blocking: Option<&Bound<'_, PyAny>>,
+    timeout: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Limit> {
+    let blocking = blocking.map_or(Ok(true), |blocking| blocking.is_truthy())?;
+    let seconds = timeout.map_or(Ok(-1.0), seconds)?;
+    if !blocking {
+        return if seconds == -1.0 {
+            Ok(Limit::Never)
+        } else {
+            Err(PyValueError::new_err("can't specify a timeout for a non-blocking call"))
+        };
+    }
+    if seconds == -1.0 {
+        Ok(Limit::Forever)
+    } else if seconds < 0.0 {
+        Err(PyValueError::new_err("timeout value must be a non-negative number"))
+    } else {
+        limit(seconds)
+    }
+}

@@ -1,0 +1,37 @@
+//! In-process queues, with the meaning that Python's `queue` gives them, for Rust programs and for
+//! the binding.
+//!
+//! [`Queue`] is one mechanism (bounded or not, counting unfinished work, that can be shut down) over
+//! a [`Store`], which says in what order items leave: [`Fifo`], [`Lifo`] or [`Heap`].
+//!
+//! ```
+//! use manyhands_queue::FifoQueue;
+//!
+//! let queue: FifoQueue<&str> = FifoQueue::new(0);
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| queue.put("bun").unwrap());
+//!     assert_eq!(queue.get().unwrap(), "bun");
+//! });
+//! ```
+
+pub mod heap;
+mod queue;
+mod store;
+
+pub use queue::{GetError, PutError, PutFailure, Queue, Retired, TooManyDone};
+pub use store::{Fifo, Heap, Lifo, Named, Store};
+
+use manyhands_sync::Locked;
+
+/// A queue whose items leave in the order in which they came.
+#[doc(alias = "queue.Queue")]
+#[doc(alias = "queue.SimpleQueue")]
+pub type FifoQueue<T, X = Locked> = Queue<Fifo<T>, X>;
+
+/// A queue whose latest item leaves first.
+#[doc(alias = "queue.LifoQueue")]
+pub type LifoQueue<T, X = Locked> = Queue<Lifo<T>, X>;
+
+/// A queue whose least item leaves first.
+#[doc(alias = "queue.PriorityQueue")]
+pub type PriorityQueue<T, X = Locked> = Queue<Heap<T>, X>;

@@ -1,0 +1,591 @@
+//! The mechanism of all queues: capacity, waiting, unfinished work, shutting down.
+
+use std::convert::Infallible;
+use std::fmt;
+
+use manyhands_sync::{
+    Exclusion, Gate, Limit, Locked, Patient, Protected, Waitable, Waits, Wakes, block,
+};
+use manyhands_watch::Kind;
+use thiserror::Error;
+
+use crate::Store;
+use crate::store::Named;
+
+/// The lines of a queue's state.
+const GETTERS: usize = 0;
+const PUTTERS: usize = 1;
+const JOINERS: usize = 2;
+
+/// A queue over a store.
+///
+/// ```
+/// use manyhands_queue::{FifoQueue, GetError};
+///
+/// let queue: FifoQueue<u32> = FifoQueue::new(2);
+/// queue.put(1).unwrap();
+/// queue.shutdown();
+/// assert!(queue.put(2).is_err());
+/// assert_eq!(queue.get(), Ok(1));
+/// assert_eq!(queue.get(), Err(GetError::ShutDown));
+/// ```
+///
+/// # Fork safety
+/// A forked child has its own copy of the items; threads of the parent no longer wait for them.
+///
+/// # References
+/// `queue` in the Python library reference.
+pub struct Queue<S: Store + 'static, X: Exclusion = Locked> {
+    cell: X::Cell<State<S>>,
+}
+
+struct State<S> {
+    store: S,
+    /// How many items fit; 0 for no bound.
+    maxsize: usize,
+    /// How many items were put in and not yet reported as done.
+    unfinished: usize,
+    phase: Phase,
+    kind: Kind,
+    waits: Waits<3>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Takes no more items, gives out those that it has.
+    ShutDown,
+    /// Another implementation has taken over the items.
+    Retired,
+}
+
+/// Why an item was not put in; it is given back.
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("{why}")]
+pub struct PutError<T, E = Infallible> {
+    /// The item.
+    pub item: T,
+    /// Why.
+    pub why: PutFailure<E>,
+}
+
+/// Why an item was not put in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PutFailure<E = Infallible> {
+    /// There was no room for it within the limit.
+    #[error("the queue is full")]
+    Full,
+    /// The queue is shut down.
+    #[error("the queue is shut down")]
+    ShutDown,
+    /// The queue was retired, see [`Queue::retire`].
+    #[error("the queue is retired: another has taken over its items")]
+    Retired,
+    /// The store cannot find the item's place by itself.
+    #[error("the item's place must be found outside")]
+    Undecided,
+    /// The gate gave up the wait.
+    #[error("the wait was given up: {0}")]
+    GivenUp(E),
+}
+
+/// Why no item was taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum GetError<E = Infallible> {
+    /// There was none within the limit.
+    #[error("the queue is empty")]
+    Empty,
+    /// There is none, and the queue is shut down.
+    #[error("the queue is empty and shut down")]
+    ShutDown,
+    /// The queue was retired, see [`Queue::retire`].
+    #[error("the queue is retired: another has taken over its items")]
+    Retired,
+    /// The store cannot say by itself which item is next.
+    #[error("the next item must be found outside")]
+    Undecided,
+    /// The gate gave up the wait.
+    #[error("the wait was given up: {0}")]
+    GivenUp(E),
+}
+
+/// More items were reported as done than were put in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("task_done() called too many times")]
+pub struct TooManyDone;
+
+impl<S: Named + Default, X: Exclusion> Queue<S, X> {
+    /// A queue for `maxsize` items, or any number if that is 0.
+    #[doc(alias = "queue.Queue.maxsize")]
+    pub fn new(maxsize: usize) -> Self {
+        Queue::over(S::default(), S::KIND, maxsize)
+    }
+}
+
+impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
+    /// A queue over that store, which observers see as `kind`.
+    pub fn over(store: S, kind: Kind, maxsize: usize) -> Self {
+        let phase = Phase::Open;
+        let waits = Waits::default();
+        Queue { cell: X::Cell::new(State { store, maxsize, unfinished: 0, phase, kind, waits }) }
+    }
+
+    /// Puts an item in, waiting as long as it takes for room.
+    ///
+    /// # Errors
+    /// The queue is shut down.
+    #[doc(alias = "queue.Queue.put")]
+    pub fn put(&self, item: S::Item) -> Result<(), PutError<S::Item>> {
+        self.put_with(item, &Patient, Limit::Forever)
+    }
+
+    /// Puts an item in if there is room.
+    ///
+    /// # Errors
+    /// [`PutError`], with the item.
+    #[doc(alias = "queue.Queue.put_nowait")]
+    #[inline]
+    pub fn try_put(&self, item: S::Item) -> Result<(), PutError<S::Item>> {
+        let mut wakes = Wakes::default();
+        let result = self.cell.with(|state| state.put(item, &mut wakes));
+        wakes.send();
+        result
+    }
+
+    /// Puts an item in within a limit.
+    ///
+    /// # Errors
+    /// [`PutError`], with the item.
+    pub fn put_with<G: Gate>(
+        &self,
+        item: S::Item,
+        gate: &G,
+        limit: Limit,
+    ) -> Result<(), PutError<S::Item, G::Error>> {
+        let mut kept = Some(item);
+        let done =
+            block(
+                &self.cell,
+                PUTTERS,
+                "put",
+                gate,
+                limit,
+                |state: &mut State<S>, wakes| match state.put(kept.take()?, wakes) {
+                    Err(PutError { item, why: PutFailure::Full }) => {
+                        kept = Some(item);
+                        None
+                    }
+                    Err(PutError { item, why }) => {
+                        kept = Some(item);
+                        Some(Err(why))
+                    }
+                    Ok(()) => {
+                        if state.has_room() {
+                            state.waits.wake_one(PUTTERS, wakes);
+                        }
+                        Some(Ok(()))
+                    }
+                },
+            );
+        let why = match done {
+            Ok(Some(Ok(()))) => return Ok(()),
+            Ok(Some(Err(why))) => why.widen(),
+            Ok(None) => PutFailure::Full,
+            Err(error) => PutFailure::GivenUp(error),
+        };
+        match kept {
+            Some(item) => Err(PutError { item, why }),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the next item out, waiting as long as it takes for one.
+    ///
+    /// # Errors
+    /// The queue is shut down and empty.
+    #[doc(alias = "queue.Queue.get")]
+    pub fn get(&self) -> Result<S::Item, GetError> {
+        self.get_with(&Patient, Limit::Forever)
+    }
+
+    /// Takes the next item out if there is one.
+    ///
+    /// # Errors
+    /// [`GetError`].
+    #[doc(alias = "queue.Queue.get_nowait")]
+    #[inline]
+    pub fn try_get(&self) -> Result<S::Item, GetError> {
+        let mut wakes = Wakes::default();
+        let result = self.cell.with(|state| state.get(&mut wakes));
+        wakes.send();
+        result
+    }
+
+    /// Takes the next item out within a limit.
+    ///
+    /// # Errors
+    /// [`GetError`].
+    pub fn get_with<G: Gate>(&self, gate: &G, limit: Limit) -> Result<S::Item, GetError<G::Error>> {
+        let done =
+            block(
+                &self.cell,
+                GETTERS,
+                "get",
+                gate,
+                limit,
+                |state: &mut State<S>, wakes| match state.get(wakes) {
+                    Err(GetError::Empty) => None,
+                    Ok(item) => {
+                        if !state.store.is_empty() {
+                            state.waits.wake_one(GETTERS, wakes);
+                        }
+                        Some(Ok(item))
+                    }
+                    Err(why) => Some(Err(why)),
+                },
+            );
+        match done {
+            Ok(Some(result)) => result.map_err(GetError::widen),
+            Ok(None) => Err(GetError::Empty),
+            Err(error) => Err(GetError::GivenUp(error)),
+        }
+    }
+
+    /// Reports an item that was taken out as done.
+    ///
+    /// # Errors
+    /// [`TooManyDone`].
+    #[doc(alias = "queue.Queue.task_done")]
+    #[inline]
+    pub fn task_done(&self) -> Result<(), TooManyDone> {
+        let mut wakes = Wakes::default();
+        let result = self.cell.with(|state| {
+            state.unfinished = state.unfinished.checked_sub(1).ok_or(TooManyDone)?;
+            if state.unfinished == 0 {
+                state.waits.wake_all(JOINERS, &mut wakes);
+            }
+            Ok(())
+        });
+        wakes.send();
+        result
+    }
+
+    /// Waits as long as it takes until all items that were put in are reported as done; false if
+    /// the queue was retired meanwhile.
+    ///
+    /// # Errors
+    /// Those of the gate.
+    #[doc(alias = "queue.Queue.join")]
+    pub fn join_with<G: Gate>(&self, gate: &G) -> Result<bool, G::Error> {
+        let done =
+            block(&self.cell, JOINERS, "join", gate, Limit::Forever, |state: &mut State<S>, _| {
+                match state.phase {
+                    Phase::Retired => Some(false),
+                    _ => (state.unfinished == 0).then_some(true),
+                }
+            })?;
+        Ok(done.unwrap_or(false))
+    }
+
+    /// Waits as long as it takes until all items that were put in are reported as done.
+    pub fn join(&self) {
+        let Ok(_) = self.join_with(&Patient);
+    }
+
+    /// Takes no more items from now on; who waits to put or, once the queue is empty, to get, fails.
+    #[doc(alias = "queue.Queue.shutdown")]
+    pub fn shutdown(&self) {
+        let mut wakes = Wakes::default();
+        self.cell.with(|state| state.shut_down(&mut wakes));
+        wakes.send();
+    }
+
+    /// As [`Queue::shutdown`], and takes out all items, which count as done.
+    pub fn shutdown_now(&self) -> Vec<S::Item> {
+        let mut wakes = Wakes::default();
+        let items = self.cell.with(|state| {
+            let items = state.store.drain();
+            state.unfinished = state.unfinished.saturating_sub(items.len());
+            state.waits.wake_all(JOINERS, &mut wakes);
+            state.shut_down(&mut wakes);
+            items
+        });
+        wakes.send();
+        items
+    }
+
+    /// Whether the queue is shut down.
+    pub fn is_shut_down(&self) -> bool {
+        self.cell.with(|state| state.phase == Phase::ShutDown)
+    }
+
+    /// How many items there are.
+    #[doc(alias = "queue.Queue.qsize")]
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.cell.with(|state| state.store.len())
+    }
+
+    /// Whether there are no items.
+    #[doc(alias = "queue.Queue.empty")]
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether there is no room.
+    #[doc(alias = "queue.Queue.full")]
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.cell.with(|state| !state.has_room())
+    }
+
+    /// How many items were put in and not yet reported as done.
+    #[doc(alias = "queue.Queue.unfinished_tasks")]
+    pub fn unfinished(&self) -> usize {
+        self.cell.with(|state| state.unfinished)
+    }
+
+    /// Says how many items are not yet done.
+    pub fn set_unfinished(&self, unfinished: usize) {
+        let mut wakes = Wakes::default();
+        self.cell.with(|state| {
+            state.unfinished = unfinished;
+            if unfinished == 0 {
+                state.waits.wake_all(JOINERS, &mut wakes);
+            }
+        });
+        wakes.send();
+    }
+
+    /// Says how many items fit from now on; 0 for any number.
+    pub fn set_maxsize(&self, maxsize: usize) {
+        let mut wakes = Wakes::default();
+        self.cell.with(|state| {
+            state.maxsize = maxsize;
+            state.waits.wake_one(PUTTERS, &mut wakes);
+        });
+        wakes.send();
+    }
+
+    /// Runs `body` on the store, for what does not change how many items there are.
+    ///
+    /// # Errors
+    /// None of its own.
+    pub fn with_store<R>(&self, body: impl FnOnce(&mut S) -> R) -> R {
+        self.cell.with(|state| body(&mut state.store))
+    }
+
+    /// Waits for room within a limit, and takes none of it: another may be faster.
+    ///
+    /// # Errors
+    /// [`PutFailure`]; never `Undecided`.
+    pub fn wait_for_room<G: Gate>(
+        &self,
+        gate: &G,
+        limit: Limit,
+    ) -> Result<(), PutFailure<G::Error>> {
+        let done = block(&self.cell, PUTTERS, "put", gate, limit, |state: &mut State<S>, _| {
+            match state.phase {
+                Phase::Retired => Some(Err(PutFailure::Retired)),
+                Phase::ShutDown => Some(Err(PutFailure::ShutDown)),
+                Phase::Open => state.has_room().then_some(Ok(())),
+            }
+        });
+        match done {
+            Ok(Some(result)) => result,
+            Ok(None) => Err(PutFailure::Full),
+            Err(error) => Err(PutFailure::GivenUp(error)),
+        }
+    }
+
+    /// Waits for an item within a limit, and does not take it: another may be faster.
+    ///
+    /// # Errors
+    /// [`GetError`]; never `Undecided`.
+    pub fn wait_for_item<G: Gate>(&self, gate: &G, limit: Limit) -> Result<(), GetError<G::Error>> {
+        let done = block(&self.cell, GETTERS, "get", gate, limit, |state: &mut State<S>, _| {
+            match state.phase {
+                Phase::Retired => Some(Err(GetError::Retired)),
+                _ if !state.store.is_empty() => Some(Ok(())),
+                Phase::ShutDown => Some(Err(GetError::ShutDown)),
+                Phase::Open => None,
+            }
+        });
+        match done {
+            Ok(Some(result)) => result,
+            Ok(None) => Err(GetError::Empty),
+            Err(error) => Err(GetError::GivenUp(error)),
+        }
+    }
+
+    /// Has `body` put one item into the store; false, without running it, if there is no room or the
+    /// queue takes no items.
+    pub fn insert(&self, body: impl FnOnce(&mut S)) -> bool {
+        let mut wakes = Wakes::default();
+        let done = self.cell.with(|state| {
+            let may = state.phase == Phase::Open && state.has_room();
+            if may {
+                body(&mut state.store);
+                state.unfinished += 1;
+                state.waits.wake_one(GETTERS, &mut wakes);
+                if state.has_room() {
+                    state.waits.wake_one(PUTTERS, &mut wakes);
+                }
+            }
+            may
+        });
+        wakes.send();
+        done
+    }
+
+    /// Has `body` take one item out of the store; `None`, without running it, if there is none or
+    /// the queue is retired.
+    pub fn remove<R>(&self, body: impl FnOnce(&mut S) -> R) -> Option<R> {
+        let mut wakes = Wakes::default();
+        let item = self.cell.with(|state| {
+            if state.phase == Phase::Retired || state.store.is_empty() {
+                return None;
+            }
+            let item = body(&mut state.store);
+            state.waits.wake_one(PUTTERS, &mut wakes);
+            if !state.store.is_empty() {
+                state.waits.wake_one(GETTERS, &mut wakes);
+            }
+            Some(item)
+        });
+        wakes.send();
+        item
+    }
+
+    /// Lets one thread that waits to put and one that waits to get look again: for who was woken,
+    /// found what it waited for, and then did not take it.
+    pub fn nudge(&self) {
+        let mut wakes = Wakes::default();
+        self.cell.with(|state| {
+            state.waits.wake_one(PUTTERS, &mut wakes);
+            state.waits.wake_one(GETTERS, &mut wakes);
+        });
+        wakes.send();
+    }
+
+    /// Gives all items, if `ready` agrees to the store as it is, to another implementation: from
+    /// then on every operation, also of those who wait, fails with `Retired`.
+    pub fn retire(&self, ready: impl FnOnce(&S) -> bool) -> Option<Retired<S::Item>> {
+        let mut wakes = Wakes::default();
+        let retired = self.cell.with(|state| {
+            if !ready(&state.store) {
+                return None;
+            }
+            let shut_down = state.phase == Phase::ShutDown;
+            state.phase = Phase::Retired;
+            for line in [GETTERS, PUTTERS, JOINERS] {
+                state.waits.wake_all(line, &mut wakes);
+            }
+            let items = state.store.drain();
+            Some(Retired { items, unfinished: state.unfinished, shut_down })
+        });
+        wakes.send();
+        retired
+    }
+}
+
+/// What a queue was when it retired.
+#[derive(Debug)]
+pub struct Retired<T> {
+    /// Its items, as [`Store::drain`] gives them.
+    pub items: Vec<T>,
+    /// How many were not yet done.
+    pub unfinished: usize,
+    /// Whether it was shut down.
+    pub shut_down: bool,
+}
+
+impl<S: Store> State<S> {
+    #[inline]
+    fn has_room(&self) -> bool {
+        self.maxsize == 0 || self.store.len() < self.maxsize
+    }
+
+    #[inline]
+    fn put(&mut self, item: S::Item, wakes: &mut Wakes) -> Result<(), PutError<S::Item>> {
+        match self.phase {
+            Phase::Open => {}
+            Phase::ShutDown => return Err(PutError { item, why: PutFailure::ShutDown }),
+            Phase::Retired => return Err(PutError { item, why: PutFailure::Retired }),
+        }
+        if !self.has_room() {
+            return Err(PutError { item, why: PutFailure::Full });
+        }
+        if let Err(item) = self.store.push(item) {
+            return Err(PutError { item, why: PutFailure::Undecided });
+        }
+        self.unfinished += 1;
+        self.waits.wake_one(GETTERS, wakes);
+        Ok(())
+    }
+
+    #[inline]
+    fn get(&mut self, wakes: &mut Wakes) -> Result<S::Item, GetError> {
+        match self.store.pop() {
+            Some(Some(item)) => {
+                self.waits.wake_one(PUTTERS, wakes);
+                Ok(item)
+            }
+            Some(None) => Err(GetError::Undecided),
+            None => match self.phase {
+                Phase::Open => Err(GetError::Empty),
+                Phase::ShutDown => Err(GetError::ShutDown),
+                Phase::Retired => Err(GetError::Retired),
+            },
+        }
+    }
+
+    fn shut_down(&mut self, wakes: &mut Wakes) {
+        if self.phase == Phase::Open {
+            self.phase = Phase::ShutDown;
+        }
+        self.waits.wake_all(GETTERS, wakes);
+        self.waits.wake_all(PUTTERS, wakes);
+    }
+}
+
+impl<S> Waitable<3> for State<S> {
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn waits(&mut self) -> &mut Waits<3> {
+        &mut self.waits
+    }
+}
+
+impl PutFailure {
+    /// The same, where a wait can also be given up.
+    pub fn widen<E>(self) -> PutFailure<E> {
+        match self {
+            PutFailure::Full => PutFailure::Full,
+            PutFailure::ShutDown => PutFailure::ShutDown,
+            PutFailure::Retired => PutFailure::Retired,
+            PutFailure::Undecided => PutFailure::Undecided,
+        }
+    }
+}
+
+impl GetError {
+    /// The same, where a wait can also be given up.
+    pub fn widen<E>(self) -> GetError<E> {
+        match self {
+            GetError::Empty => GetError::Empty,
+            GetError::ShutDown => GetError::ShutDown,
+            GetError::Retired => GetError::Retired,
+            GetError::Undecided => GetError::Undecided,
+        }
+    }
+}
+
+impl<S: Store + 'static, X: Exclusion> fmt::Debug for Queue<S, X> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Queue").field("len", &self.len()).finish_non_exhaustive()
+    }
+}

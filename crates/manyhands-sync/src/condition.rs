@@ -1,0 +1,153 @@
+//! Waiting for notices while giving up a lock.
+
+use std::fmt;
+
+use manyhands_watch::{Kind, WaitingGuard};
+
+use crate::block::await_notice;
+use crate::gate::certain;
+use crate::shim::Arc;
+use crate::{
+    Deadline, Exclusion, Gate, Limit, Lock, Locked, Patient, Protected, ThreadId, Waitable, Waiter,
+    Waits, Wakes,
+};
+
+/// A line of threads that wait for notices.
+///
+/// The lock that goes with it is the caller's: any kind, given up between [`Condition::enroll`] and
+/// [`Ticket::wait`]. [`Condition::wait`] does all that for a [`Lock`].
+///
+/// ```
+/// use manyhands_sync::{Condition, Lock};
+///
+/// let (lock, filled): (Lock, Condition) = Default::default();
+/// std::thread::scope(|scope| {
+///     let held = lock.hold();
+///     scope.spawn(|| {
+///         let _held = lock.hold();
+///         filled.notify(1);
+///     });
+///     filled.wait(&lock);
+///     drop(held);
+/// });
+/// ```
+///
+/// # References
+/// `threading.Condition` in the Python library reference.
+#[doc(alias = "threading.Condition")]
+pub struct Condition<X: Exclusion = Locked> {
+    cell: X::Cell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waits: Waits<1>,
+}
+
+/// A place in the line of a condition, from before its lock is given up until the wait's end.
+#[derive(Debug)]
+pub struct Ticket {
+    waiter: Arc<Waiter>,
+    _noted: Option<WaitingGuard>,
+}
+
+impl<X: Exclusion> Condition<X> {
+    /// A condition for which nobody waits.
+    pub fn new() -> Self {
+        Condition { cell: X::Cell::new(State::default()) }
+    }
+
+    /// Gets in line; a notice counts from here on. `owner` is who holds the lock at this moment,
+    /// for observers.
+    pub fn enroll(&self, owner: Option<ThreadId>) -> Ticket {
+        self.cell.with(|state| {
+            let waiter = state.waits.enlist(Kind::Condition, 0, false);
+            state.waits.set_owner(owner);
+            Ticket { waiter, _noted: state.waits.begin_wait("wait") }
+        })
+    }
+
+    /// Leaves the line without having waited.
+    pub fn withdraw(&self, ticket: Ticket) {
+        let mut wakes = Wakes::default();
+        self.cell.with(|state| {
+            if !state.waits.withdraw(0, &ticket.waiter) {
+                state.waits.wake(0, 1, &mut wakes);
+            }
+        });
+        wakes.send();
+    }
+
+    /// Waits for a notice; false if the deadline passed first.
+    ///
+    /// # Errors
+    /// Those of the gate; a notice that crossed with one goes to the next in line.
+    pub fn wait_with<G: Gate>(
+        &self,
+        ticket: Ticket,
+        gate: &G,
+        deadline: Option<Deadline>,
+    ) -> Result<bool, G::Error> {
+        await_notice(&self.cell, &ticket.waiter, 0, gate, deadline, true)
+    }
+
+    /// Gives up `lock`, waits for a notice as long as it takes, and acquires `lock` again.
+    #[doc(alias = "threading.Condition.wait")]
+    pub fn wait(&self, lock: &Lock<X>) {
+        let ticket = self.enroll(lock.owner());
+        if lock.release().is_err() {
+            self.withdraw(ticket);
+            panic!("cannot wait on un-acquired lock");
+        }
+        certain(self.wait_with(ticket, &Patient, None));
+        certain(lock.acquire_with(&Patient, Limit::Forever));
+    }
+
+    /// Lets up to `count` of those who wait go on, longest first.
+    #[doc(alias = "threading.Condition.notify")]
+    #[inline]
+    pub fn notify(&self, count: usize) {
+        let mut wakes = Wakes::default();
+        self.cell.with(|state| state.waits.wake(0, count, &mut wakes));
+        wakes.send();
+    }
+
+    /// Lets all who wait go on.
+    #[doc(alias = "threading.Condition.notify_all")]
+    pub fn notify_all(&self) {
+        self.notify(usize::MAX);
+    }
+
+    /// How many wait.
+    pub fn waiters(&self) -> usize {
+        self.cell.with(|state| state.waits.len(0))
+    }
+
+    /// Forgets who waits: for a forked child, about the threads of its parent.
+    pub fn reset(&self) {
+        let old = self.cell.with(std::mem::take);
+        drop(old);
+    }
+}
+
+impl Waitable<1> for State {
+    fn kind(&self) -> Kind {
+        Kind::Condition
+    }
+
+    fn waits(&mut self) -> &mut Waits<1> {
+        &mut self.waits
+    }
+}
+
+impl<X: Exclusion> Default for Condition<X> {
+    fn default() -> Self {
+        Condition::new()
+    }
+}
+
+impl<X: Exclusion> fmt::Debug for Condition<X> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Condition").field("waiters", &self.waiters()).finish()
+    }
+}

@@ -1,0 +1,225 @@
+//! The lock that its owner may acquire again.
+
+use std::fmt;
+
+use manyhands_watch::Kind;
+use thiserror::Error;
+
+use crate::gate::certain;
+use crate::{
+    Exclusion, Gate, Limit, Locked, Patient, Protected, ThreadId, Waitable, Waits, Wakes, block,
+};
+
+/// A reentrant lock: its owner may acquire it again, and releases it as often.
+///
+/// ```
+/// use manyhands_sync::RLock;
+///
+/// let lock: RLock = RLock::new();
+/// lock.acquire();
+/// lock.acquire();
+/// lock.release().unwrap();
+/// assert!(lock.is_owned());
+/// lock.release().unwrap();
+/// assert!(lock.release().is_err());
+/// ```
+///
+/// # Fork safety
+/// As [`Lock`](crate::Lock): what another thread of the parent held stays held.
+///
+/// # References
+/// `threading.RLock` in the Python library reference.
+#[doc(alias = "threading.RLock")]
+pub struct RLock<X: Exclusion = Locked> {
+    cell: X::Cell<State>,
+}
+
+struct State {
+    /// Who holds it; `None` exactly if `count` is 0.
+    owner: Option<ThreadId>,
+    /// How often the owner has acquired it.
+    count: usize,
+    waits: Waits<1>,
+}
+
+/// The lock was released by a thread that does not hold it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("cannot release un-acquired lock")]
+pub struct NotOwner;
+
+/// What [`RLock::release_all`] gave up, for [`RLock::acquire_saved`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// Who held the lock.
+    pub owner: ThreadId,
+    /// How often; never 0.
+    pub count: usize,
+}
+
+impl<X: Exclusion> RLock<X> {
+    /// A lock that is free.
+    pub fn new() -> Self {
+        RLock { cell: X::Cell::new(State { owner: None, count: 0, waits: Waits::default() }) }
+    }
+
+    /// Acquires the lock once more, waiting as long as it takes if another thread holds it.
+    #[doc(alias = "threading.RLock.acquire")]
+    pub fn acquire(&self) {
+        certain(self.acquire_with(&Patient, Limit::Forever));
+    }
+
+    /// Acquires the lock once more within a limit; false if that was reached.
+    ///
+    /// # Errors
+    /// Those of the gate.
+    #[inline]
+    pub fn acquire_with<G: Gate>(&self, gate: &G, limit: Limit) -> Result<bool, G::Error> {
+        let me = ThreadId::current();
+        if self.cell.with(|state| state.take(me, 1)) {
+            return Ok(true);
+        }
+        if limit == Limit::Never {
+            return Ok(false);
+        }
+        self.acquire_slow(gate, limit, Saved { owner: me, count: 1 })
+    }
+
+    #[cold]
+    fn acquire_slow<G: Gate>(
+        &self,
+        gate: &G,
+        limit: Limit,
+        wanted: Saved,
+    ) -> Result<bool, G::Error> {
+        let got = block(&self.cell, 0, "acquire", gate, limit, |state: &mut State, _| {
+            state.take(wanted.owner, wanted.count).then_some(())
+        })?;
+        Ok(got.is_some())
+    }
+
+    /// Releases the lock once.
+    ///
+    /// # Errors
+    /// [`NotOwner`] if the calling thread does not hold it.
+    #[doc(alias = "threading.RLock.release")]
+    #[inline]
+    pub fn release(&self) -> Result<(), NotOwner> {
+        let me = ThreadId::current();
+        let mut wakes = Wakes::default();
+        let owned = self.cell.with(|state| {
+            if state.owner != Some(me) {
+                return false;
+            }
+            state.count -= 1;
+            if state.count == 0 {
+                state.free(&mut wakes);
+            }
+            true
+        });
+        wakes.send();
+        if owned { Ok(()) } else { Err(NotOwner) }
+    }
+
+    /// Releases the lock wholly, however often the calling thread has acquired it.
+    ///
+    /// # Errors
+    /// [`NotOwner`] if the calling thread does not hold it.
+    pub fn release_all(&self) -> Result<Saved, NotOwner> {
+        let me = ThreadId::current();
+        let mut wakes = Wakes::default();
+        let saved = self.cell.with(|state| {
+            let owner = state.owner.filter(|&owner| owner == me)?;
+            let saved = Saved { owner, count: state.count };
+            state.count = 0;
+            state.free(&mut wakes);
+            Some(saved)
+        });
+        wakes.send();
+        saved.ok_or(NotOwner)
+    }
+
+    /// Takes back what [`RLock::release_all`] gave up; false if the limit was reached.
+    ///
+    /// # Errors
+    /// Those of the gate.
+    pub fn acquire_saved<G: Gate>(
+        &self,
+        gate: &G,
+        limit: Limit,
+        saved: Saved,
+    ) -> Result<bool, G::Error> {
+        self.acquire_slow(gate, limit, saved)
+    }
+
+    /// Who holds the lock and how often, if anybody does.
+    pub fn holder(&self) -> Option<Saved> {
+        self.cell.with(|state| state.owner.map(|owner| Saved { owner, count: state.count }))
+    }
+
+    /// Whether the calling thread holds the lock.
+    #[inline]
+    pub fn is_owned(&self) -> bool {
+        let me = ThreadId::current();
+        self.cell.with(|state| state.owner == Some(me))
+    }
+
+    /// Makes the lock free, and forgets who waits: for a forked child, about the threads of its
+    /// parent.
+    pub fn reset(&self) {
+        let fresh = State { owner: None, count: 0, waits: Waits::default() };
+        let old = self.cell.with(|state| std::mem::replace(state, fresh));
+        drop(old);
+    }
+}
+
+impl Waitable<1> for State {
+    fn kind(&self) -> Kind {
+        Kind::RLock
+    }
+
+    fn waits(&mut self) -> &mut Waits<1> {
+        &mut self.waits
+    }
+
+    fn owner(&self) -> Option<ThreadId> {
+        self.owner
+    }
+}
+
+impl State {
+    #[inline]
+    fn take(&mut self, me: ThreadId, count: usize) -> bool {
+        match self.owner {
+            None => {
+                self.owner = Some(me);
+                self.count = count;
+                self.waits.set_owner(self.owner);
+                true
+            }
+            Some(owner) if owner == me => {
+                self.count += count;
+                true
+            }
+            Some(_) => false,
+        }
+    }
+
+    #[inline]
+    fn free(&mut self, wakes: &mut Wakes) {
+        self.owner = None;
+        self.waits.set_owner(None);
+        self.waits.wake_one(0, wakes);
+    }
+}
+
+impl<X: Exclusion> Default for RLock<X> {
+    fn default() -> Self {
+        RLock::new()
+    }
+}
+
+impl<X: Exclusion> fmt::Debug for RLock<X> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("RLock").field("holder", &self.holder()).finish()
+    }
+}

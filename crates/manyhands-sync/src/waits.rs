@@ -1,0 +1,182 @@
+//! The lines of waiting threads that a primitive's state has.
+//!
+//! Invariants, under the state's exclusion:
+//! * a waiter is in a line if and only if nobody has taken it out to notify it, and its thread
+//!   neither returned nor withdrew it;
+//! * `waking` is true from the moment that [`Waits::wake_one`] took a waiter out until that thread
+//!   reports with [`Waits::landed`]; meanwhile `wake_one` takes nobody else, since the thread on
+//!   its way will look at the state itself and wake the next if there is more for it;
+//! * all threads in the lines are of this process: the first look in a forked child empties them.
+
+use std::collections::VecDeque;
+
+use manyhands_sys::fork;
+use manyhands_watch::{Kind, Subject, WaitingGuard};
+
+use crate::shim::Arc;
+use crate::{ThreadId, Waiter};
+
+/// The lines of waiting threads of one primitive; empty and unallocated until somebody waits.
+#[derive(Debug)]
+pub struct Waits<const LINES: usize>(Option<Box<Used<LINES>>>);
+
+#[derive(Debug)]
+struct Used<const LINES: usize> {
+    epoch: u32,
+    subject: Subject,
+    lines: [Line; LINES],
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    waiters: VecDeque<Arc<Waiter>>,
+    waking: bool,
+}
+
+impl<const LINES: usize> Default for Waits<LINES> {
+    fn default() -> Self {
+        Waits(None)
+    }
+}
+
+impl<const LINES: usize> Waits<LINES> {
+    /// Whether nobody is in that line.
+    #[inline]
+    pub fn is_empty(&self, line: usize) -> bool {
+        self.0.as_ref().is_none_or(|used| used.lines[line].waiters.is_empty())
+    }
+
+    /// How many are in that line.
+    pub fn len(&self, line: usize) -> usize {
+        self.0.as_ref().map_or(0, |used| used.lines[line].waiters.len())
+    }
+
+    /// Tells observers who owns the primitive; does nothing before anybody has waited for it.
+    #[inline]
+    pub fn set_owner(&self, owner: Option<ThreadId>) {
+        if let Some(used) = &self.0 {
+            used.subject.set_owner(owner);
+        }
+    }
+
+    fn current(&mut self) -> Option<&mut Used<LINES>> {
+        let used = self.0.as_deref_mut()?;
+        let epoch = fork::epoch();
+        if used.epoch != epoch {
+            used.epoch = epoch;
+            used.lines = std::array::from_fn(|_| Line::default());
+        }
+        Some(used)
+    }
+
+    /// Puts the calling thread into a line, at the front if it comes back after a wake-up that did
+    /// not get it what it wants.
+    pub fn enlist(&mut self, kind: Kind, line: usize, front: bool) -> Arc<Waiter> {
+        if self.0.is_none() {
+            self.0 = Some(Box::new(Used {
+                epoch: fork::epoch(),
+                subject: Subject::register(kind),
+                lines: std::array::from_fn(|_| Line::default()),
+            }));
+        }
+        let waiter = Arc::new(Waiter::new());
+        if let Some(used) = self.current() {
+            let waiters = &mut used.lines[line].waiters;
+            if front {
+                waiters.push_front(Arc::clone(&waiter));
+            } else {
+                waiters.push_back(Arc::clone(&waiter));
+            }
+        }
+        waiter
+    }
+
+    /// Tells observers that the calling thread waits, until the guard is dropped; `None` before
+    /// anybody enlisted.
+    pub fn begin_wait(&self, operation: &'static str) -> Option<WaitingGuard> {
+        self.0.as_ref().map(|used| used.subject.begin_wait(operation))
+    }
+
+    /// Takes `waiter` out of its line; false if somebody else has, in order to notify it.
+    pub fn withdraw(&mut self, line: usize, waiter: &Arc<Waiter>) -> bool {
+        let Some(used) = self.current() else { return false };
+        let waiters = &mut used.lines[line].waiters;
+        let place = waiters.iter().position(|other| Arc::ptr_eq(other, waiter));
+        place.and_then(|place| waiters.remove(place)).is_some()
+    }
+
+    /// Reports that the thread taken out by [`Waits::wake_one`] is up and looks at the state.
+    pub fn landed(&mut self, line: usize) {
+        if let Some(used) = self.current() {
+            used.lines[line].waking = false;
+        }
+    }
+
+    /// Takes out the first of a line, unless another is on its way; it must, once it has taken what
+    /// it came for and there is more, call this in turn.
+    #[inline]
+    pub fn wake_one(&mut self, line: usize, wakes: &mut Wakes) {
+        if !self.is_empty(line) {
+            self.wake_one_of(line, wakes);
+        }
+    }
+
+    #[cold]
+    fn wake_one_of(&mut self, line: usize, wakes: &mut Wakes) {
+        let Some(used) = self.current() else { return };
+        let line = &mut used.lines[line];
+        if !line.waking
+            && let Some(waiter) = line.waiters.pop_front()
+        {
+            line.waking = true;
+            wakes.push(waiter);
+        }
+    }
+
+    /// Takes out the first `count` of a line, whoever is on its way.
+    pub fn wake(&mut self, line: usize, count: usize, wakes: &mut Wakes) {
+        if self.is_empty(line) {
+            return;
+        }
+        if let Some(used) = self.current() {
+            let waiters = &mut used.lines[line].waiters;
+            let count = count.min(waiters.len());
+            waiters.drain(..count).for_each(|waiter| wakes.push(waiter));
+        }
+    }
+
+    /// Takes out everybody of a line.
+    #[inline]
+    pub fn wake_all(&mut self, line: usize, wakes: &mut Wakes) {
+        self.wake(line, usize::MAX, wakes);
+    }
+}
+
+/// Waiters taken out of their lines under the exclusion, to be notified after it.
+#[derive(Debug, Default)]
+#[must_use = "who is taken out of a line and not notified waits for ever"]
+pub struct Wakes {
+    first: Option<Arc<Waiter>>,
+    more: Vec<Arc<Waiter>>,
+}
+
+impl Wakes {
+    fn push(&mut self, waiter: Arc<Waiter>) {
+        if self.first.is_none() {
+            self.first = Some(waiter);
+        } else {
+            self.more.push(waiter);
+        }
+    }
+
+    /// Notifies them all.
+    #[inline]
+    pub fn send(self) {
+        if let Some(first) = self.first {
+            first.notify();
+            for waiter in self.more {
+                waiter.notify();
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Noticing a fork.
+//!
+//! Of the threads of a process only the one that called fork(2) exists in the child. Whatever
+//! remembers threads (a list of waiters, a registry) compares [`epoch`] with the one it noted
+//! and forgets those who are gone.
+
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::os;
+
+/// Number of forks that lie between the first process that loaded this library and this one.
+/// Written only in a forked child, before any other code of it runs.
+static EPOCH: AtomicU32 = AtomicU32::new(0);
+
+static COUNTED: Once = Once::new();
+
+extern "C" fn nothing() {}
+
+extern "C" fn count() {
+    EPOCH.fetch_add(1, Ordering::Relaxed);
+}
+
+/// A number that is another one in a forked child than it was in its parent.
+pub fn epoch() -> u32 {
+    COUNTED.call_once(|| {
+        os::at_fork(nothing, nothing, count).expect("pthread_atfork: out of memory");
+    });
+    EPOCH.load(Ordering::Relaxed)
+}
+
+/// Has three functions called around each fork of this process: `prepare` before it, `parent` after it
+/// in the parent, `child` after it in the child, the last two in the thread that called fork.
+///
+/// They must not panic, and `child` may do only what is safe in a child of a threaded process:
+/// touch memory, release locks that `prepare` took.
+///
+/// # Errors
+/// Out of memory.
+///
+/// # References
+/// pthread_atfork(3).
+pub fn register(
+    prepare: extern "C" fn(),
+    parent: extern "C" fn(),
+    child: extern "C" fn(),
+) -> std::io::Result<()> {
+    os::at_fork(prepare, parent, child)
+}

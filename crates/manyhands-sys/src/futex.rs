@@ -1,0 +1,71 @@
+//! Sleeping on a word and waking who sleeps on it, within one process.
+
+use std::sync::atomic::AtomicU32;
+
+use crate::os;
+use crate::time::Deadline;
+
+/// Why [`wait`] came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sleep {
+    /// Somebody woke us, or the word differed from the start: look at it again.
+    Woken,
+    /// The deadline has passed.
+    TimedOut,
+    /// A signal handler ran in this thread.
+    Interrupted,
+}
+
+/// Sleeps while `word` holds `expected`, until `deadline` if there is one.
+///
+/// May come back as [`Sleep::Woken`] without a reason; the caller looks at the word again.
+///
+/// # References
+/// futex(2), `FUTEX_WAIT_BITSET`.
+pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> Sleep {
+    os::futex_wait(word, expected, deadline.map(Deadline::since_boot))
+}
+
+/// Wakes up to `count` threads that sleep on `word`.
+///
+/// # References
+/// futex(2), `FUTEX_WAKE`.
+pub fn wake(word: &AtomicU32, count: u32) {
+    os::futex_wake(word, count);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_changed_word_does_not_sleep() {
+        let word = AtomicU32::new(1);
+        assert_eq!(wait(&word, 0, None), Sleep::Woken);
+    }
+
+    #[test]
+    fn a_deadline_ends_the_sleep() {
+        let word = AtomicU32::new(0);
+        let deadline = Deadline::after(Duration::from_millis(5));
+        while wait(&word, 0, Some(deadline)) != Sleep::TimedOut {}
+        assert!(deadline.has_passed());
+    }
+
+    #[test]
+    fn a_wake_ends_the_sleep() {
+        let word = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while word.load(Ordering::Acquire) == 0 {
+                    wait(&word, 0, None);
+                }
+            });
+            word.store(1, Ordering::Release);
+            wake(&word, 1);
+        });
+    }
+}

@@ -1,0 +1,68 @@
+//! Linux: futex(2), pthread_self(3), clock_gettime(2), pthread_atfork(3).
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::thread::futex::{self, Flags};
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+use crate::futex::Sleep;
+
+/// Seconds that fit a kernel timespec and are as good as forever (some 68 years).
+const LONGEST_SECONDS: i64 = i32::MAX as i64;
+
+pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, until: Option<Duration>) -> Sleep {
+    let timespec = until.map(|until| Timespec {
+        tv_sec: i64::try_from(until.as_secs()).unwrap_or(i64::MAX).min(i64::MAX / 2),
+        tv_nsec: i64::from(until.subsec_nanos()),
+    });
+    // FUTEX_WAIT_BITSET takes an absolute time of CLOCK_MONOTONIC, so a sleep that is resumed
+    // after a signal does not drift.
+    match futex::wait_bitset(word, Flags::PRIVATE, expected, timespec.as_ref(), NonZeroU32::MAX) {
+        Ok(()) | Err(Errno::AGAIN) => Sleep::Woken,
+        Err(Errno::TIMEDOUT) => Sleep::TimedOut,
+        // EINTR; nothing else can come back for a valid word, and a caller that looks again is
+        // right in any case.
+        Err(_) => Sleep::Interrupted,
+    }
+}
+
+pub(crate) fn futex_wake(word: &AtomicU32, count: u32) {
+    // The only errors are those of a bad address.
+    let _ = futex::wake(word, Flags::PRIVATE, count.min(i32::MAX as u32));
+}
+
+pub(crate) fn monotonic_now() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+pub(crate) fn longest_wait() -> Duration {
+    Duration::from_secs(LONGEST_SECONDS as u64)
+}
+
+#[inline]
+pub(crate) fn thread_id() -> NonZeroU64 {
+    // SAFETY: pthread_self has no preconditions, and returns the address of the thread's
+    // descriptor (glibc, musl), which is not 0.
+    unsafe { NonZeroU64::new_unchecked(libc::pthread_self() as u64) }
+}
+
+pub(crate) fn is_main_thread() -> bool {
+    rustix::thread::gettid() == rustix::process::getpid()
+}
+
+pub(crate) fn at_fork(
+    prepare: extern "C" fn(),
+    parent: extern "C" fn(),
+    child: extern "C" fn(),
+) -> std::io::Result<()> {
+    // SAFETY: the three functions live as long as the process, which is all that is asked; what
+    // they may do is the business of `fork::register`.
+    match unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) } {
+        0 => Ok(()),
+        error => Err(std::io::Error::from_raw_os_error(error)),
+    }
+}

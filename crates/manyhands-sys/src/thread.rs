@@ -1,0 +1,55 @@
+//! Who is calling.
+
+use std::num::NonZeroU64;
+
+use crate::os;
+
+/// Identity of a thread of this process: its `pthread_t`, which is also what Python's
+/// `threading.get_ident()` returns.  Never 0.  May be used again once the thread has ended.
+///
+/// # References
+/// pthread_self(3); `threading.get_ident` in the Python library reference.
+#[doc(alias = "threading.get_ident")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ThreadId(NonZeroU64);
+
+impl ThreadId {
+    /// The calling thread.
+    #[inline]
+    pub fn current() -> ThreadId {
+        ThreadId(os::thread_id())
+    }
+
+    /// The number itself.
+    #[inline]
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The thread of that number; `None` for 0.
+    #[inline]
+    pub fn from_raw(number: u64) -> Option<ThreadId> {
+        NonZeroU64::new(number).map(ThreadId)
+    }
+}
+
+/// Whether this is the thread with which the process began (or, in a forked child, the one that
+/// forked): the one that the kernel prefers for signals sent to the process.
+pub fn is_main() -> bool {
+    os::is_main_thread()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_differ() {
+        let here = ThreadId::current();
+        assert_eq!(here, ThreadId::current());
+        assert_eq!(ThreadId::from_raw(here.get()), Some(here));
+        let there = std::thread::spawn(ThreadId::current).join().expect("the thread ends well");
+        assert_ne!(here, there);
+        assert_eq!(ThreadId::from_raw(0), None);
+    }
+}

@@ -1,0 +1,54 @@
+//! Moments of the monotonic clock, as the kernel takes them.
+
+use std::time::Duration;
+
+use crate::os;
+
+/// A moment of the monotonic clock until which to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Duration);
+
+impl Deadline {
+    /// The present moment.
+    pub fn now() -> Deadline {
+        Deadline(os::monotonic_now())
+    }
+
+    /// The moment `duration` from now; a duration of more than 68 years is taken as that.
+    pub fn after(duration: Duration) -> Deadline {
+        Deadline(os::monotonic_now() + duration.min(os::longest_wait()))
+    }
+
+    /// Whether that moment is over.
+    pub fn has_passed(self) -> bool {
+        os::monotonic_now() >= self.0
+    }
+
+    /// How long ago that moment was; zero if it is yet to come.
+    pub fn elapsed(self) -> Duration {
+        os::monotonic_now().saturating_sub(self.0)
+    }
+
+    pub(crate) fn since_boot(self) -> Duration {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_are_in_order() {
+        let now = Deadline::now();
+        assert!(now.has_passed());
+        let later = Deadline::after(Duration::from_secs(3600));
+        assert!(later > now && !later.has_passed());
+        assert_eq!(later.elapsed(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_huge_duration_does_not_overflow() {
+        assert!(!Deadline::after(Duration::MAX).has_passed());
+    }
+}

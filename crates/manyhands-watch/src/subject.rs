@@ -1,0 +1,117 @@
+//! One watched object and what is told of it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use manyhands_sys::thread::ThreadId;
+use manyhands_sys::time::Deadline;
+
+use crate::registry;
+
+/// What sort of object a subject is. Displays as the name of its class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each is named like the class that it stands for")]
+pub enum Kind {
+    Lock,
+    RLock,
+    Semaphore,
+    BoundedSemaphore,
+    Event,
+    Condition,
+    Barrier,
+    Queue,
+    LifoQueue,
+    PriorityQueue,
+    SimpleQueue,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, out)
+    }
+}
+
+/// A registered object; dropping it takes it out of the registry.
+#[derive(Debug)]
+pub struct Subject {
+    id: u64,
+    /// Number of the owning thread, 0 for none. Written by the primitive, under its own
+    /// protection; read by snapshots, for which any recent value will do.
+    owner: Arc<AtomicU64>,
+}
+
+impl Subject {
+    /// Enters an object into the registry.
+    pub fn register(kind: Kind) -> Subject {
+        let owner = Arc::new(AtomicU64::new(0));
+        let id = registry::add(kind, Arc::clone(&owner));
+        Subject { id, owner }
+    }
+
+    /// The object's number: unique in this process and its forked children, never used again.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Notes who owns the object now.
+    pub fn set_owner(&self, owner: Option<ThreadId>) {
+        self.owner.store(owner.map_or(0, ThreadId::get), Ordering::Relaxed);
+    }
+
+    /// Notes that the calling thread waits for the object, until the guard is dropped.
+    ///
+    /// `operation` is what it called: `"acquire"`, `"get"`...
+    pub fn begin_wait(&self, operation: &'static str) -> WaitingGuard {
+        let waiting = registry::Wait {
+            subject: self.id,
+            thread: ThreadId::current(),
+            operation,
+            since: Deadline::now(),
+        };
+        WaitingGuard(registry::begin_wait(waiting))
+    }
+}
+
+impl Drop for Subject {
+    fn drop(&mut self) {
+        registry::remove(self.id);
+    }
+}
+
+/// Lasts as long as the wait that [`Subject::begin_wait`] noted.
+#[derive(Debug)]
+#[must_use = "the wait is noted only as long as this lives"]
+pub struct WaitingGuard(u64);
+
+impl Drop for WaitingGuard {
+    fn drop(&mut self) {
+        registry::end_wait(self.0);
+    }
+}
+
+/// What [`snapshot`](crate::snapshot) saw of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The object's number, see [`Subject::id`].
+    pub id: u64,
+    /// What it is.
+    pub kind: Kind,
+    /// The thread that holds it; none for a kind without owners, or if it is free.
+    pub owner: Option<ThreadId>,
+    /// Who waits for it, longest first.
+    pub waiters: Vec<Waiting>,
+}
+
+/// One thread that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Which thread.
+    pub thread: ThreadId,
+    /// What it called: `"acquire"`, `"get"`...
+    pub operation: &'static str,
+    /// How long it has waited.
+    pub waited: Duration,
+}

@@ -1,0 +1,5 @@
+"""`python -m manyhands`, and the command `manyhands`."""
+
+
+def main() -> None:
+    raise SystemExit("not yet")

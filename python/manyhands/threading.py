@@ -1,0 +1,76 @@
+"""Threads and their locks: the standard library's `threading` on the Rust engine.
+
+`Lock`, `RLock`, `Condition`, `Semaphore`, `BoundedSemaphore`, `Event`, `Barrier` and `Timer` are
+ours; everything else (`Thread`, `local`, `current_thread`, `excepthook`...) is the interpreter's
+own, so that threads are the same objects whoever asks. What is assigned to such a name here, as
+to `threading.excepthook`, is assigned in the interpreter's module too.
+
+Source: https://docs.python.org/3/library/threading.html
+"""
+
+import sys
+from types import ModuleType
+
+from manyhands._native import (
+    Barrier,
+    BoundedSemaphore,
+    Condition,
+    Event,
+    Lock,
+    RLock,
+    Semaphore,
+)
+from manyhands._stdlib import original
+
+_original = original("threading")
+
+
+class Timer(_original.Timer):
+    """Call a function after `interval` seconds, unless cancel() is called before."""
+
+    def __init__(self, interval, function, args=None, kwargs=None):
+        super().__init__(interval, function, args, kwargs)
+        self.finished = Event()
+
+
+# The names by which the stdlib tells its two implementations of RLock apart: ours is one.
+_CRLock = _PyRLock = RLock
+
+_OWN = frozenset(globals())
+
+__all__ = _original.__all__
+
+for _name, _value in vars(_original).items():
+    if not _name.startswith("_") and _name not in _OWN:
+        globals()[_name] = _value
+del _name, _value
+
+
+class _Mirror(ModuleType):
+    """A module that passes on to the original what is read and written of it and is not ours."""
+
+    def __getattr__(self, name):
+        try:
+            return getattr(_original, name)
+        except AttributeError:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}") from None
+
+    def __setattr__(self, name, value):
+        if name not in _OWN:
+            setattr(_original, name, value)
+            if name.startswith("_"):
+                return
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name):
+        if name not in _OWN:
+            delattr(_original, name)
+            if name not in self.__dict__:
+                return
+        super().__delattr__(name)
+
+    def __dir__(self):
+        return sorted(set(self.__dict__) | set(vars(_original)))
+
+
+sys.modules[__name__].__class__ = _Mirror
