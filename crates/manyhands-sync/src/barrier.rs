@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use manyhands_watch::Kind;
 use thiserror::Error;
 
+use crate::shim::Arc;
 use crate::{Exclusion, Gate, Limit, Locked, Patient, Protected, Waitable, Waits, Wakes, block};
 
 /// A point at which threads wait for each other until a given number of them is there.
@@ -28,26 +30,36 @@ pub struct Barrier<X: Exclusion = Locked> {
     cell: X::Cell<State>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// Threads come in and wait.
-    Filling,
-    /// All are there, and the last runs the action.
-    Acting,
-    /// Those who waited leave; who comes waits for the next round.
-    Draining,
-    /// As `Draining`, but they leave with an error.
-    Resetting,
+struct State {
+    parties: usize,
+    /// How many have come to the present round.
+    count: usize,
+    /// All of the present round are there, and the last runs the action; who comes now waits for
+    /// the next round.
+    acting: bool,
     /// Nobody passes until a reset.
-    Broken,
+    broken: bool,
+    /// What becomes of the present round. Those who wait in it hold it too, so that the next can
+    /// begin before they all have left.
+    round: Arc<Round>,
+    waits: Waits<1>,
 }
 
-struct State {
-    phase: Phase,
-    parties: usize,
-    /// How many are in this round and have not left it.
-    count: usize,
-    waits: Waits<1>,
+/// The outcome of a round: `PENDING`, then for good `PASSED` or `FAILED`. Written under the state's
+/// exclusion.
+#[derive(Default)]
+struct Round(AtomicU8);
+
+const PENDING: u8 = 0;
+const PASSED: u8 = 1;
+const FAILED: u8 = 2;
+
+/// What a thread that came to the barrier is to do.
+enum Arrival {
+    /// It was the last: the round has passed, or is to pass after the action.
+    Last,
+    /// It waits for the outcome.
+    Waits(Arc<Round>),
 }
 
 /// Why a wait for a barrier failed.
@@ -67,8 +79,7 @@ pub enum BarrierError<E, A = Infallible> {
 impl<X: Exclusion> Barrier<X> {
     /// A barrier for that many threads.
     pub fn new(parties: usize) -> Self {
-        let state = State { phase: Phase::Filling, parties, count: 0, waits: Waits::default() };
-        Barrier { cell: X::Cell::new(state) }
+        Barrier { cell: X::Cell::new(State::new(parties)) }
     }
 
     /// Waits until all are there; returns the order of arrival, 0 for the first.
@@ -77,12 +88,12 @@ impl<X: Exclusion> Barrier<X> {
     /// [`BarrierError::Broken`].
     #[doc(alias = "threading.Barrier.wait")]
     pub fn wait(&self) -> Result<usize, BarrierError<Infallible>> {
-        self.wait_with(&Patient, || Limit::Forever, || Ok(()))
+        self.wait_with(&Patient, || Limit::Forever, None::<fn() -> Result<(), Infallible>>)
     }
 
-    /// Waits until all are there; the last to come runs `action` before any leaves.
+    /// Waits until all are there; the last to come runs `action`, if there is one, before any goes on.
     ///
-    /// `limit` is asked once the thread is in the round (waiting for the former round to drain does
+    /// `limit` is asked once the thread is in the round (waiting for the action of the former does
     /// not count).
     ///
     /// # Errors
@@ -91,49 +102,57 @@ impl<X: Exclusion> Barrier<X> {
         &self,
         gate: &G,
         limit: impl FnOnce() -> Limit,
-        action: impl FnOnce() -> Result<(), A>,
+        action: Option<impl FnOnce() -> Result<(), A>>,
     ) -> Result<usize, BarrierError<G::Error, A>> {
-        let (index, last) = self.enter(gate)?;
-        let result = if last { self.act(action) } else { self.stay(gate, limit()) };
-        self.leave();
-        result.map(|()| index)
+        let (index, arrival) = self.arrive(gate, action.is_some())?;
+        match (arrival, action) {
+            (Arrival::Waits(round), _) => self.stay(&round, gate, limit())?,
+            (Arrival::Last, Some(action)) => self.act(action)?,
+            (Arrival::Last, None) => {}
+        }
+        Ok(index)
     }
 
-    fn enter<G: Gate, A>(&self, gate: &G) -> Result<(usize, bool), BarrierError<G::Error, A>> {
-        let entered =
-            block(&self.cell, 0, "wait", gate, Limit::Forever, |state: &mut State, _| match state
-                .phase
-            {
-                Phase::Acting | Phase::Draining | Phase::Resetting => None,
-                Phase::Broken => Some(Err(BarrierError::Broken)),
-                Phase::Filling => {
-                    state.count += 1;
-                    let last = state.count == state.parties;
-                    if last {
-                        state.phase = Phase::Acting;
-                    }
-                    Some(Ok((state.count - 1, last)))
+    fn arrive<G: Gate, A>(
+        &self,
+        gate: &G,
+        has_action: bool,
+    ) -> Result<(usize, Arrival), BarrierError<G::Error, A>> {
+        let arrived =
+            block(&self.cell, 0, "wait", gate, Limit::Forever, |state: &mut State, wakes| {
+                if state.broken {
+                    return Some(None);
                 }
+                if state.acting {
+                    return None;
+                }
+                let index = state.count;
+                state.count += 1;
+                if state.count != state.parties {
+                    return Some(Some((index, Arrival::Waits(Arc::clone(&state.round)))));
+                }
+                if has_action {
+                    state.acting = true;
+                } else {
+                    state.end_round(PASSED, wakes);
+                }
+                Some(Some((index, Arrival::Last)))
             });
-        match entered {
-            Ok(Some(entered)) => entered,
-            Ok(None) => Err(BarrierError::Broken),
+        match arrived {
+            Ok(Some(Some(arrived))) => Ok(arrived),
+            Ok(_) => Err(BarrierError::Broken),
             Err(error) => Err(BarrierError::GivenUp(error)),
         }
     }
 
     fn act<G, A>(&self, action: impl FnOnce() -> Result<(), A>) -> Result<(), BarrierError<G, A>> {
         let done = action();
-        if done.is_err() {
-            self.abort();
-        }
         let mut wakes = Wakes::default();
         let broken = self.cell.with(|state| {
-            if state.phase == Phase::Acting {
-                state.phase = Phase::Draining;
-                state.waits.wake_all(0, &mut wakes);
-            }
-            state.phase != Phase::Draining
+            state.acting = false;
+            state.broken |= done.is_err();
+            state.end_round(if state.broken { FAILED } else { PASSED }, &mut wakes);
+            state.broken
         });
         wakes.send();
         match done {
@@ -143,15 +162,21 @@ impl<X: Exclusion> Barrier<X> {
         }
     }
 
-    fn stay<G: Gate, A>(&self, gate: &G, limit: Limit) -> Result<(), BarrierError<G::Error, A>> {
-        let stayed =
-            block(&self.cell, 0, "wait", gate, limit, |state: &mut State, _| match state.phase {
-                Phase::Filling | Phase::Acting => None,
-                Phase::Draining => Some(Ok(())),
-                Phase::Resetting | Phase::Broken => Some(Err(BarrierError::Broken)),
-            });
+    fn stay<G: Gate, A>(
+        &self,
+        round: &Round,
+        gate: &G,
+        limit: Limit,
+    ) -> Result<(), BarrierError<G::Error, A>> {
+        let stayed = block(&self.cell, 0, "wait", gate, limit, |_: &mut State, _| {
+            match round.0.load(Ordering::Relaxed) {
+                PENDING => None,
+                outcome => Some(outcome == PASSED),
+            }
+        });
         match stayed {
-            Ok(Some(result)) => result,
+            Ok(Some(true)) => Ok(()),
+            Ok(Some(false)) => Err(BarrierError::Broken),
             Ok(None) => {
                 self.abort();
                 Err(BarrierError::Broken)
@@ -163,30 +188,16 @@ impl<X: Exclusion> Barrier<X> {
         }
     }
 
-    fn leave(&self) {
-        let mut wakes = Wakes::default();
-        self.cell.with(|state| {
-            state.count -= 1;
-            if state.count == 0 && matches!(state.phase, Phase::Draining | Phase::Resetting) {
-                state.phase = Phase::Filling;
-                state.waits.wake_all(0, &mut wakes);
-            }
-        });
-        wakes.send();
-    }
-
     /// Brings the barrier back to its empty state; who waits fails with [`BarrierError::Broken`].
-    /// A round that is complete already passes.
+    /// A round whose action runs already passes.
     #[doc(alias = "threading.Barrier.reset")]
     pub fn reset(&self) {
         let mut wakes = Wakes::default();
         self.cell.with(|state| {
-            if state.count == 0 {
-                state.phase = Phase::Filling;
-            } else if matches!(state.phase, Phase::Filling | Phase::Broken) {
-                state.phase = Phase::Resetting;
+            state.broken = false;
+            if !state.acting {
+                state.end_round(FAILED, &mut wakes);
             }
-            state.waits.wake_all(0, &mut wakes);
         });
         wakes.send();
     }
@@ -196,16 +207,15 @@ impl<X: Exclusion> Barrier<X> {
     pub fn abort(&self) {
         let mut wakes = Wakes::default();
         self.cell.with(|state| {
-            state.phase = Phase::Broken;
-            state.waits.wake_all(0, &mut wakes);
+            state.broken = true;
+            state.end_round(FAILED, &mut wakes);
         });
         wakes.send();
     }
 
     /// Starts anew, unbroken and empty, for that many threads; who waits is forgotten.
     pub fn restart(&self, parties: usize) {
-        let fresh = State { phase: Phase::Filling, parties, count: 0, waits: Waits::default() };
-        let old = self.cell.with(|state| std::mem::replace(state, fresh));
+        let old = self.cell.with(|state| std::mem::replace(state, State::new(parties)));
         drop(old);
     }
 
@@ -218,13 +228,31 @@ impl<X: Exclusion> Barrier<X> {
     /// How many wait at this moment.
     #[doc(alias = "threading.Barrier.n_waiting")]
     pub fn waiting(&self) -> usize {
-        self.cell.with(|state| if state.phase == Phase::Filling { state.count } else { 0 })
+        self.cell.with(|state| if state.acting { 0 } else { state.count })
     }
 
     /// Whether the barrier is broken.
     #[doc(alias = "threading.Barrier.broken")]
     pub fn is_broken(&self) -> bool {
-        self.cell.with(|state| state.phase == Phase::Broken)
+        self.cell.with(|state| state.broken)
+    }
+}
+
+impl State {
+    fn new(parties: usize) -> State {
+        let (round, waits) = (Arc::new(Round::default()), Waits::default());
+        State { parties, count: 0, acting: false, broken: false, round, waits }
+    }
+
+    /// Tells those of the present round what became of it, and begins the next. Also lets those
+    /// look again who wait for that.
+    fn end_round(&mut self, outcome: u8, wakes: &mut Wakes) {
+        if self.count > 0 {
+            self.round.0.store(outcome, Ordering::Relaxed);
+            self.round = Arc::new(Round::default());
+            self.count = 0;
+        }
+        self.waits.wake_all(0, wakes);
     }
 }
 

@@ -24,6 +24,7 @@ mod condition;
 mod event;
 mod exclusion;
 mod gate;
+mod habit;
 mod lock;
 mod rlock;
 mod semaphore;

@@ -1,6 +1,14 @@
-//! One parked thread.
+//! One waiting thread, and how it sleeps.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use manyhands_sys::futex::Sleep;
+use manyhands_sys::thread;
 
 use crate::Deadline;
+use crate::habit::Habit;
+use crate::shim::Word;
 
 /// How [`Waiter::park`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,87 +21,110 @@ pub enum Parked {
     Interrupted,
 }
 
-#[cfg(not(loom))]
-mod imp {
-    use std::sync::atomic::{AtomicU32, Ordering};
+/// The waiting thread is awake: it has not slept yet, or is spinning.
+const AWAKE: u32 = 0;
+/// It sleeps, or is about to, and must be woken.
+const ASLEEP: u32 = 1;
+/// It was notified. Times one plus the number of the processor on which that was done.
+const NOTIFIED: u32 = 2;
 
-    use manyhands_sys::futex::{self, Sleep};
+/// What waking a thread on an idle processor costs, about: the longest spin.
+const WAKE: Duration = Duration::from_micros(50);
 
-    use super::{Deadline, Parked};
+/// How long a notifier is given to leave its interpreter.
+const LEAVE: Duration = Duration::from_micros(10);
 
-    const WAITING: u32 = 0;
-    const NOTIFIED: u32 = 1;
-
-    /// A thread that waits to be notified, once.
-    #[derive(Debug)]
-    pub struct Waiter {
-        /// `WAITING`, then `NOTIFIED` for good; written by whoever takes the waiter out of its line.
-        word: AtomicU32,
-    }
-
-    impl Waiter {
-        pub(crate) fn new() -> Waiter {
-            Waiter { word: AtomicU32::new(WAITING) }
-        }
-
-        fn is_notified(&self) -> bool {
-            self.word.load(Ordering::Acquire) == NOTIFIED
-        }
-
-        /// Sleeps until notified, until `deadline`, or until a signal handler has run.
-        pub fn park(&self, deadline: Option<Deadline>) -> Parked {
-            loop {
-                if self.is_notified() {
-                    return Parked::Notified;
-                }
-                match futex::wait(&self.word, WAITING, deadline) {
-                    Sleep::Woken => {}
-                    _ if self.is_notified() => return Parked::Notified,
-                    Sleep::TimedOut => return Parked::TimedOut,
-                    Sleep::Interrupted => return Parked::Interrupted,
-                }
-            }
-        }
-
-        pub(crate) fn notify(&self) {
-            self.word.store(NOTIFIED, Ordering::Release);
-            futex::wake(&self.word, 1);
-        }
-    }
+thread_local! {
+    /// Whether to look for the notification for a moment before sleeping.
+    static LOOKING: Habit = const { Habit::new() };
+    /// Whether to let the notifier leave its interpreter.
+    static YIELDING: Habit = const { Habit::new() };
 }
 
-#[cfg(loom)]
-mod imp {
-    use loom::sync::{Condvar, Mutex};
+/// How often a thread of this process has gone to wait. A host with an interpreter lock lets go of
+/// it before that, so from this a waiter learns that its notifier has.
+static DEPARTURES: AtomicU32 = AtomicU32::new(0);
 
-    use super::{Deadline, Parked};
-
-    /// A thread that waits to be notified, once; here in terms that loom knows.
-    #[derive(Debug)]
-    pub struct Waiter {
-        notified: Mutex<bool>,
-        changed: Condvar,
-    }
-
-    impl Waiter {
-        pub(crate) fn new() -> Waiter {
-            Waiter { notified: Mutex::new(false), changed: Condvar::new() }
-        }
-
-        /// Sleeps until notified; a model has no clock.
-        pub fn park(&self, _deadline: Option<Deadline>) -> Parked {
-            let mut notified = self.notified.lock().expect("no model panics in here");
-            while !*notified {
-                notified = self.changed.wait(notified).expect("no model panics in here");
-            }
-            Parked::Notified
-        }
-
-        pub(crate) fn notify(&self) {
-            *self.notified.lock().expect("no model panics in here") = true;
-            self.changed.notify_one();
-        }
-    }
+/// A thread that waits to be notified, once.
+#[derive(Debug)]
+pub struct Waiter {
+    /// `AWAKE` and `ASLEEP` are written by the waiting thread, and only over each other; a value
+    /// from `NOTIFIED` up by whoever took the waiter out of its line, once.
+    word: Word,
+    /// `DEPARTURES` when this was notified.
+    stamp: AtomicU32,
 }
 
-pub use imp::Waiter;
+impl Waiter {
+    pub(crate) fn new() -> Waiter {
+        Waiter { word: Word::new(AWAKE), stamp: AtomicU32::new(0) }
+    }
+
+    fn is_notified(&self) -> bool {
+        self.word.load() >= NOTIFIED
+    }
+
+    /// Waits until notified, until `deadline`, or until a signal handler has run: sleeping, after
+    /// looking for a moment if that has paid off before.
+    pub fn park(&self, deadline: Option<Deadline>) -> Parked {
+        DEPARTURES.fetch_add(1, Ordering::Relaxed);
+        if self.is_notified() {
+            return Parked::Notified;
+        }
+        let looked =
+            LOOKING.with(|looking| looking.is_ready() && looking.spin(WAKE, || self.is_notified()));
+        if looked {
+            self.let_notifier_leave();
+            return Parked::Notified;
+        }
+        self.sleep(deadline)
+    }
+
+    fn sleep(&self, deadline: Option<Deadline>) -> Parked {
+        let begun = Instant::now();
+        if !self.word.replace(AWAKE, ASLEEP) && self.is_notified() {
+            return Parked::Notified;
+        }
+        loop {
+            let sleep = self.word.sleep(ASLEEP, deadline);
+            let word = self.word.load();
+            if word >= NOTIFIED {
+                let from_afar = word != Waiter::notified_here();
+                if from_afar && begun.elapsed() < 2 * WAKE {
+                    LOOKING.with(Habit::chance);
+                }
+                return Parked::Notified;
+            }
+            match sleep {
+                Sleep::Woken => {}
+                Sleep::TimedOut => return Parked::TimedOut,
+                Sleep::Interrupted => return Parked::Interrupted,
+            }
+        }
+    }
+
+    fn notified_here() -> u32 {
+        NOTIFIED * (1 + thread::processor())
+    }
+
+    pub(crate) fn notify(&self) {
+        self.stamp.store(DEPARTURES.load(Ordering::Relaxed), Ordering::Relaxed);
+        if self.word.swap(Waiter::notified_here()) == ASLEEP {
+            self.word.wake();
+        }
+    }
+
+    /// Gives who notified this a moment to go to wait himself, if notifiers usually do: whoever
+    /// enters the interpreter while he is inside goes to sleep until he leaves.
+    fn let_notifier_leave(&self) {
+        let stamp = self.stamp.load(Ordering::Relaxed);
+        let has_left = || DEPARTURES.load(Ordering::Relaxed) != stamp;
+        YIELDING.with(|yielding| {
+            if yielding.is_ready() {
+                yielding.spin(LEAVE, has_left);
+            } else {
+                yielding.chance();
+            }
+        });
+    }
+}

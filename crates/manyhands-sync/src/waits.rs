@@ -155,28 +155,25 @@ impl<const LINES: usize> Waits<LINES> {
 /// Waiters taken out of their lines under the exclusion, to be notified after it.
 #[derive(Debug, Default)]
 #[must_use = "who is taken out of a line and not notified waits for ever"]
-pub struct Wakes {
-    first: Option<Arc<Waiter>>,
-    more: Vec<Arc<Waiter>>,
-}
+pub struct Wakes(Vec<Arc<Waiter>>);
 
 impl Wakes {
     fn push(&mut self, waiter: Arc<Waiter>) {
-        if self.first.is_none() {
-            self.first = Some(waiter);
-        } else {
-            self.more.push(waiter);
-        }
+        self.0.push(waiter);
     }
 
     /// Notifies them all.
-    #[inline]
+    #[inline(always)]
     pub fn send(self) {
-        if let Some(first) = self.first {
-            first.notify();
-            for waiter in self.more {
-                waiter.notify();
-            }
+        if !self.0.is_empty() {
+            self.notify();
+        }
+    }
+
+    #[cold]
+    fn notify(self) {
+        for waiter in self.0 {
+            waiter.notify();
         }
     }
 }

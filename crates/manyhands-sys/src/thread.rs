@@ -39,6 +39,14 @@ pub fn is_main() -> bool {
     os::is_main_thread()
 }
 
+/// The number of the processor on which the calling thread runs at this moment.
+///
+/// # References
+/// sched_getcpu(3).
+pub fn processor() -> u32 {
+    os::processor()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,10 +4,10 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
+mod counted;
 mod native;
 mod open;
 mod ordered;
-mod counted;
 mod simple;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

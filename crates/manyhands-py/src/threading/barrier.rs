@@ -76,10 +76,8 @@ impl Barrier {
         // Bad values must not first enter the round.
         timeout::optional(timeout)?;
         let limit = || timeout::optional(timeout).unwrap_or(Limit::Never);
-        let action = || match set_up.and_then(|set_up| set_up.action.as_ref()) {
-            Some(action) => action.call0(py).map(drop),
-            None => Ok(()),
-        };
+        let action = set_up.and_then(|set_up| set_up.action.as_ref());
+        let action = action.map(|action| || action.call0(py).map(drop));
         self.core.wait_with(&Outside(py), limit, action).map_err(|error| match error {
             BarrierError::Broken => broken(py),
             BarrierError::GivenUp(error) | BarrierError::Action(error) => error,

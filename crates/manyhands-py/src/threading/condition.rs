@@ -12,6 +12,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use crate::exclusion::Interpreter;
 use crate::gate::Outside;
+use crate::threading::rlock::saved_from;
 use crate::threading::{Lock, RLock};
 use crate::timeout;
 
@@ -326,6 +327,26 @@ impl Condition {
 
     fn _is_owned(&self, py: Python<'_>) -> PyResult<bool> {
         self.lock(py)?.is_owned(py)
+    }
+
+    fn _release_save<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.lock(py)?.release_for_wait(py)? {
+            Released::Nothing => Ok(None),
+            Released::Counted(saved) => {
+                (saved.count, saved.owner.get()).into_pyobject(py).map(|it| Some(it.into_any()))
+            }
+            Released::Other(state) => Ok(Some(state.into_bound(py))),
+        }
+    }
+
+    fn _acquire_restore(&self, py: Python<'_>, state: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let lock = self.lock(py)?;
+        let released = match (lock, state) {
+            (_, None) => Released::Nothing,
+            (AnyLock::Other(_), Some(state)) => Released::Other(state.clone().unbind()),
+            (_, Some(state)) => Released::Counted(saved_from(state.extract()?)),
+        };
+        lock.reacquire(py, released)
     }
 
     fn _at_fork_reinit(&self, py: Python<'_>) -> PyResult<()> {

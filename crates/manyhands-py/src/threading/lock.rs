@@ -2,7 +2,7 @@
 
 use manyhands_sync as sync;
 use manyhands_sync::Limit;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 
 use crate::exclusion::Interpreter;
@@ -12,7 +12,7 @@ use crate::timeout;
 
 /// A lock that is not reentrant, and that any thread may release.
 // py: threading.Lock
-#[pyclass(frozen, weakref, module = "manyhands.threading")]
+#[pyclass(frozen, weakref, module = "manyhands.threading", name = "lock")]
 pub(crate) struct Lock(sync::Lock<Interpreter>);
 
 impl Lock {
@@ -41,11 +41,23 @@ impl Lock {
     }
 }
 
+/// Create a lock that is not locked.
+// py: threading.Lock
+#[pyfunction]
+#[pyo3(name = "Lock")]
+pub(super) fn create() -> Lock {
+    Lock::new()
+}
+
 #[pymethods]
 impl Lock {
     #[new]
-    fn __new__() -> Lock {
-        Lock::new()
+    fn __new__() -> PyResult<Lock> {
+        // Before 3.13, `threading.Lock` is a function, and the type behind it cannot be called.
+        if cfg!(Py_3_13) {
+            return Ok(Lock::new());
+        }
+        Err(PyTypeError::new_err("cannot create 'manyhands.threading.lock' instances"))
     }
 
     /// Acquire the lock: at once, or by waiting as long as it takes (timeout -1) or `timeout`

@@ -16,7 +16,11 @@ pub(crate) use lock::Lock;
 pub(crate) use rlock::RLock;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<lock::Lock>()?;
+    if cfg!(Py_3_13) {
+        module.add("Lock", module.py().get_type::<lock::Lock>())?;
+    } else {
+        module.add_function(wrap_pyfunction!(lock::create, module)?)?;
+    }
     module.add_class::<rlock::RLock>()?;
     module.add_class::<condition::Condition>()?;
     module.add_class::<semaphore::Semaphore>()?;

@@ -2,9 +2,9 @@
 
 use manyhands_sync as sync;
 use manyhands_sync::{Limit, Saved, ThreadId};
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyDeprecationWarning, PyRuntimeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::exclusion::Interpreter;
 use crate::gate::{Determined, Outside};
@@ -44,6 +44,11 @@ impl RLock {
     }
 }
 
+/// What `_release_save` returned, as it was.
+pub(super) fn saved_from((count, owner): (usize, u64)) -> Saved {
+    Saved { owner: ThreadId::from_raw(owner).unwrap_or_else(ThreadId::current), count }
+}
+
 fn not_owner(error: sync::NotOwner) -> PyErr {
     PyRuntimeError::new_err(error.to_string())
 }
@@ -51,9 +56,24 @@ fn not_owner(error: sync::NotOwner) -> PyErr {
 #[pymethods]
 impl RLock {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "()")]
-    fn __new__(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> RLock {
-        RLock::new()
+    #[classmethod]
+    #[pyo3(signature = (*args, **kwargs), text_signature = "()")]
+    fn __new__(
+        class: &Bound<'_, PyType>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<RLock> {
+        let py = class.py();
+        // Arguments are for subclasses; the class itself ignored them, and from 3.13 warns.
+        if cfg!(Py_3_13)
+            && (!args.is_empty() || kwargs.is_some())
+            && class.is(py.get_type::<RLock>())
+        {
+            let message =
+                c"passing arguments to RLock is deprecated, and an error from Python 3.15";
+            PyErr::warn(py, &py.get_type::<PyDeprecationWarning>(), message, 1)?;
+        }
+        Ok(RLock::new())
     }
 
     /// Acquire the lock: at once, or by waiting as long as it takes (timeout -1) or `timeout`
@@ -97,8 +117,7 @@ impl RLock {
     }
 
     fn _acquire_restore(&self, py: Python<'_>, state: (usize, u64)) -> PyResult<()> {
-        let owner = ThreadId::from_raw(state.1).unwrap_or_else(ThreadId::current);
-        self.reacquire(py, Saved { owner, count: state.0 })
+        self.reacquire(py, saved_from(state))
     }
 
     fn _at_fork_reinit(&self) {

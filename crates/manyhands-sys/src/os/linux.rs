@@ -54,6 +54,12 @@ pub(crate) fn is_main_thread() -> bool {
     rustix::thread::gettid() == rustix::process::getpid()
 }
 
+pub(crate) fn processor() -> u32 {
+    // SAFETY: sched_getcpu has no preconditions.
+    let processor = unsafe { libc::sched_getcpu() };
+    u32::try_from(processor).unwrap_or(0)
+}
+
 pub(crate) fn at_fork(
     prepare: extern "C" fn(),
     parent: extern "C" fn(),
