@@ -18,6 +18,9 @@ __all__ = [
 
 _original = original("queue")
 
+# The name by which the stdlib tells its two implementations apart: ours is one.
+_PySimpleQueue = SimpleQueue
+
 # The stdlib's own exceptions, so that `except queue.Empty` catches them whoever imported what.
 Empty = _original.Empty
 Full = _original.Full

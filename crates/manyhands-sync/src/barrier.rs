@@ -50,6 +50,16 @@ struct State {
 #[derive(Default)]
 struct Round(AtomicU8);
 
+impl Round {
+    /// Whether the round has passed, once that is known.
+    fn outcome(&self) -> Option<bool> {
+        match self.0.load(Ordering::Relaxed) {
+            PENDING => None,
+            outcome => Some(outcome == PASSED),
+        }
+    }
+}
+
 const PENDING: u8 = 0;
 const PASSED: u8 = 1;
 const FAILED: u8 = 2;
@@ -68,7 +78,7 @@ pub enum BarrierError<E, A = Infallible> {
     /// Somebody gave up, or reset or aborted the barrier.
     #[error("the barrier is broken: a thread gave up, or called abort or reset")]
     Broken,
-    /// The gate gave up the wait, which breaks the barrier.
+    /// The gate gave up the wait; the others go on waiting for another to come.
     #[error("the wait was given up: {0}")]
     GivenUp(E),
     /// The action failed, which breaks the barrier.
@@ -166,26 +176,51 @@ impl<X: Exclusion> Barrier<X> {
         &self,
         round: &Round,
         gate: &G,
-        limit: Limit,
+        mut limit: Limit,
     ) -> Result<(), BarrierError<G::Error, A>> {
-        let stayed = block(&self.cell, 0, "wait", gate, limit, |_: &mut State, _| {
-            match round.0.load(Ordering::Relaxed) {
-                PENDING => None,
-                outcome => Some(outcome == PASSED),
+        loop {
+            let stayed =
+                block(&self.cell, 0, "wait", gate, limit, |_: &mut State, _| round.outcome());
+            let passed = match stayed {
+                Ok(Some(passed)) => passed,
+                Ok(None) => match self.run_out(round) {
+                    Some(passed) => passed,
+                    None => {
+                        limit = Limit::Forever;
+                        continue;
+                    }
+                },
+                Err(error) => {
+                    self.step_out(round);
+                    return Err(BarrierError::GivenUp(error));
+                }
+            };
+            return if passed { Ok(()) } else { Err(BarrierError::Broken) };
+        }
+    }
+
+    /// Breaks the barrier for a thread that has reached its limit, unless its round is complete:
+    /// then its outcome counts, which is yet to come if the action runs.
+    fn run_out(&self, round: &Round) -> Option<bool> {
+        let mut wakes = Wakes::default();
+        let outcome = self.cell.with(|state| {
+            if round.outcome().is_none() && !state.acting {
+                state.broken = true;
+                state.end_round(FAILED, &mut wakes);
+            }
+            round.outcome()
+        });
+        wakes.send();
+        outcome
+    }
+
+    /// Takes a thread whose gate gave up out of its round, if that is not complete.
+    fn step_out(&self, round: &Round) {
+        self.cell.with(|state| {
+            if round.outcome().is_none() && !state.acting {
+                state.count -= 1;
             }
         });
-        match stayed {
-            Ok(Some(true)) => Ok(()),
-            Ok(Some(false)) => Err(BarrierError::Broken),
-            Ok(None) => {
-                self.abort();
-                Err(BarrierError::Broken)
-            }
-            Err(error) => {
-                self.abort();
-                Err(BarrierError::GivenUp(error))
-            }
-        }
     }
 
     /// Brings the barrier back to its empty state; who waits fails with [`BarrierError::Broken`].
