@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# make loom: all interleavings of the models of locks and queues.
+. "$(dirname "$0")/lib.sh"
+say "loom models"
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}/loom RUSTFLAGS="--cfg loom"
+cargo test --quiet --release -p manyhands-sync -p manyhands-queue --test loom

@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# make test-all: make test, with longer stress.
+export MANYHANDS_STRESS_SECONDS=${MANYHANDS_STRESS_SECONDS:-300}
+exec "$(dirname "$0")/test.sh"
