@@ -134,10 +134,15 @@ impl<const LINES: usize> Waits<LINES> {
     }
 
     /// Takes out the first `count` of a line, whoever is on its way.
+    #[inline]
     pub fn wake(&mut self, line: usize, count: usize, wakes: &mut Wakes) {
-        if self.is_empty(line) {
-            return;
+        if !self.is_empty(line) {
+            self.wake_some(line, count, wakes);
         }
+    }
+
+    #[cold]
+    fn wake_some(&mut self, line: usize, count: usize, wakes: &mut Wakes) {
         if let Some(used) = self.current() {
             let waiters = &mut used.lines[line].waiters;
             let count = count.min(waiters.len());

@@ -1,0 +1,1 @@
+"""Side-by-side benchmarks: workloads x contenders, interleaved. Run with `make bench`."""

@@ -1,0 +1,28 @@
+"""A process that measures one contender: reads workloads' names, writes seconds per unit."""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+
+from bench.contenders import CONTENDERS
+from bench.workloads import WORKLOADS
+
+
+def main() -> None:
+    try:
+        contender = CONTENDERS[sys.argv[1]]()
+    except ImportError as error:
+        print(json.dumps({"missing": str(error)}), flush=True)
+        return
+    able = [w.name for w in WORKLOADS.values() if all(hasattr(contender, n) for n in w.needs)]
+    print(json.dumps({"able": able}), flush=True)
+    for line in sys.stdin:
+        gc.collect()
+        units, seconds = WORKLOADS[json.loads(line)].measure(contender)
+        print(json.dumps(seconds / units), flush=True)
+
+
+if __name__ == "__main__":
+    main()
