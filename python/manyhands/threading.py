@@ -40,8 +40,9 @@ _OWN = frozenset(globals())
 
 __all__ = _original.__all__
 
+# Copied, so that looking them up is fast; but not what programs assign.
 for _name, _value in vars(_original).items():
-    if not _name.startswith("_") and _name not in _OWN:
+    if not _name.startswith("_") and _name not in _OWN and _name != "excepthook":
         globals()[_name] = _value
 del _name, _value
 
@@ -58,7 +59,7 @@ class _Mirror(ModuleType):
     def __setattr__(self, name, value):
         if name not in _OWN:
             setattr(_original, name, value)
-            if name.startswith("_"):
+            if name not in self.__dict__:
                 return
         super().__setattr__(name, value)
 

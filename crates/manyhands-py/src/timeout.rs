@@ -1,4 +1,5 @@
-//! Timeouts as Python gives them: seconds, as any real number, or None.
+//! Timeouts as Python gives them, seconds as any real number or None; and flags, which are
+//! anything.
 
 use std::time::Duration;
 
@@ -54,25 +55,42 @@ pub(crate) fn non_negative(timeout: &Bound<'_, PyAny>) -> PyResult<Limit> {
     limit(seconds)
 }
 
-/// The arguments of `Lock.acquire`, where -1 is for ever.
-pub(crate) fn of_lock(
-    blocking: Option<&Bound<'_, PyAny>>,
-    timeout: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Limit> {
-    let blocking = blocking.map_or(Ok(true), |blocking| blocking.is_truthy())?;
-    let seconds = timeout.map_or(Ok(-1.0), seconds)?;
-    if !blocking {
-        return if seconds == -1.0 {
-            Ok(Limit::Never)
-        } else {
-            Err(PyValueError::new_err("can't specify a timeout for a non-blocking call"))
-        };
+/// A flag: any object, for whether it is true.
+#[derive(Clone, Copy)]
+pub(crate) struct Flag(pub(crate) bool);
+
+impl<'py> FromPyObject<'_, 'py> for Flag {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Flag> {
+        object.is_truthy().map(Flag)
     }
-    if seconds == -1.0 {
-        Ok(Limit::Forever)
-    } else if seconds < 0.0 {
-        Err(PyValueError::new_err("timeout value must be a non-negative number"))
-    } else {
-        limit(seconds)
+}
+
+/// The timeout of `Lock.acquire`, which is a number.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct Seconds(f64);
+
+/// For ever, in a `Lock.acquire`.
+pub(crate) const FOR_EVER: Seconds = Seconds(-1.0);
+
+impl<'py> FromPyObject<'_, 'py> for Seconds {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Seconds> {
+        seconds(&object).map(Seconds)
+    }
+}
+
+/// The limit that the arguments of `Lock.acquire` say.
+pub(crate) fn of_lock(Flag(blocking): Flag, timeout: Seconds) -> PyResult<Limit> {
+    match (blocking, timeout) {
+        (true, FOR_EVER) => Ok(Limit::Forever),
+        (false, FOR_EVER) => Ok(Limit::Never),
+        (false, _) => Err(PyValueError::new_err("can't specify a timeout for a non-blocking call")),
+        (true, Seconds(seconds)) if seconds < 0.0 => {
+            Err(PyValueError::new_err("timeout value must be a non-negative number"))
+        }
+        (true, Seconds(seconds)) => limit(seconds),
     }
 }

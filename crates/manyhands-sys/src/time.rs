@@ -29,6 +29,11 @@ impl Deadline {
         os::monotonic_now().saturating_sub(self.0)
     }
 
+    /// How long it is until that moment; zero if it is over.
+    pub fn remaining(self) -> Duration {
+        self.0.saturating_sub(os::monotonic_now())
+    }
+
     pub(crate) fn since_boot(self) -> Duration {
         self.0
     }

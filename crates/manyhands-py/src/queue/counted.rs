@@ -16,7 +16,7 @@ use crate::queue::Failure;
 use crate::queue::native::Native;
 use crate::queue::open::Open;
 use crate::threading::{Condition, Lock};
-use crate::timeout;
+use crate::timeout::{self, Flag};
 
 type Cell<S> = <Interpreter as manyhands_sync::Exclusion>::Cell<S>;
 
@@ -126,7 +126,7 @@ impl Queue {
     fn put_slow(
         slf: &Bound<'_, Self>,
         mut refused: PutError<Py<PyAny>>,
-        block: Option<&Bound<'_, PyAny>>,
+        block: Flag,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let py = slf.py();
@@ -154,7 +154,7 @@ impl Queue {
     fn get_slow(
         slf: &Bound<'_, Self>,
         mut why: GetError,
-        block: Option<&Bound<'_, PyAny>>,
+        block: Flag,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         let py = slf.py();
@@ -176,8 +176,8 @@ impl Queue {
 }
 
 /// The limit that the arguments of put() and get() say.
-fn limit(block: Option<&Bound<'_, PyAny>>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Limit> {
-    if !block.map_or(Ok(true), |block| block.is_truthy())? {
+fn limit(block: Flag, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Limit> {
+    if !block.0 {
         return Ok(Limit::Never);
     }
     timeout.map_or(Ok(Limit::Forever), timeout::non_negative)
@@ -203,11 +203,11 @@ impl Queue {
     /// `timeout` seconds. Full if there is none; ShutDown if the queue is shut down; ValueError if
     /// the timeout is negative.
     // py: queue.Queue.put
-    #[pyo3(signature = (item, block=None, timeout=None), text_signature = "(self, item, block=True, timeout=None)")]
+    #[pyo3(signature = (item, block=Flag(true), timeout=None), text_signature = "($self, item, block=True, timeout=None)")]
     fn put(
         slf: &Bound<'_, Self>,
         item: Py<PyAny>,
-        block: Option<&Bound<'_, PyAny>>,
+        block: Flag,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         if timeout.is_some() && slf.get().maxsize.with(|maxsize| maxsize.items) > 0 {
@@ -223,10 +223,10 @@ impl Queue {
     /// `timeout` seconds. Empty if there is none; ShutDown if the queue is empty and shut down;
     /// ValueError if the timeout is negative.
     // py: queue.Queue.get
-    #[pyo3(signature = (block=None, timeout=None), text_signature = "(self, block=True, timeout=None)")]
+    #[pyo3(signature = (block=Flag(true), timeout=None), text_signature = "($self, block=True, timeout=None)")]
     fn get(
         slf: &Bound<'_, Self>,
-        block: Option<&Bound<'_, PyAny>>,
+        block: Flag,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         if timeout.is_some() {

@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::exclusion::Interpreter;
 use crate::gate::Outside;
 use crate::queue::Failure;
-use crate::timeout;
+use crate::timeout::{self, Flag};
 
 /// A queue without a bound, without task_done() and join(), whose put() may be called at any
 /// moment: in a signal handler, in `__del__`.
@@ -23,11 +23,10 @@ impl SimpleQueue {
         &self,
         py: Python<'_>,
         why: GetError,
-        block: Option<&Bound<'_, PyAny>>,
+        block: Flag,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        let block = block.map_or(Ok(true), |block| block.is_truthy())?;
-        if why != GetError::Empty || !block {
+        if why != GetError::Empty || !block.0 {
             return Err(Failure::Empty.raise(py));
         }
         let limit = match timeout {
@@ -53,14 +52,9 @@ impl SimpleQueue {
 
     /// Put the item in. Never waits; `block` and `timeout` are there for likeness with Queue.put().
     // py: queue.SimpleQueue.put
-    #[pyo3(signature = (item, block=None, timeout=None), text_signature = "(self, item, block=True, timeout=None)")]
+    #[pyo3(signature = (item, block=Flag(true), timeout=None), text_signature = "($self, item, block=True, timeout=None)")]
     #[expect(unused_variables, reason = "the names are those that callers may use")]
-    fn put(
-        &self,
-        item: Py<PyAny>,
-        block: Option<&Bound<'_, PyAny>>,
-        timeout: Option<&Bound<'_, PyAny>>,
-    ) {
+    fn put(&self, item: Py<PyAny>, block: Flag, timeout: Option<&Bound<'_, PyAny>>) {
         // Without a bound and never shut down there is no failure.
         let _ = self.0.try_put(item);
     }
@@ -74,15 +68,15 @@ impl SimpleQueue {
     /// Take the next item out: at once, or by waiting as long as it takes (timeout None) or
     /// `timeout` seconds. Empty if there is none; ValueError if the timeout is negative.
     // py: queue.SimpleQueue.get
-    #[pyo3(signature = (block=None, timeout=None), text_signature = "(self, block=True, timeout=None)")]
+    #[pyo3(signature = (block=Flag(true), timeout=None), text_signature = "($self, block=True, timeout=None)")]
     fn get(
         &self,
         py: Python<'_>,
-        block: Option<&Bound<'_, PyAny>>,
+        block: Flag,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         if let Some(timeout) = timeout
-            && block.map_or(Ok(true), |block| block.is_truthy())?
+            && block.0
         {
             timeout::non_negative(timeout)?;
         }

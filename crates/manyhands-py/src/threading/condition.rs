@@ -162,6 +162,24 @@ impl Condition {
         }
     }
 
+    fn is_exact(slf: &Bound<'_, Self>) -> bool {
+        slf.get_type().is(slf.py().get_type::<Condition>())
+    }
+
+    /// Waits once, in the way of a subclass if there is one.
+    fn wait_overridden(slf: &Bound<'_, Self>, limit: Limit) -> PyResult<()> {
+        let py = slf.py();
+        if Condition::is_exact(slf) {
+            return slf.get().wait_within(py, limit).map(drop);
+        }
+        let timeout = match limit {
+            Limit::Until(deadline) => Some(deadline.remaining().as_secs_f64()),
+            Limit::Never => Some(0.0),
+            Limit::Forever => None,
+        };
+        slf.call_method1(intern!(py, "wait"), (timeout,)).map(drop)
+    }
+
     fn sleep<G: Gate>(&self, ticket: Ticket, gate: &G, limit: Limit) -> Result<bool, G::Error> {
         match limit {
             Limit::Never => {
@@ -191,10 +209,14 @@ impl Condition {
     fn __init__(&self, lock: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         match lock {
             None => Ok(()),
-            Some(lock) => self
-                .lock
-                .set(AnyLock::from_object(lock))
-                .map_err(|_| PyValueError::new_err("a Condition can be given its lock only once")),
+            Some(lock) => {
+                // What is no lock raises AttributeError here, not at first use.
+                lock.getattr(intern!(lock.py(), "acquire"))?;
+                lock.getattr(intern!(lock.py(), "release"))?;
+                self.lock.set(AnyLock::from_object(lock)).map_err(|_| {
+                    PyValueError::new_err("a Condition can be given its lock only once")
+                })
+            }
         }
     }
 
@@ -273,7 +295,6 @@ impl Condition {
         predicate: &Bound<'py, PyAny>,
         timeout: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
         let mut limit = None;
         let mut result = predicate.call0()?;
         while !result.is_truthy()? {
@@ -289,7 +310,7 @@ impl Condition {
             {
                 break;
             }
-            slf.get().wait_within(py, limit)?;
+            Condition::wait_overridden(slf, limit)?;
             result = predicate.call0()?;
         }
         Ok(result)
@@ -306,18 +327,23 @@ impl Condition {
 
     /// Let all who wait go on. RuntimeError if the lock is not held.
     // py: threading.Condition.notify_all
-    fn notify_all(&self, py: Python<'_>) -> PyResult<()> {
-        self.check_owned(py, "notify")?;
-        self.core.notify_all();
-        Ok(())
+    fn notify_all(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        if Condition::is_exact(slf) {
+            this.check_owned(py, "notify")?;
+            this.core.notify_all();
+            return Ok(());
+        }
+        slf.call_method1(intern!(py, "notify"), (this.core.waiters(),)).map(drop)
     }
 
     /// A deprecated synonym of notify_all().
     #[pyo3(name = "notifyAll")]
-    fn notify_all_old(&self, py: Python<'_>) -> PyResult<()> {
+    fn notify_all_old(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
         let message = c"notifyAll() is deprecated, use notify_all() instead";
         PyErr::warn(py, &py.get_type::<PyDeprecationWarning>(), message, 1)?;
-        self.notify_all(py)
+        slf.call_method0(intern!(py, "notify_all")).map(drop)
     }
 
     #[getter]

@@ -2,6 +2,7 @@
 
 use manyhands_sync as sync;
 use pyo3::exceptions::PyDeprecationWarning;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -33,10 +34,11 @@ impl Event {
 
     /// A deprecated synonym of is_set().
     #[pyo3(name = "isSet")]
-    fn is_set_old(&self, py: Python<'_>) -> PyResult<bool> {
+    fn is_set_old<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
         let message = c"isSet() is deprecated, use is_set() instead";
         PyErr::warn(py, &py.get_type::<PyDeprecationWarning>(), message, 1)?;
-        Ok(self.is_set())
+        slf.call_method0(intern!(py, "is_set"))
     }
 
     /// Set the flag, and let all who wait for it go on.

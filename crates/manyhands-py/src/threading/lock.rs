@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use crate::exclusion::Interpreter;
 use crate::gate::{Determined, Outside};
 use crate::threading::class_name;
-use crate::timeout;
+use crate::timeout::{self, FOR_EVER, Flag, Seconds};
 
 /// A lock that is not reentrant, and that any thread may release.
 // py: threading.Lock
@@ -63,16 +63,8 @@ impl Lock {
     /// Acquire the lock: at once, or by waiting as long as it takes (timeout -1) or `timeout`
     /// seconds. Returns whether it was acquired.
     // py: threading.Lock.acquire
-    #[pyo3(signature = (blocking=None, timeout=None), text_signature = "(self, blocking=True, timeout=-1)")]
-    fn acquire(
-        &self,
-        py: Python<'_>,
-        blocking: Option<&Bound<'_, PyAny>>,
-        timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<bool> {
-        if blocking.is_none() && timeout.is_none() {
-            return self.acquire_within(py, Limit::Forever);
-        }
+    #[pyo3(signature = (blocking=Flag(true), timeout=FOR_EVER), text_signature = "($self, blocking=True, timeout=-1)")]
+    fn acquire(&self, py: Python<'_>, blocking: Flag, timeout: Seconds) -> PyResult<bool> {
         self.acquire_within(py, timeout::of_lock(blocking, timeout)?)
     }
 
@@ -89,13 +81,8 @@ impl Lock {
     }
 
     /// An obsolete synonym of acquire().
-    #[pyo3(signature = (blocking=None, timeout=None), text_signature = "(self, blocking=True, timeout=-1)")]
-    fn acquire_lock(
-        &self,
-        py: Python<'_>,
-        blocking: Option<&Bound<'_, PyAny>>,
-        timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<bool> {
+    #[pyo3(signature = (blocking=Flag(true), timeout=FOR_EVER), text_signature = "($self, blocking=True, timeout=-1)")]
+    fn acquire_lock(&self, py: Python<'_>, blocking: Flag, timeout: Seconds) -> PyResult<bool> {
         self.acquire(py, blocking, timeout)
     }
 

@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use crate::exclusion::Interpreter;
 use crate::gate::{Determined, Outside};
 use crate::threading::class_name;
-use crate::timeout;
+use crate::timeout::{self, FOR_EVER, Flag, Seconds};
 
 /// A reentrant lock: its owner may acquire it again, and releases it as often.
 // py: threading.RLock
@@ -79,16 +79,8 @@ impl RLock {
     /// Acquire the lock: at once, or by waiting as long as it takes (timeout -1) or `timeout`
     /// seconds. Returns whether it was acquired; its owner always acquires it, once more.
     // py: threading.RLock.acquire
-    #[pyo3(signature = (blocking=None, timeout=None), text_signature = "(self, blocking=True, timeout=-1)")]
-    fn acquire(
-        &self,
-        py: Python<'_>,
-        blocking: Option<&Bound<'_, PyAny>>,
-        timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<bool> {
-        if blocking.is_none() && timeout.is_none() {
-            return self.acquire_within(py, Limit::Forever);
-        }
+    #[pyo3(signature = (blocking=Flag(true), timeout=FOR_EVER), text_signature = "($self, blocking=True, timeout=-1)")]
+    fn acquire(&self, py: Python<'_>, blocking: Flag, timeout: Seconds) -> PyResult<bool> {
         self.acquire_within(py, timeout::of_lock(blocking, timeout)?)
     }
 

@@ -3,13 +3,14 @@
 use manyhands_sync as sync;
 use manyhands_sync::Limit;
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::exclusion::Interpreter;
 use crate::gate::Outside;
 use crate::threading::repr;
-use crate::timeout;
+use crate::timeout::{self, Flag};
 
 /// A counter that acquire() takes one from, waiting while there is none, and release() adds to.
 ///
@@ -47,14 +48,14 @@ impl Semaphore {
     /// Take one: at once, or by waiting as long as it takes (timeout None) or `timeout` seconds.
     /// Returns whether one was taken.
     // py: threading.Semaphore.acquire
-    #[pyo3(signature = (blocking=None, timeout=None), text_signature = "(self, blocking=True, timeout=None)")]
+    #[pyo3(signature = (blocking=Flag(true), timeout=None), text_signature = "($self, blocking=True, timeout=None)")]
     fn acquire(
         &self,
         py: Python<'_>,
-        blocking: Option<&Bound<'_, PyAny>>,
+        blocking: Flag,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<bool> {
-        let blocking = blocking.map_or(Ok(true), |blocking| blocking.is_truthy())?;
+        let Flag(blocking) = blocking;
         if !blocking && timeout.is_some() {
             return Err(PyValueError::new_err("can't specify timeout for non-blocking acquire"));
         }
@@ -86,12 +87,17 @@ impl Semaphore {
 
     #[pyo3(signature = (_type=None, _value=None, _traceback=None))]
     fn __exit__(
-        &self,
+        slf: &Bound<'_, Self>,
         _type: Option<&Bound<'_, PyAny>>,
         _value: Option<&Bound<'_, PyAny>>,
         _traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        self.give(1)
+        let (py, class) = (slf.py(), slf.get_type());
+        if class.is(py.get_type::<Semaphore>()) || class.is(py.get_type::<BoundedSemaphore>()) {
+            return slf.get().give(1);
+        }
+        // A subclass may have overridden it.
+        slf.call_method0(intern!(py, "release")).map(drop)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
