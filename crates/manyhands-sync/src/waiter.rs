@@ -71,8 +71,9 @@ impl Waiter {
         if self.is_notified() {
             return Parked::Notified;
         }
-        let looked =
-            LOOKING.with(|looking| looking.is_ready() && looking.spin(WAKE, || self.is_notified()));
+        let longest = deadline.map_or(WAKE, |deadline| WAKE.min(deadline.remaining()));
+        let looked = LOOKING
+            .with(|looking| looking.is_ready() && looking.spin(longest, || self.is_notified()));
         if looked {
             self.let_notifier_leave();
             return Parked::Notified;

@@ -99,16 +99,20 @@ impl Queue {
         }
     }
 
-    /// Makes the queue open from the start if its class overrides a hook.
-    fn honour_hooks(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let class = slf.get_type();
-        if class.is(py.get_type::<Queue>())
+    /// Whether its class is one of ours, not a subclass.
+    fn is_exact(slf: &Bound<'_, Self>) -> bool {
+        let (py, class) = (slf.py(), slf.get_type());
+        class.is(py.get_type::<Queue>())
             || class.is(py.get_type::<LifoQueue>())
             || class.is(py.get_type::<PriorityQueue>())
-        {
+    }
+
+    /// Makes the queue open from the start if its class overrides a hook.
+    fn honour_hooks(slf: &Bound<'_, Self>) -> PyResult<()> {
+        if Queue::is_exact(slf) {
             return Ok(());
         }
+        let (py, class) = (slf.py(), slf.get_type());
         let base = py.get_type::<Queue>();
         for hook in HOOKS {
             if !class.getattr(hook)?.is(base.getattr(hook)?) {
@@ -173,6 +177,13 @@ impl Queue {
             }
         }
     }
+}
+
+/// The keywords `block=False`.
+fn not_blocking(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let keywords = PyDict::new(py);
+    keywords.set_item(intern!(py, "block"), false)?;
+    Ok(keywords)
 }
 
 /// The limit that the arguments of put() and get() say.
@@ -240,24 +251,23 @@ impl Queue {
 
     /// put(item, block=False)
     // py: queue.Queue.put_nowait
-    fn put_nowait<'py>(
-        slf: &Bound<'py, Self>,
-        item: Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        // Through put(), which a subclass may have overridden.
+    fn put_nowait(slf: &Bound<'_, Self>, item: Py<PyAny>) -> PyResult<()> {
+        if Queue::is_exact(slf) {
+            return Queue::put(slf, item, Flag(false), None);
+        }
+        // A subclass may have overridden it.
         let py = slf.py();
-        let keywords = PyDict::new(py);
-        keywords.set_item(intern!(py, "block"), false)?;
-        slf.call_method(intern!(py, "put"), (item,), Some(&keywords))
+        slf.call_method(intern!(py, "put"), (item,), Some(&not_blocking(py)?)).map(drop)
     }
 
     /// get(block=False)
     // py: queue.Queue.get_nowait
-    fn get_nowait<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+    fn get_nowait(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        if Queue::is_exact(slf) {
+            return Queue::get(slf, Flag(false), None);
+        }
         let py = slf.py();
-        let keywords = PyDict::new(py);
-        keywords.set_item(intern!(py, "block"), false)?;
-        slf.call_method(intern!(py, "get"), (), Some(&keywords))
+        slf.call_method(intern!(py, "get"), (), Some(&not_blocking(py)?)).map(Bound::unbind)
     }
 
     /// Report an item that was taken out as done; ValueError if that was called more often than
