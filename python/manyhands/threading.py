@@ -36,7 +36,8 @@ class Timer(_original.Timer):
 # The names by which the stdlib tells its two implementations of RLock apart: ours is one.
 _CRLock = _PyRLock = RLock
 
-_OWN = frozenset(globals())
+# A reload finds what it copied before, which is not ours.
+_OWN = globals().get("_OWN") or frozenset(globals())
 
 __all__ = _original.__all__
 
@@ -57,14 +58,14 @@ class _Mirror(ModuleType):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}") from None
 
     def __setattr__(self, name, value):
-        if name not in _OWN:
+        if name not in _OWN and not name.startswith("__"):
             setattr(_original, name, value)
             if name not in self.__dict__:
                 return
         super().__setattr__(name, value)
 
     def __delattr__(self, name):
-        if name not in _OWN:
+        if name not in _OWN and not name.startswith("__"):
             delattr(_original, name)
             if name not in self.__dict__:
                 return

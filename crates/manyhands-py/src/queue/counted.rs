@@ -65,6 +65,11 @@ impl Queue {
         Ok(())
     }
 
+    /// How many items fit; 0 for any number.
+    fn items_that_fit(&self) -> usize {
+        self.maxsize.with(|maxsize| maxsize.items)
+    }
+
     /// The insides, which are in use from now on.
     fn opened<'a>(slf: &'a Bound<'_, Self>) -> PyResult<&'a Open> {
         let py = slf.py();
@@ -135,10 +140,11 @@ impl Queue {
     ) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let limit = limit(block, timeout)?;
+        // Without a bound, nobody looks at the arguments.
+        let limit = if this.items_that_fit() > 0 { limit(block, timeout)? } else { Limit::Forever };
         loop {
             if let Some(open) = this.open.get() {
-                let maxsize = || this.maxsize.with(|maxsize| maxsize.items);
+                let maxsize = || this.items_that_fit();
                 return open.put(slf, refused.item, maxsize, limit);
             }
             let PutError { item, why } = match this.native.put(py, refused, limit) {
@@ -221,7 +227,7 @@ impl Queue {
         block: Flag,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        if timeout.is_some() && slf.get().maxsize.with(|maxsize| maxsize.items) > 0 {
+        if timeout.is_some() && slf.get().items_that_fit() > 0 {
             limit(block, timeout)?;
         }
         match slf.get().native.try_put(slf.py(), item) {
@@ -323,7 +329,7 @@ impl Queue {
     /// Whether there is no room.
     // py: queue.Queue.full
     fn full(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        let maxsize = slf.get().maxsize.with(|maxsize| maxsize.items);
+        let maxsize = slf.get().items_that_fit();
         Ok(maxsize > 0 && Queue::qsize(slf)?.cast_unsigned() >= maxsize)
     }
 
