@@ -15,8 +15,6 @@ it sees at a glance that the engine is off. An interpreter is switched on in one
 Nothing here imports anything that the interpreter has not imported already.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 
@@ -96,17 +94,13 @@ def _read(path: str) -> bytes:
 def _imported_early(names: list[str]) -> str:
     """What to tell about modules that somebody else has imported, and perhaps changed, before."""
     modules = list(sys.modules)
-    before = modules[: min(modules.index(name) for name in names)]
-    # An importer stands in `sys.modules` before what it imports.
-    importers = [name for name in before if name.partition(".")[0] not in _OWN_OR_STDLIB]
-    by = f" (it seems by {importers[-1]})" if importers else ""
+    after = modules[min(modules.index(name) for name in names) :]
+    # `sys.modules` has the order in which modules were finished: an importer follows.
+    known = {"__main__", "manyhands", *sys.stdlib_module_names}
+    importers = [name for name in after if name.partition(".")[0] not in known]
+    by = f" (it seems by {importers[0]})" if importers else ""
     were, they = ("was", "it stays") if len(names) == 1 else ("were", "they stay")
     return (
         f"{' and '.join(names)} {were} imported before the engine could start{by}; "
         f"{they} the standard library's"
     )
-
-
-_OWN_OR_STDLIB = frozenset(("__main__", "manyhands", *sys.builtin_module_names)) | (
-    sys.stdlib_module_names
-)

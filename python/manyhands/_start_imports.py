@@ -8,8 +8,6 @@ no name in `sys.modules`, then imports `manyhands.queue`, and hands this out: it
 get the same; none can ever get hold of the original or of something half done.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from _frozen_importlib import ModuleSpec, module_from_spec
@@ -32,17 +30,17 @@ _STDLIB = os.path.dirname(os.__file__)
 class MirrorFinder:
     """Finds our modules under the names of the standard library's."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: "Iterable[str]") -> None:
         # Locks of our own, since whoever imports `manyhands.queue` directly gets here without the
         # import system's lock on `queue`. Order: import lock of a name, then this lock of it, then
         # both of the modules that it imports.
         self._locks = {name: RLock() for name in names}
-        self._executing: dict[str, tuple[int, ModuleType]] = {}
+        self._executing: "dict[str, tuple[int, ModuleType]]" = {}
         self.failure: ImportError | None = None
         LOADERS.update(dict.fromkeys(self._locks, self.load_original))
 
     def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> ModuleSpec | None:
         """Part of the import system's protocol."""
         if name not in self._locks or self.failure:
@@ -59,7 +57,7 @@ class MirrorFinder:
         return mirror
 
     def find_original(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self, name: str, path: "Sequence[str] | None", target: "ModuleType | None" = None
     ) -> ModuleSpec | None:
         """The spec that the import system would find without us."""
         parent = ORIGINALS.get(name.rpartition(".")[0])
@@ -72,7 +70,7 @@ class MirrorFinder:
                     return spec
         return None
 
-    def load_original(self, name: str) -> ModuleType:
+    def load_original(self, name: str) -> "ModuleType":
         """The standard library's module, executed apart from `sys.modules` the first time."""
         with self._locks[name]:
             if name in ORIGINALS:
@@ -101,7 +99,7 @@ class MirrorFinder:
             ORIGINALS[name] = module
             return module
 
-    def load_mirror(self, name: str) -> ModuleType:
+    def load_mirror(self, name: str) -> "ModuleType":
         """Our module; the original where the native one cannot be loaded."""
         try:
             import manyhands._native  # noqa: F401
@@ -125,33 +123,33 @@ class _MirrorLoader(Loader):
         self._finder = finder
         self._original = original
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
+    def create_module(self, spec: ModuleSpec) -> "ModuleType":
         self._finder.load_original(spec.name)
         mirror = self._finder.load_mirror(spec.name)
         self._own_spec, self._own_class = mirror.__spec__, type(mirror)
         return mirror
 
-    def exec_module(self, module: ModuleType) -> None:
+    def exec_module(self, module: "ModuleType") -> None:
         # Undo what the import system and perhaps `importlib.util.LazyLoader` have changed.
         module.__spec__ = self._own_spec
         if type(module) is not self._own_class:
             module.__class__ = self._own_class
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> "Any":
         return getattr(self._original.loader, name)
 
 
 class _CircleLoader(Loader):
     """Gives a module that is being executed to what it imports, should that import it again."""
 
-    def __init__(self, module: ModuleType) -> None:
+    def __init__(self, module: "ModuleType") -> None:
         self._module = module
         self._spec = module.__spec__
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
+    def create_module(self, spec: ModuleSpec) -> "ModuleType":
         return self._module
 
-    def exec_module(self, module: ModuleType) -> None:
+    def exec_module(self, module: "ModuleType") -> None:
         module.__spec__ = self._spec
 
 

@@ -1,7 +1,5 @@
 """The table that `manyhands run --engine` prints: which module comes from where."""
 
-from __future__ import annotations
-
 import os
 import sys
 from _frozen_importlib import ModuleSpec

@@ -1,7 +1,5 @@
 """The standard library's own modules, also where ours stand under their names in `sys.modules`."""
 
-from __future__ import annotations
-
 import sys
 
 TYPE_CHECKING = False
@@ -10,13 +8,13 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 #: The originals of the modules that the engine put ours in the place of.
-ORIGINALS: dict[str, ModuleType] = {}
+ORIGINALS: "dict[str, ModuleType]" = {}
 
 #: How the engine, where it is on, loads the originals of the modules that it mirrors.
-LOADERS: dict[str, Callable[[str], ModuleType]] = {}
+LOADERS: "dict[str, Callable[[str], ModuleType]]" = {}
 
 
-def original(name: str) -> ModuleType:
+def original(name: str) -> "ModuleType":
     """The standard library's module of that name."""
     load = LOADERS.get(name)
     if load is not None:

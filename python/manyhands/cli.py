@@ -7,8 +7,6 @@ here is to find out where python's options end, and to refuse what could not wor
 in an interpreter of its own, before the program's, so it imports next to nothing.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 
@@ -198,7 +196,7 @@ def initial_environment() -> dict[str, str]:
     return environment
 
 
-def fail(message: str, usage: str | None = None) -> NoReturn:
+def fail(message: str, usage: str | None = None) -> "NoReturn":
     """End as commands do whose arguments make no sense."""
     if usage:
         print(usage, file=sys.stderr)
