@@ -35,7 +35,7 @@ class MirrorFinder:
         # import system's lock on `queue`. Order: import lock of a name, then this lock of it, then
         # both of the modules that it imports.
         self._locks = {name: RLock() for name in names}
-        self._executing: "dict[str, tuple[int, ModuleType]]" = {}
+        self._executing: dict[str, tuple[int, ModuleType]] = {}
         self.failure: ImportError | None = None
         LOADERS.update(dict.fromkeys(self._locks, self.load_original))
 
