@@ -5,8 +5,17 @@ The modules of this package have the names and the meaning of the standard libra
 ``manyhands run app.py``.
 """
 
-from importlib.metadata import version as _version
-
 __all__ = ["__version__"]
 
-__version__ = _version("manyhands")
+__version__: str
+
+
+def __getattr__(name: str) -> str:
+    # Looked up when somebody asks: `importlib.metadata` imports half of the standard library,
+    # `threading` among it, and this package is imported when an interpreter starts.
+    if name == "__version__":
+        from importlib.metadata import version
+
+        globals()["__version__"] = found = version("manyhands")
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,6 @@
 """`python -m manyhands`, and the command `manyhands`."""
 
+from manyhands.cli import main
 
-def main() -> None:
-    raise SystemExit("not yet")
+if __name__ == "__main__":
+    main()

@@ -1,19 +1,23 @@
 """The standard library's own modules, also where ours stand under their names in `sys.modules`."""
 
-from __future__ import annotations
-
 import sys
-from importlib import import_module
-from types import ModuleType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
 
 #: The originals of the modules that the engine put ours in the place of.
-ORIGINALS: dict[str, ModuleType] = {}
+ORIGINALS: "dict[str, ModuleType]" = {}
+
+#: How the engine, where it is on, loads the originals of the modules that it mirrors.
+LOADERS: "dict[str, Callable[[str], ModuleType]]" = {}
 
 
-def original(name: str) -> ModuleType:
+def original(name: str) -> "ModuleType":
     """The standard library's module of that name."""
-    module = ORIGINALS.get(name)
-    if module is None:
-        import_module(name)  # under the engine, this fills ORIGINALS
-        module = ORIGINALS.get(name) or sys.modules[name]
-    return module
+    load = LOADERS.get(name)
+    if load is not None:
+        return load(name)
+    __import__(name)
+    return sys.modules[name]

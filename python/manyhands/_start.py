@@ -1,0 +1,106 @@
+"""Starts the engine in an interpreter that is to run on it.
+
+The file `00-manyhands.pth`, which each interpreter reads when it starts, calls `start()` unless
+it sees at a glance that the engine is off. An interpreter is switched on in one of three ways:
+
+- The environment variable `MANYHANDS_RUN` is set; `0` or nothing switches off.
+- The process is marked. Children inherit the environment unless somebody empties it, and a
+  process that replaces itself by another program, with an emptied environment, leaves nothing
+  that could be asked. So the engine sets its process's timer slack to a value that nobody else
+  would choose: 21 ns more than the kernel's 50 us, which nobody notices. It goes to all children
+  and survives `exec`.
+- The parent was switched on by its environment, as far as `/proc` tells; for systems where the
+  mark cannot be set.
+
+Nothing here imports anything that the interpreter has not imported already.
+"""
+
+import os
+import sys
+
+from manyhands._start_imports import MirrorFinder
+
+#: The modules that the engine puts ours in the place of.
+MIRRORED = ("threading", "queue")
+
+SWITCH = "MANYHANDS_RUN"
+#: The switch's value that asks for the table of modules, in the first process only.
+WITH_REPORT = "report"
+
+_SLACK = "/proc/self/timerslack_ns"
+_DEFAULT_SLACK = b"50000"
+_MARK = b"50021"
+
+
+def start() -> None:
+    """Put our modules where the program will import the standard library's from."""
+    if not _switched_on() or any(isinstance(finder, MirrorFinder) for finder in sys.meta_path):
+        return
+    _mark()
+    early = [name for name in MIRRORED if name in sys.modules]
+    if early:
+        say(_imported_early(early))
+    sys.meta_path.insert(0, MirrorFinder([name for name in MIRRORED if name not in early]))
+    if os.environ.get(SWITCH) == WITH_REPORT:
+        os.environ[SWITCH] = "1"
+        from manyhands._start_report import report
+
+        say(report(MIRRORED))
+
+
+def say(text: str) -> None:
+    """Tell the user, where there is a way to."""
+    if sys.stderr is not None:
+        try:
+            sys.stderr.write(f"manyhands: {text}\n")
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            pass
+
+
+def _switched_on() -> bool:
+    switch = os.environ.get(SWITCH)
+    if switch is not None:
+        return switch not in ("", "0")
+    slack = _read(_SLACK)
+    if slack.strip() == _MARK:
+        return True
+    for variable in _read(f"/proc/{os.getppid()}/environ").split(b"\0"):
+        if variable.startswith(f"{SWITCH}=".encode()):
+            if variable.partition(b"=")[2] in (b"", b"0"):
+                return False
+            os.environ[SWITCH] = "1"  # for this process's children: there is no mark
+            return True
+    return False
+
+
+def _mark() -> None:
+    if _read(_SLACK).strip() == _DEFAULT_SLACK:  # not where somebody has chosen one
+        try:
+            with open(_SLACK, "wb", buffering=0) as file:
+                file.write(_MARK)
+        except OSError:
+            pass  # forbidden in this sandbox: the environment has to do
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _imported_early(names: list[str]) -> str:
+    """What to tell about modules that somebody else has imported, and perhaps changed, before."""
+    modules = list(sys.modules)
+    after = modules[min(modules.index(name) for name in names) :]
+    # `sys.modules` has the order in which modules were finished: an importer follows.
+    known = {"__main__", "manyhands", *sys.stdlib_module_names}
+    importers = [name for name in after if name.partition(".")[0] not in known]
+    by = f" (it seems by {importers[0]})" if importers else ""
+    were, they = ("was", "it stays") if len(names) == 1 else ("were", "they stay")
+    return (
+        f"{' and '.join(names)} {were} imported before the engine could start{by}; "
+        f"{they} the standard library's"
+    )

@@ -1,0 +1,204 @@
+"""The command `manyhands`.
+
+`manyhands run` hands over to `python` itself, with the switch in the environment that makes
+`manyhands._start` start the engine: so all that a program can see of how it was started, from
+`sys.argv` to its exit status, is as with `python`, because it is `python`. What is left to do
+here is to find out where python's options end, and to refuse what could not work. This happens
+in an interpreter of its own, before the program's, so it imports next to nothing.
+"""
+
+import os
+import sys
+
+from manyhands._start import SWITCH, WITH_REPORT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+#: What makes an interpreter ask at its start whether it is to run on the engine.
+START_FILE = "00-manyhands.pth"
+
+#: The long options of python; those that are missing here would be taken for ours.
+PYTHON_LONG_OPTIONS = ("--version", "--help-env", "--help-xoptions", "--help-all")
+
+USAGE = "usage: manyhands [--help] [--version] COMMAND ..."
+
+HELP = f"""\
+{USAGE}
+
+Python's concurrency toolbox on one Rust engine.
+
+commands:
+  run         run an unmodified Python program on the engine
+
+options:
+  -h, --help  show this text, or that of a command: manyhands run --help
+  --version   show the version
+"""
+
+RUN_USAGE = "usage: manyhands run [--engine] [PYTHON OPTIONS] [FILE | -m MODULE | -c CODE | -] ..."
+
+RUN_HELP = f"""\
+{RUN_USAGE}
+
+Run a Python program, and all Python programs that it starts, on the engine: whoever imports
+threading or queue there gets Manyhands' modules. Everything else is as with python, whose options
+are all understood: -u, -O, -X dev, -W error, ...
+
+options:
+  -h, --help  show this text
+  --engine    tell on stderr, at start, which module comes from where
+
+environment:
+  {SWITCH}=1  puts every python that is started on the engine, without this command
+  {SWITCH}=0  takes a child of a program on the engine off it
+"""
+
+
+def main() -> None:
+    """The command's entry point."""
+    command, *arguments = sys.argv[1:] or [""]
+    if command == "run":
+        run(arguments)
+    elif command in ("-h", "--help", "help"):
+        print(HELP, end="")
+    elif command == "--version":
+        from manyhands import __version__
+
+        print(f"manyhands {__version__} (Python {sys.version.split()[0]})")
+    elif not command:
+        print(HELP, end="", file=sys.stderr)
+        raise SystemExit(2)
+    else:
+        fail(f"there is no command {command!r}; see manyhands --help", usage=USAGE)
+
+
+def run(arguments: list[str]) -> None:
+    """Become the interpreter that runs the program; does not return."""
+    report = False
+    options = outer_options()
+    while True:
+        end, _ = scan(arguments)
+        word = arguments[end] if end < len(arguments) else ""
+        if word in ("-h", "--help"):
+            print(RUN_HELP, end="")
+            return
+        if word != "--engine":
+            break
+        report = True
+        options += arguments[:end]
+        arguments = arguments[end + 1 :]
+    if word.startswith("--") and word != "--" and word not in PYTHON_LONG_OPTIONS:
+        fail(f"there is no option {word}; see manyhands run --help", RUN_USAGE)
+
+    _, letters = scan(options + arguments)
+    if "S" in letters:
+        fail("the option -S leaves out that part of Python's start which starts the engine")
+    check_installation(user_site="s" not in letters and "I" not in letters)
+    environment = initial_environment()
+    environment[SWITCH] = WITH_REPORT if report else "1"
+    try:
+        os.execve(sys.executable, [sys.executable, *options, *arguments], environment)
+    except OSError as error:
+        fail(f"cannot start {sys.executable!r}: {error.strerror}")
+
+
+def scan(arguments: list[str]) -> tuple[int, str]:
+    """How many arguments are options of python and their values, and the options' letters.
+
+    Ends where the program begins, or at a long option; `-uc` and `-Om` begin the program too.
+    """
+    letters = ""
+    index = 0
+    while index < len(arguments):
+        argument = arguments[index]
+        if argument == "--check-hash-based-pycs":
+            index += 2
+            continue
+        if argument[:1] != "-" or argument[:2] == "--" or argument in ("-", "-h"):
+            break
+        for position, letter in enumerate(argument[1:], 2):
+            if letter in "cm":
+                return index, letters
+            letters += letter
+            if letter in "WX":  # the value is the rest of this argument, or the next
+                index += position == len(argument)
+                break
+        index += 1
+    return min(index, len(arguments)), letters
+
+
+def outer_options() -> list[str]:
+    """The options in `python OPTIONS -m manyhands run`: they are meant for the program too."""
+    arguments = sys.orig_argv[1:]
+    end, _ = scan(arguments)
+    if end == len(arguments):
+        return []
+    before, _, module = arguments[end].partition("m")
+    modules = [module] if module else arguments[end + 1 : end + 2]
+    if before[:1] != "-" or modules != ["manyhands"]:
+        return []
+    return arguments[:end] + ([before] if before != "-" else [])
+
+
+def check_installation(user_site: bool) -> None:
+    """Fail, with what to do, where the interpreter to be started would not start the engine."""
+    import site
+
+    folders = site.getsitepackages()
+    if site.ENABLE_USER_SITE and user_site:
+        folders.append(site.getusersitepackages())
+    package = os.path.dirname(os.path.abspath(__file__))
+    install = f"{sys.executable} -m pip install manyhands"
+    for folder in folders:
+        if not os.path.isfile(os.path.join(folder, START_FILE)):
+            continue
+        if os.path.realpath(folder) != os.path.realpath(os.path.dirname(package)):
+            fail(
+                f"the engine's start-up file is in {folder}, but the package is {package}: "
+                f"install it as a whole and not as editable, with\n  {install}"
+            )
+        break
+    else:
+        if (
+            site.ENABLE_USER_SITE
+            and not user_site
+            and package.startswith(os.path.join(site.getusersitepackages(), ""))
+        ):
+            fail(
+                "manyhands is installed for this user only, and the options -s and -I leave such "
+                "packages out: drop the option, or install into a virtual environment"
+            )
+        fail(
+            f"the engine's start-up file {START_FILE} is not where {sys.executable} would read it "
+            f"({', '.join(folders)}); the package is {package}: install it with\n  {install}"
+        )
+    try:
+        import manyhands._native  # noqa: F401
+    except ImportError as error:
+        fail(f"the engine cannot be loaded: {error}; install it again with\n  {install}")
+
+
+def initial_environment() -> dict[str, str]:
+    """The environment that this process was given."""
+    environment = dict(os.environ)
+    # In the locale C, python sets LC_CTYPE when it starts. A python that finds it set would not
+    # switch its UTF-8 mode on.
+    if "LC_CTYPE" in environment:
+        try:
+            with open("/proc/self/environ", "rb") as file:
+                given = file.read().split(b"\0")
+        except OSError:
+            return environment
+        if not any(variable.startswith(b"LC_CTYPE=") for variable in given):
+            del environment["LC_CTYPE"]
+    return environment
+
+
+def fail(message: str, usage: str | None = None) -> "NoReturn":
+    """End as commands do whose arguments make no sense."""
+    if usage:
+        print(usage, file=sys.stderr)
+    print(f"manyhands: {message}", file=sys.stderr)
+    raise SystemExit(2)
