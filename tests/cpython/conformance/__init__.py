@@ -1,0 +1,1 @@
+"""Runs the interpreter's own tests against replacements of modules of its standard library."""

@@ -1,0 +1,70 @@
+"""Lists of tests with reasons: those that are no fair measure, those expected to fail.
+
+A line is `VERSIONS | TEST ID | TAG | REASON`. VERSIONS is `*` or some of `3.11`, `3.12+`,
+`3.10-3.11`, separated by commas; the test id may have the wildcards of a file name.
+"""
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+_VERSION = r"(\d+)\.(\d+)"
+
+
+class MalformedRule(Exception):
+    """A line of a list that says nothing."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    pattern: str
+    tag: str
+    reason: str
+
+    def __str__(self):
+        return f"{self.tag}: {self.reason}"
+
+
+class Rules:
+    """The rules of a file that apply to a minor version of the interpreter."""
+
+    def __init__(self, path, minor_version):
+        self.rules = []
+        version = _parsed(minor_version)
+        lines = path.read_text(encoding="utf-8").splitlines() if path else []
+        for number, line in enumerate(lines, 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            fields = [field.strip() for field in line.split("|", 3)]
+            try:
+                versions, *rule = fields
+                rule = Rule(*rule)
+                applies = _includes(versions, version)
+            except (TypeError, ValueError) as error:
+                message = f"{path}:{number}: want VERSIONS | TEST ID | TAG | REASON"
+                raise MalformedRule(message) from error
+            if applies:
+                self.rules.append(rule)
+
+    def find(self, test):
+        """The first rule about that test, or None."""
+        return next((rule for rule in self.rules if fnmatchcase(test, rule.pattern)), None)
+
+
+def _parsed(version):
+    match = re.fullmatch(_VERSION, version)
+    if match is None:
+        raise ValueError(f"{version!r} is no version")
+    return tuple(map(int, match.groups()))
+
+
+def _includes(versions, version):
+    if versions == "*":
+        return True
+    for span in versions.split(","):
+        first, dash, last = span.strip().partition("-")
+        if first.endswith("+") and not dash:
+            first, last = first[:-1], f"{version[0]}.{version[1]}"
+        if _parsed(first) <= version <= _parsed(last or first):
+            return True
+    return False
