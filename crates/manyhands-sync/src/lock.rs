@@ -6,6 +6,7 @@ use manyhands_watch::Kind;
 use thiserror::Error;
 
 use crate::gate::certain;
+use crate::shim::current_thread;
 use crate::{
     Exclusion, Gate, Limit, Locked, Patient, Protected, ThreadId, Waitable, Waits, Wakes, block,
 };
@@ -154,7 +155,7 @@ impl State {
         if self.owner.is_some() {
             return false;
         }
-        self.owner = Some(ThreadId::current());
+        self.owner = Some(current_thread());
         self.waits.set_owner(self.owner);
         true
     }

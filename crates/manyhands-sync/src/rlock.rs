@@ -6,6 +6,7 @@ use manyhands_watch::Kind;
 use thiserror::Error;
 
 use crate::gate::certain;
+use crate::shim::current_thread;
 use crate::{
     Exclusion, Gate, Limit, Locked, Patient, Protected, ThreadId, Waitable, Waits, Wakes, block,
 };
@@ -74,7 +75,7 @@ impl<X: Exclusion> RLock<X> {
     /// Those of the gate.
     #[inline]
     pub fn acquire_with<G: Gate>(&self, gate: &G, limit: Limit) -> Result<bool, G::Error> {
-        let me = ThreadId::current();
+        let me = current_thread();
         if self.cell.with(|state| state.take(me, 1)) {
             return Ok(true);
         }
@@ -104,7 +105,7 @@ impl<X: Exclusion> RLock<X> {
     #[doc(alias = "threading.RLock.release")]
     #[inline]
     pub fn release(&self) -> Result<(), NotOwner> {
-        let me = ThreadId::current();
+        let me = current_thread();
         let mut wakes = Wakes::default();
         let owned = self.cell.with(|state| {
             if state.owner != Some(me) {
@@ -125,7 +126,7 @@ impl<X: Exclusion> RLock<X> {
     /// # Errors
     /// [`NotOwner`] if the calling thread does not hold it.
     pub fn release_all(&self) -> Result<Saved, NotOwner> {
-        let me = ThreadId::current();
+        let me = current_thread();
         let mut wakes = Wakes::default();
         let saved = self.cell.with(|state| {
             let owner = state.owner.filter(|&owner| owner == me)?;
@@ -159,7 +160,7 @@ impl<X: Exclusion> RLock<X> {
     /// Whether the calling thread holds the lock.
     #[inline]
     pub fn is_owned(&self) -> bool {
-        let me = ThreadId::current();
+        let me = current_thread();
         self.cell.with(|state| state.owner == Some(me))
     }
 

@@ -1,4 +1,5 @@
-//! Arc, Mutex and the words that threads sleep on: of std and the system or, for models, of loom.
+//! Arc, Mutex, the calling thread and the words that threads sleep on: of std and the system or, for
+//! models, of loom.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{Arc, Mutex};
@@ -6,6 +7,25 @@ pub(crate) use loom::sync::{Arc, Mutex};
 pub(crate) use std::sync::{Arc, Mutex};
 
 pub(crate) use word::Word;
+
+use crate::ThreadId;
+
+/// The calling thread.
+#[cfg(not(loom))]
+#[inline]
+pub(crate) fn current_thread() -> ThreadId {
+    ThreadId::current()
+}
+
+/// The calling thread of the model: all of them run on one of the system's.
+#[cfg(loom)]
+pub(crate) fn current_thread() -> ThreadId {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+
+    let mut hasher = DefaultHasher::new();
+    loom::thread::current().id().hash(&mut hasher);
+    ThreadId::from_raw(hasher.finish() | 1).expect("an odd number is not 0")
+}
 
 #[cfg(not(loom))]
 mod word {
