@@ -470,11 +470,12 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     }
 
     /// Gives all items, if `ready` agrees to the store as it is, to another implementation: from
-    /// then on every operation, also of those who wait, fails with `Retired`.
+    /// then on every operation, also of those who wait, fails with `Retired`. `None` if `ready` does
+    /// not agree, or the queue is retired already.
     pub fn retire(&self, ready: impl FnOnce(&S) -> bool) -> Option<Retired<S::Item>> {
         let mut wakes = Wakes::default();
         let retired = self.cell.with(|state| {
-            if !ready(&state.store) {
+            if state.phase == Phase::Retired || !ready(&state.store) {
                 return None;
             }
             let shut_down = state.phase == Phase::ShutDown;
