@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use manyhands_sys::futex::Sleep;
 use manyhands_sys::thread;
 
-use crate::Deadline;
 use crate::habit::Habit;
-use crate::shim::Word;
+use crate::shim::{Word, current_thread};
+use crate::{Deadline, ThreadId};
 
 /// How [`Waiter::park`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +53,17 @@ pub struct Waiter {
     word: Word,
     /// `DEPARTURES` when this was notified.
     stamp: AtomicU32,
+    /// The waiting thread.
+    thread: ThreadId,
 }
 
 impl Waiter {
     pub(crate) fn new() -> Waiter {
-        Waiter { word: Word::new(AWAKE), stamp: AtomicU32::new(0) }
+        Waiter { word: Word::new(AWAKE), stamp: AtomicU32::new(0), thread: current_thread() }
+    }
+
+    pub(crate) fn thread(&self) -> ThreadId {
+        self.thread
     }
 
     fn is_notified(&self) -> bool {

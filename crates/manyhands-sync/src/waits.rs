@@ -6,7 +6,8 @@
 //! * `waking` is true from the moment that [`Waits::wake_one`] took a waiter out until that thread
 //!   reports with [`Waits::landed`]; meanwhile `wake_one` takes nobody else, since the thread on
 //!   its way will look at the state itself and wake the next if there is more for it;
-//! * all threads in the lines are of this process: the first look in a forked child empties them.
+//! * all threads in the lines are of this process: the first look in a forked child takes out those
+//!   that it does not have, which are all but a thread that forked while it waited.
 
 use std::collections::VecDeque;
 
@@ -62,9 +63,12 @@ impl<const LINES: usize> Waits<LINES> {
     fn current(&mut self) -> Option<&mut Used<LINES>> {
         let used = self.0.as_deref_mut()?;
         let epoch = fork::epoch();
-        if used.epoch != epoch {
-            used.epoch = epoch;
-            used.lines = std::array::from_fn(|_| Line::default());
+        let noted = std::mem::replace(&mut used.epoch, epoch);
+        if noted != epoch {
+            for line in &mut used.lines {
+                line.waiters.retain(|waiter| fork::survived(waiter.thread(), noted));
+                line.waking = false;
+            }
         }
         Some(used)
     }

@@ -2,23 +2,36 @@
 //!
 //! Of the threads of a process only the one that called fork(2) exists in the child. Whatever
 //! remembers threads (a list of waiters, a registry) compares [`epoch`] with the one it noted
-//! and forgets those who are gone.
+//! and forgets those who are gone, which [`survived`] tells.
 
 use std::sync::Once;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::os;
+use crate::thread::ThreadId;
 
 /// Number of forks that lie between the first process that loaded this library and this one.
 /// Written only in a forked child, before any other code of it runs.
 static EPOCH: AtomicU32 = AtomicU32::new(0);
+
+/// The thread that called the last fork, 0 before any. Written as [`EPOCH`] is.
+static SURVIVOR: AtomicU64 = AtomicU64::new(0);
+
+/// The first epoch of those, up to the present one, that all began with a fork by [`SURVIVOR`].
+/// Written as [`EPOCH`] is.
+static SURVIVING_SINCE: AtomicU32 = AtomicU32::new(0);
 
 static COUNTED: Once = Once::new();
 
 extern "C" fn nothing() {}
 
 extern "C" fn count() {
-    EPOCH.fetch_add(1, Ordering::Relaxed);
+    let epoch = EPOCH.load(Ordering::Relaxed) + 1;
+    EPOCH.store(epoch, Ordering::Relaxed);
+    let survivor = ThreadId::current().get();
+    if SURVIVOR.swap(survivor, Ordering::Relaxed) != survivor {
+        SURVIVING_SINCE.store(epoch, Ordering::Relaxed);
+    }
 }
 
 /// A number that is another one in a forked child than it was in its parent.
@@ -27,6 +40,15 @@ pub fn epoch() -> u32 {
         os::at_fork(nothing, nothing, count).expect("pthread_atfork: out of memory");
     });
     EPOCH.load(Ordering::Relaxed)
+}
+
+/// Whether a thread that was inside a wait in that epoch is there in this one, too: it is if it made
+/// all the forks since, say in signal handlers that ran during the wait.
+pub fn survived(thread: ThreadId, since: u32) -> bool {
+    // Being inside a wait it cannot have ended, so no other thread has got its number.
+    since == epoch()
+        || SURVIVOR.load(Ordering::Relaxed) == thread.get()
+            && SURVIVING_SINCE.load(Ordering::Relaxed) <= since + 1
 }
 
 /// Has three functions called around each fork of this process: `prepare` before it, `parent` after it

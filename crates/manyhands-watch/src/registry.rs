@@ -64,9 +64,9 @@ fn table() -> MutexGuard<'static, Table> {
     });
     let epoch = fork::epoch();
     let mut table = lock();
-    if table.epoch != epoch {
-        table.epoch = epoch;
-        table.waits.clear();
+    let noted = std::mem::replace(&mut table.epoch, epoch);
+    if noted != epoch {
+        table.waits.retain(|_, wait| fork::survived(wait.thread, noted));
     }
     table
 }
