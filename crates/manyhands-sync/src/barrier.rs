@@ -156,20 +156,28 @@ impl<X: Exclusion> Barrier<X> {
     }
 
     fn act<G, A>(&self, action: impl FnOnce() -> Result<(), A>) -> Result<(), BarrierError<G, A>> {
+        let fails = FailsUnlessDone(self);
         let done = action();
-        let mut wakes = Wakes::default();
-        let broken = self.cell.with(|state| {
-            state.acting = false;
-            state.broken |= done.is_err();
-            state.end_round(if state.broken { FAILED } else { PASSED }, &mut wakes);
-            state.broken
-        });
-        wakes.send();
+        std::mem::forget(fails);
+        let broken = self.end_action(done.is_err());
         match done {
             Err(error) => Err(BarrierError::Action(error)),
             Ok(()) if broken => Err(BarrierError::Broken),
             Ok(()) => Ok(()),
         }
+    }
+
+    /// Ends the round whose action has run; returns whether the barrier is broken.
+    fn end_action(&self, failed: bool) -> bool {
+        let mut wakes = Wakes::default();
+        let broken = self.cell.with(|state| {
+            state.acting = false;
+            state.broken |= failed;
+            state.end_round(if state.broken { FAILED } else { PASSED }, &mut wakes);
+            state.broken
+        });
+        wakes.send();
+        broken
     }
 
     fn stay<G: Gate, A>(
@@ -248,9 +256,15 @@ impl<X: Exclusion> Barrier<X> {
         wakes.send();
     }
 
-    /// Starts anew, unbroken and empty, for that many threads; who waits is forgotten.
+    /// Starts anew, unbroken and empty, for that many threads; who waits fails with
+    /// [`BarrierError::Broken`].
     pub fn restart(&self, parties: usize) {
-        let old = self.cell.with(|state| std::mem::replace(state, State::new(parties)));
+        let mut wakes = Wakes::default();
+        let old = self.cell.with(|state| {
+            state.end_round(FAILED, &mut wakes);
+            std::mem::replace(state, State::new(parties))
+        });
+        wakes.send();
         drop(old);
     }
 
@@ -270,6 +284,15 @@ impl<X: Exclusion> Barrier<X> {
     #[doc(alias = "threading.Barrier.broken")]
     pub fn is_broken(&self) -> bool {
         self.cell.with(|state| state.broken)
+    }
+}
+
+/// Breaks the barrier when an action panics.
+struct FailsUnlessDone<'a, X: Exclusion>(&'a Barrier<X>);
+
+impl<X: Exclusion> Drop for FailsUnlessDone<'_, X> {
+    fn drop(&mut self) {
+        self.0.end_action(true);
     }
 }
 
