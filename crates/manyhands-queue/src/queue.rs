@@ -60,13 +60,20 @@ enum Phase {
 }
 
 /// Why an item was not put in; it is given back.
-#[derive(Debug, PartialEq, Eq, Error)]
+#[derive(PartialEq, Eq, Error)]
 #[error("{why}")]
 pub struct PutError<T, E = Infallible> {
     /// The item.
     pub item: T,
     /// Why.
     pub why: PutFailure<E>,
+}
+
+// Of any item, also of one that cannot be shown.
+impl<T, E: fmt::Debug> fmt::Debug for PutError<T, E> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("PutError").field("why", &self.why).finish_non_exhaustive()
+    }
 }
 
 /// Why an item was not put in.
