@@ -17,6 +17,16 @@ fn parent(place: usize) -> usize {
 ///
 /// `new_is_less(i)` says whether the new item is less than the one at `i`.
 ///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use manyhands_queue::heap;
+///
+/// let items = vec![10, 20, 30];
+/// let Ok(place) = heap::push_place(items.len(), |i| Ok::<_, Infallible>(5 < items[i]));
+/// assert_eq!(place, 0);
+/// ```
+///
 /// # Errors
 /// The first of a comparison.
 pub fn push_place<E>(
@@ -31,6 +41,14 @@ pub fn push_place<E>(
 }
 
 /// Puts `item` at a place that [`push_place`] found.
+///
+/// ```
+/// use manyhands_queue::heap;
+///
+/// let mut items = vec![10, 20, 30];
+/// heap::push(&mut items, 5, 0);
+/// assert_eq!(items, [5, 10, 30, 20]);
+/// ```
 pub fn push<T>(heap: &mut Vec<T>, item: T, place: usize) {
     let mut hole = heap.len();
     heap.push(item);
@@ -44,6 +62,17 @@ pub fn push<T>(heap: &mut Vec<T>, item: T, place: usize) {
 /// there move up. `len` must not be 0.
 ///
 /// `is_less(i, j)` compares the items at `i` and `j`.
+///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use manyhands_queue::heap;
+///
+/// let items = vec![10, 20, 30];
+/// let Ok(place) =
+///     heap::pop_place(items.len(), |i, j| Ok::<_, Infallible>(items[i] < items[j]));
+/// assert_eq!(place, 1);
+/// ```
 ///
 /// # Errors
 /// The first of a comparison.
@@ -73,6 +102,14 @@ pub fn pop_place<E>(
 }
 
 /// Takes out the first item, given what [`pop_place`] found.
+///
+/// ```
+/// use manyhands_queue::heap;
+///
+/// let mut items = vec![10, 20, 30];
+/// assert_eq!(heap::pop(&mut items, 1), Some(10));
+/// assert_eq!(items, [20, 30]);
+/// ```
 pub fn pop<T>(heap: &mut Vec<T>, place: usize) -> Option<T> {
     let mut moving = heap.pop()?;
     if heap.is_empty() {

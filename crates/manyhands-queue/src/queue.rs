@@ -60,6 +60,17 @@ enum Phase {
 }
 
 /// Why an item was not put in; it is given back.
+///
+/// ```
+/// use manyhands_queue::{FifoQueue, PutFailure};
+///
+/// let queue: FifoQueue<String> = FifoQueue::new(1);
+/// queue.put("in".to_owned()).unwrap();
+/// let refused = queue.try_put("out".to_owned()).unwrap_err();
+/// assert_eq!(refused.why, PutFailure::Full);
+/// let item_again: String = refused.item;
+/// # drop(item_again);
+/// ```
 #[derive(PartialEq, Eq, Error)]
 #[error("{why}")]
 pub struct PutError<T, E = Infallible> {
@@ -77,6 +88,14 @@ impl<T, E: fmt::Debug> fmt::Debug for PutError<T, E> {
 }
 
 /// Why an item was not put in.
+///
+/// ```
+/// use manyhands_queue::{FifoQueue, PutFailure};
+///
+/// let queue: FifoQueue<u32> = FifoQueue::new(1);
+/// queue.shutdown();
+/// assert_eq!(queue.put(1).unwrap_err().why, PutFailure::ShutDown);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PutFailure<E = Infallible> {
     /// There was no room for it within the limit.
@@ -97,6 +116,15 @@ pub enum PutFailure<E = Infallible> {
 }
 
 /// Why no item was taken out.
+///
+/// ```
+/// use manyhands_queue::{FifoQueue, GetError};
+///
+/// let queue: FifoQueue<u32> = FifoQueue::new(0);
+/// assert_eq!(queue.try_get(), Err(GetError::Empty));
+/// queue.shutdown();
+/// assert_eq!(queue.get(), Err(GetError::ShutDown));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum GetError<E = Infallible> {
     /// There was none within the limit.
@@ -117,12 +145,27 @@ pub enum GetError<E = Infallible> {
 }
 
 /// More items were reported as done than were put in.
+///
+/// ```
+/// use manyhands_queue::{FifoQueue, TooManyDone};
+///
+/// let queue: FifoQueue<u32> = FifoQueue::new(0);
+/// assert_eq!(queue.task_done(), Err(TooManyDone));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("task_done() called too many times")]
 pub struct TooManyDone;
 
 impl<S: Named + Default, X: Exclusion> Queue<S, X> {
     /// A queue for `maxsize` items, or any number if that is 0.
+    ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(2);
+    /// queue.put(1).unwrap();
+    /// queue.put(2).unwrap();
+    /// assert!(queue.is_full());
+    /// ```
     #[doc(alias = "queue.Queue.maxsize")]
     pub fn new(maxsize: usize) -> Self {
         Queue::over(S::default(), S::KIND, maxsize)
@@ -131,6 +174,14 @@ impl<S: Named + Default, X: Exclusion> Queue<S, X> {
 
 impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     /// A queue over that store, which observers see as `kind`.
+    ///
+    /// ```
+    /// use manyhands_queue::{Fifo, Queue};
+    /// use manyhands_watch::Kind;
+    ///
+    /// let queue: Queue<Fifo<u32>> = Queue::over(Fifo::default(), Kind::SimpleQueue, 0);
+    /// queue.put(1).unwrap();
+    /// ```
     pub fn over(store: S, kind: Kind, maxsize: usize) -> Self {
         let phase = Phase::Open;
         let waits = Waits::default();
@@ -138,6 +189,15 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     }
 
     /// Puts an item in, waiting as long as it takes for room.
+    ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(1);
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| (0..3).for_each(|item| queue.put(item).unwrap()));
+    ///     (0..3).for_each(|item| assert_eq!(queue.get(), Ok(item)));
+    /// });
+    /// ```
     ///
     /// # Errors
     /// The queue is shut down.
@@ -147,6 +207,13 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     }
 
     /// Puts an item in if there is room.
+    ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(1);
+    /// assert!(queue.try_put(1).is_ok());
+    /// assert_eq!(queue.try_put(2).unwrap_err().item, 2);
+    /// ```
     ///
     /// # Errors
     /// [`PutError`], with the item.
@@ -160,6 +227,18 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     }
 
     /// Puts an item in within a limit.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use manyhands_queue::{FifoQueue, PutFailure};
+    /// use manyhands_sync::{Limit, Patient};
+    ///
+    /// let queue: FifoQueue<u32> = FifoQueue::new(1);
+    /// let soon = Limit::after(Duration::from_millis(1));
+    /// assert!(queue.put_with(1, &Patient, soon).is_ok());
+    /// assert_eq!(queue.put_with(2, &Patient, soon).unwrap_err().why, PutFailure::Full);
+    /// ```
     ///
     /// # Errors
     /// [`PutError`], with the item.
@@ -208,6 +287,13 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
 
     /// Takes the next item out, waiting as long as it takes for one.
     ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// queue.put(1).unwrap();
+    /// assert_eq!(queue.get(), Ok(1));
+    /// ```
+    ///
     /// # Errors
     /// The queue is shut down and empty.
     #[doc(alias = "queue.Queue.get")]
@@ -216,6 +302,14 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     }
 
     /// Takes the next item out if there is one.
+    ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// assert!(queue.try_get().is_err());
+    /// queue.put(1).unwrap();
+    /// assert_eq!(queue.try_get(), Ok(1));
+    /// ```
     ///
     /// # Errors
     /// [`GetError`].
@@ -229,6 +323,17 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     }
 
     /// Takes the next item out within a limit.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use manyhands_queue::{FifoQueue, GetError};
+    /// use manyhands_sync::{Limit, Patient};
+    ///
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// let soon = Limit::after(Duration::from_millis(1));
+    /// assert_eq!(queue.get_with(&Patient, soon), Err(GetError::Empty));
+    /// ```
     ///
     /// # Errors
     /// [`GetError`].
@@ -260,6 +365,16 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
 
     /// Reports an item that was taken out as done.
     ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// queue.put(1).unwrap();
+    /// let _item = queue.get().unwrap();
+    /// // ... work on it ...
+    /// queue.task_done().unwrap();
+    /// assert_eq!(queue.unfinished(), 0);
+    /// ```
+    ///
     /// # Errors
     /// [`TooManyDone`].
     #[doc(alias = "queue.Queue.task_done")]
@@ -280,6 +395,14 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     /// Waits as long as it takes until all items that were put in are reported as done; false if
     /// the queue was retired meanwhile.
     ///
+    /// ```
+    /// use manyhands_queue::FifoQueue;
+    /// use manyhands_sync::Patient;
+    ///
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// assert_eq!(queue.join_with(&Patient), Ok(true));
+    /// ```
+    ///
     /// # Errors
     /// Those of the gate.
     #[doc(alias = "queue.Queue.join")]
@@ -295,11 +418,34 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     }
 
     /// Waits as long as it takes until all items that were put in are reported as done.
+    ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// std::thread::scope(|scope| {
+    ///     queue.put(1).unwrap();
+    ///     scope.spawn(|| {
+    ///         queue.get().unwrap();
+    ///         queue.task_done().unwrap();
+    ///     });
+    ///     queue.join();
+    /// });
+    /// ```
     pub fn join(&self) {
         let Ok(_) = self.join_with(&Patient);
     }
 
     /// Takes no more items from now on; who waits to put or, once the queue is empty, to get, fails.
+    ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// queue.put(1).unwrap();
+    /// queue.shutdown();
+    /// assert!(queue.put(2).is_err());
+    /// assert!(queue.get().is_ok());
+    /// assert!(queue.get().is_err());
+    /// ```
     #[doc(alias = "queue.Queue.shutdown")]
     pub fn shutdown(&self) {
         let mut wakes = Wakes::default();
@@ -308,6 +454,14 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     }
 
     /// As [`Queue::shutdown`], and takes out all items, which count as done.
+    ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// queue.put(1).unwrap();
+    /// assert_eq!(queue.shutdown_now(), [1]);
+    /// assert!(queue.get().is_err());
+    /// ```
     pub fn shutdown_now(&self) -> Vec<S::Item> {
         let mut wakes = Wakes::default();
         let items = self.cell.with(|state| {
@@ -322,11 +476,25 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     }
 
     /// Whether the queue is shut down.
+    ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// queue.shutdown();
+    /// assert!(queue.is_shut_down());
+    /// ```
     pub fn is_shut_down(&self) -> bool {
         self.cell.with(|state| state.phase == Phase::ShutDown)
     }
 
     /// How many items there are.
+    ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// queue.put(1).unwrap();
+    /// assert_eq!(queue.len(), 1);
+    /// ```
     #[doc(alias = "queue.Queue.qsize")]
     #[inline]
     pub fn len(&self) -> usize {
@@ -334,6 +502,12 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     }
 
     /// Whether there are no items.
+    ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// assert!(queue.is_empty());
+    /// ```
     #[doc(alias = "queue.Queue.empty")]
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -341,6 +515,13 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     }
 
     /// Whether there is no room.
+    ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(1);
+    /// queue.put(1).unwrap();
+    /// assert!(queue.is_full());
+    /// ```
     #[doc(alias = "queue.Queue.full")]
     #[inline]
     pub fn is_full(&self) -> bool {
@@ -348,12 +529,27 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     }
 
     /// How many items were put in and not yet reported as done.
+    ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// queue.put(1).unwrap();
+    /// queue.get().unwrap();
+    /// assert_eq!(queue.unfinished(), 1);
+    /// ```
     #[doc(alias = "queue.Queue.unfinished_tasks")]
     pub fn unfinished(&self) -> usize {
         self.cell.with(|state| state.unfinished)
     }
 
     /// Says how many items are not yet done.
+    ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// queue.set_unfinished(1);
+    /// queue.task_done().unwrap();
+    /// ```
     pub fn set_unfinished(&self, unfinished: usize) {
         let mut wakes = Wakes::default();
         self.cell.with(|state| {
@@ -366,6 +562,14 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     }
 
     /// Says how many items fit from now on; 0 for any number.
+    ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(1);
+    /// queue.put(1).unwrap();
+    /// queue.set_maxsize(2);
+    /// assert!(!queue.is_full());
+    /// ```
     pub fn set_maxsize(&self, maxsize: usize) {
         let mut wakes = Wakes::default();
         self.cell.with(|state| {
@@ -377,6 +581,14 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
 
     /// Runs `body` on the store, for what does not change how many items there are.
     ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// queue.put(1).unwrap();
+    /// queue.put(2).unwrap();
+    /// assert_eq!(queue.with_store(|store| store.iter().sum::<u32>()), 3);
+    /// ```
+    ///
     /// # Errors
     /// None of its own.
     pub fn with_store<R>(&self, body: impl FnOnce(&mut S) -> R) -> R {
@@ -384,6 +596,16 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     }
 
     /// Waits for room within a limit, and takes none of it: another may be faster.
+    ///
+    /// ```
+    /// use manyhands_queue::{FifoQueue, PutFailure};
+    /// use manyhands_sync::{Limit, Patient};
+    ///
+    /// let queue: FifoQueue<u32> = FifoQueue::new(1);
+    /// assert_eq!(queue.wait_for_room(&Patient, Limit::Forever), Ok(()));
+    /// queue.put(1).unwrap();
+    /// assert_eq!(queue.wait_for_room(&Patient, Limit::Never), Err(PutFailure::Full));
+    /// ```
     ///
     /// # Errors
     /// [`PutFailure`]; never `Undecided`.
@@ -408,6 +630,17 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
 
     /// Waits for an item within a limit, and does not take it: another may be faster.
     ///
+    /// ```
+    /// use manyhands_queue::{FifoQueue, GetError};
+    /// use manyhands_sync::{Limit, Patient};
+    ///
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// assert_eq!(queue.wait_for_item(&Patient, Limit::Never), Err(GetError::Empty));
+    /// queue.put(1).unwrap();
+    /// assert_eq!(queue.wait_for_item(&Patient, Limit::Forever), Ok(()));
+    /// assert_eq!(queue.len(), 1);
+    /// ```
+    ///
     /// # Errors
     /// [`GetError`]; never `Undecided`.
     pub fn wait_for_item<G: Gate>(&self, gate: &G, limit: Limit) -> Result<(), GetError<G::Error>> {
@@ -428,6 +661,14 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
 
     /// Has `body` put one item into the store; false, without running it, if there is no room or the
     /// queue takes no items.
+    ///
+    /// ```
+    /// use manyhands_queue::{FifoQueue, Store};
+    ///
+    /// let queue: FifoQueue<u32> = FifoQueue::new(1);
+    /// assert!(queue.insert(|store| store.push(1).unwrap()));
+    /// assert!(!queue.insert(|_| unreachable!("there is no room")));
+    /// ```
     pub fn insert(&self, body: impl FnOnce(&mut S)) -> bool {
         let mut wakes = Wakes::default();
         let done = self.cell.with(|state| {
@@ -448,6 +689,14 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
 
     /// Has `body` take one item out of the store; `None`, without running it, if there is none or
     /// the queue is retired.
+    ///
+    /// ```
+    /// use manyhands_queue::{FifoQueue, Store};
+    ///
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// queue.put(1).unwrap();
+    /// assert_eq!(queue.remove(|store| store.pop()), Some(Some(Some(1))));
+    /// ```
     pub fn remove<R>(&self, body: impl FnOnce(&mut S) -> R) -> Option<R> {
         let mut wakes = Wakes::default();
         let item = self.cell.with(|state| {
@@ -467,6 +716,12 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
 
     /// Lets one thread that waits to put and one that waits to get look again: for who was woken,
     /// found what it waited for, and then did not take it.
+    ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// queue.nudge();
+    /// ```
     pub fn nudge(&self) {
         let mut wakes = Wakes::default();
         self.cell.with(|state| {
@@ -479,6 +734,15 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     /// Gives all items, if `ready` agrees to the store as it is, to another implementation: from
     /// then on every operation, also of those who wait, fails with `Retired`. `None` if `ready` does
     /// not agree, or the queue is retired already.
+    ///
+    /// ```
+    /// # use manyhands_queue::FifoQueue;
+    /// let queue: FifoQueue<u32> = FifoQueue::new(0);
+    /// queue.put(1).unwrap();
+    /// let remains = queue.retire(|_| true).unwrap();
+    /// assert_eq!((remains.items, remains.unfinished), (vec![1], 1));
+    /// assert!(queue.get().is_err());
+    /// ```
     pub fn retire(&self, ready: impl FnOnce(&S) -> bool) -> Option<Retired<S::Item>> {
         let mut wakes = Wakes::default();
         let retired = self.cell.with(|state| {
@@ -499,6 +763,14 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
 }
 
 /// What a queue was when it retired.
+///
+/// ```
+/// # use manyhands_queue::FifoQueue;
+/// let queue: FifoQueue<u32> = FifoQueue::new(0);
+/// queue.shutdown();
+/// let remains = queue.retire(|_| true).unwrap();
+/// assert!(remains.items.is_empty() && remains.shut_down);
+/// ```
 #[derive(Debug)]
 pub struct Retired<T> {
     /// Its items, as [`Store::drain`] gives them.
@@ -570,6 +842,13 @@ impl<S> Waitable<3> for State<S> {
 
 impl PutFailure {
     /// The same, where a wait can also be given up.
+    ///
+    /// ```
+    /// use manyhands_queue::PutFailure;
+    ///
+    /// let failure: PutFailure<std::io::Error> = PutFailure::Full.widen();
+    /// assert_eq!(failure.to_string(), "the queue is full");
+    /// ```
     pub fn widen<E>(self) -> PutFailure<E> {
         match self {
             PutFailure::Full => PutFailure::Full,
@@ -582,6 +861,13 @@ impl PutFailure {
 
 impl GetError {
     /// The same, where a wait can also be given up.
+    ///
+    /// ```
+    /// use manyhands_queue::GetError;
+    ///
+    /// let failure: GetError<std::io::Error> = GetError::Empty.widen();
+    /// assert_eq!(failure.to_string(), "the queue is empty");
+    /// ```
     pub fn widen<E>(self) -> GetError<E> {
         match self {
             GetError::Empty => GetError::Empty,

@@ -12,6 +12,41 @@ use crate::heap;
 /// Its methods run under the queue's exclusion: they must be short and must not run code of a user
 /// who could come back to the same queue. A store that cannot order its items without that says so,
 /// see [`Store::push`].
+///
+/// ```
+/// use manyhands_queue::{Queue, Store};
+/// use manyhands_watch::Kind;
+///
+/// /// Keeps only the latest item.
+/// #[derive(Default)]
+/// struct Latest(Option<u32>);
+///
+/// impl Store for Latest {
+///     type Item = u32;
+///
+///     fn push(&mut self, item: u32) -> Result<(), u32> {
+///         self.0 = Some(item);
+///         Ok(())
+///     }
+///
+///     fn pop(&mut self) -> Option<Option<u32>> {
+///         self.0.take().map(Some)
+///     }
+///
+///     fn len(&self) -> usize {
+///         usize::from(self.0.is_some())
+///     }
+///
+///     fn drain(&mut self) -> Vec<u32> {
+///         self.0.take().into_iter().collect()
+///     }
+/// }
+///
+/// let queue: Queue<Latest> = Queue::over(Latest::default(), Kind::Queue, 0);
+/// queue.put(1).unwrap();
+/// queue.put(2).unwrap();
+/// assert_eq!((queue.len(), queue.get()), (1, Ok(2)));
+/// ```
 pub trait Store: Send {
     /// What is kept.
     type Item: Send;
@@ -39,14 +74,41 @@ pub trait Store: Send {
 }
 
 /// First in, first out.
+///
+/// ```
+/// use manyhands_queue::{Fifo, Store};
+///
+/// let mut store = Fifo::default();
+/// store.push(1).unwrap();
+/// store.push(2).unwrap();
+/// assert_eq!(store.pop(), Some(Some(1)));
+/// ```
 #[derive(Debug)]
 pub struct Fifo<T>(VecDeque<T>);
 
 /// Last in, first out.
+///
+/// ```
+/// use manyhands_queue::{Lifo, Store};
+///
+/// let mut store = Lifo::default();
+/// store.push(1).unwrap();
+/// store.push(2).unwrap();
+/// assert_eq!(store.pop(), Some(Some(2)));
+/// ```
 #[derive(Debug)]
 pub struct Lifo<T>(Vec<T>);
 
 /// The least first.
+///
+/// ```
+/// use manyhands_queue::{Heap, Store};
+///
+/// let mut store = Heap::default();
+/// store.push(2).unwrap();
+/// store.push(1).unwrap();
+/// assert_eq!(store.pop(), Some(Some(1)));
+/// ```
 #[derive(Debug)]
 pub struct Heap<T>(Vec<T>);
 
@@ -70,6 +132,15 @@ impl<T> Default for Heap<T> {
 
 impl<T> Fifo<T> {
     /// The items, next first.
+    ///
+    /// ```
+    /// use manyhands_queue::{Fifo, Store};
+    ///
+    /// let mut store = Fifo::default();
+    /// store.push(1).unwrap();
+    /// store.push(2).unwrap();
+    /// assert_eq!(store.iter().copied().collect::<Vec<_>>(), [1, 2]);
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter()
     }
@@ -77,6 +148,15 @@ impl<T> Fifo<T> {
 
 impl<T> Lifo<T> {
     /// The items, next last.
+    ///
+    /// ```
+    /// use manyhands_queue::{Lifo, Store};
+    ///
+    /// let mut store = Lifo::default();
+    /// store.push(1).unwrap();
+    /// store.push(2).unwrap();
+    /// assert_eq!(store.iter().copied().collect::<Vec<_>>(), [1, 2]);
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter()
     }
@@ -158,6 +238,13 @@ impl<T: Ord + Send> Store for Heap<T> {
 }
 
 /// What observers see a queue over this store as.
+///
+/// ```
+/// use manyhands_queue::{Heap, Named};
+/// use manyhands_watch::Kind;
+///
+/// assert_eq!(Heap::<u32>::KIND, Kind::PriorityQueue);
+/// ```
 pub trait Named: Store {
     /// The kind.
     const KIND: Kind;

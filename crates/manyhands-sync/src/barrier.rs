@@ -73,6 +73,14 @@ enum Arrival {
 }
 
 /// Why a wait for a barrier failed.
+///
+/// ```
+/// use manyhands_sync::{Barrier, BarrierError};
+///
+/// let barrier: Barrier = Barrier::new(2);
+/// barrier.abort();
+/// assert_eq!(barrier.wait(), Err(BarrierError::Broken));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BarrierError<E, A = Infallible> {
     /// Somebody gave up, or reset or aborted the barrier.
@@ -88,11 +96,25 @@ pub enum BarrierError<E, A = Infallible> {
 
 impl<X: Exclusion> Barrier<X> {
     /// A barrier for that many threads.
+    ///
+    /// ```
+    /// let barrier: manyhands_sync::Barrier = manyhands_sync::Barrier::new(2);
+    /// assert_eq!(barrier.parties(), 2);
+    /// ```
     pub fn new(parties: usize) -> Self {
         Barrier { cell: X::Cell::new(State::new(parties)) }
     }
 
     /// Waits until all are there; returns the order of arrival, 0 for the first.
+    ///
+    /// ```
+    /// # let barrier: manyhands_sync::Barrier = manyhands_sync::Barrier::new(2);
+    /// std::thread::scope(|scope| {
+    ///     let other = scope.spawn(|| barrier.wait().unwrap());
+    ///     let mine = barrier.wait().unwrap();
+    ///     assert_ne!(mine, other.join().unwrap());
+    /// });
+    /// ```
     ///
     /// # Errors
     /// [`BarrierError::Broken`].
@@ -105,6 +127,25 @@ impl<X: Exclusion> Barrier<X> {
     ///
     /// `limit` is asked once the thread is in the round (waiting for the action of the former does
     /// not count).
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    /// use std::time::Duration;
+    ///
+    /// use manyhands_sync::{Barrier, BarrierError, Limit, Patient};
+    ///
+    /// let barrier: Barrier = Barrier::new(1);
+    /// let ring = || {
+    ///     println!("all are there");
+    ///     Ok::<(), Infallible>(())
+    /// };
+    /// let soon = || Limit::after(Duration::from_millis(1));
+    /// assert_eq!(barrier.wait_with(&Patient, soon, Some(ring)), Ok(0));
+    ///
+    /// let barrier: Barrier = Barrier::new(2);
+    /// let waited = barrier.wait_with(&Patient, soon, Some(ring));
+    /// assert_eq!(waited, Err(BarrierError::Broken));
+    /// ```
     ///
     /// # Errors
     /// [`BarrierError`]; reaching the limit breaks the barrier.
@@ -233,6 +274,13 @@ impl<X: Exclusion> Barrier<X> {
 
     /// Brings the barrier back to its empty state; who waits fails with [`BarrierError::Broken`].
     /// A round whose action runs already passes.
+    ///
+    /// ```
+    /// # let barrier: manyhands_sync::Barrier = manyhands_sync::Barrier::new(2);
+    /// barrier.abort();
+    /// barrier.reset();
+    /// assert!(!barrier.is_broken());
+    /// ```
     #[doc(alias = "threading.Barrier.reset")]
     pub fn reset(&self) {
         let mut wakes = Wakes::default();
@@ -246,6 +294,12 @@ impl<X: Exclusion> Barrier<X> {
     }
 
     /// Breaks the barrier: who waits and who comes fails with [`BarrierError::Broken`].
+    ///
+    /// ```
+    /// # let barrier: manyhands_sync::Barrier = manyhands_sync::Barrier::new(2);
+    /// barrier.abort();
+    /// assert!(barrier.wait().is_err());
+    /// ```
     #[doc(alias = "threading.Barrier.abort")]
     pub fn abort(&self) {
         let mut wakes = Wakes::default();
@@ -258,6 +312,13 @@ impl<X: Exclusion> Barrier<X> {
 
     /// Starts anew, unbroken and empty, for that many threads; who waits fails with
     /// [`BarrierError::Broken`].
+    ///
+    /// ```
+    /// # let barrier: manyhands_sync::Barrier = manyhands_sync::Barrier::new(2);
+    /// barrier.abort();
+    /// barrier.restart(1);
+    /// assert_eq!(barrier.wait(), Ok(0));
+    /// ```
     pub fn restart(&self, parties: usize) {
         let mut wakes = Wakes::default();
         let old = self.cell.with(|state| {
@@ -269,18 +330,34 @@ impl<X: Exclusion> Barrier<X> {
     }
 
     /// How many threads pass together.
+    ///
+    /// ```
+    /// # let barrier: manyhands_sync::Barrier = manyhands_sync::Barrier::new(2);
+    /// assert_eq!(barrier.parties(), 2);
+    /// ```
     #[doc(alias = "threading.Barrier.parties")]
     pub fn parties(&self) -> usize {
         self.cell.with(|state| state.parties)
     }
 
     /// How many wait at this moment.
+    ///
+    /// ```
+    /// # let barrier: manyhands_sync::Barrier = manyhands_sync::Barrier::new(2);
+    /// assert_eq!(barrier.waiting(), 0);
+    /// ```
     #[doc(alias = "threading.Barrier.n_waiting")]
     pub fn waiting(&self) -> usize {
         self.cell.with(|state| if state.acting { 0 } else { state.count })
     }
 
     /// Whether the barrier is broken.
+    ///
+    /// ```
+    /// # let barrier: manyhands_sync::Barrier = manyhands_sync::Barrier::new(2);
+    /// barrier.abort();
+    /// assert!(barrier.is_broken());
+    /// ```
     #[doc(alias = "threading.Barrier.broken")]
     pub fn is_broken(&self) -> bool {
         self.cell.with(|state| state.broken)

@@ -6,6 +6,26 @@ use crate::shim::Arc;
 use crate::{Deadline, Gate, Limit, Protected, ThreadId, Waiter, Waits, Wakes};
 
 /// A state in whose lines threads wait.
+///
+/// ```
+/// use manyhands_sync::{Waitable, Waits};
+/// use manyhands_watch::Kind;
+///
+/// struct Door {
+///     open: bool,
+///     waits: Waits<1>,
+/// }
+///
+/// impl Waitable<1> for Door {
+///     fn kind(&self) -> Kind {
+///         Kind::Event
+///     }
+///
+///     fn waits(&mut self) -> &mut Waits<1> {
+///         &mut self.waits
+///     }
+/// }
+/// ```
 pub trait Waitable<const LINES: usize> {
     /// What observers see it as.
     fn kind(&self) -> Kind;
@@ -26,6 +46,53 @@ pub trait Waitable<const LINES: usize> {
 /// of another thread possible calls `wake_one` for the line, too.
 ///
 /// Returns `None` when the limit was reached.
+///
+/// ```
+/// use manyhands_sync::{
+///     Exclusion, Limit, Locked, Patient, Protected, Waitable, Waits, Wakes, block,
+/// };
+/// use manyhands_watch::Kind;
+///
+/// /// A door that opens once.
+/// #[derive(Default)]
+/// struct Door {
+///     open: bool,
+///     waits: Waits<1>,
+/// }
+///
+/// impl Waitable<1> for Door {
+///     fn kind(&self) -> Kind {
+///         Kind::Event
+///     }
+///
+///     fn waits(&mut self) -> &mut Waits<1> {
+///         &mut self.waits
+///     }
+/// }
+///
+/// type Cell = <Locked as Exclusion>::Cell<Door>;
+///
+/// let door: Cell = Protected::new(Door::default());
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| {
+///         let mut wakes = Wakes::default();
+///         door.with(|door| {
+///             door.open = true;
+///             door.waits.wake_one(0, &mut wakes);
+///         });
+///         wakes.send();
+///     });
+///     let passed = block(&door, 0, "pass", &Patient, Limit::Forever, |door: &mut Door, wakes| {
+///         if !door.open {
+///             return None;
+///         }
+///         // It stays open: the next may pass, too.
+///         door.waits.wake_one(0, wakes);
+///         Some(())
+///     });
+///     assert_eq!(passed, Ok(Some(())));
+/// });
+/// ```
 ///
 /// # Errors
 /// Those of the gate; the state is as if the call had not been made.

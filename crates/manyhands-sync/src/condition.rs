@@ -45,6 +45,15 @@ struct State {
 }
 
 /// A place in the line of a condition, from before its lock is given up until the wait's end.
+///
+/// ```
+/// use manyhands_sync::{Condition, Patient, Ticket};
+///
+/// let condition: Condition = Condition::new();
+/// let ticket: Ticket = condition.enroll(None);
+/// condition.notify(1);
+/// assert_eq!(condition.wait_with(ticket, &Patient, None), Ok(true));
+/// ```
 #[derive(Debug)]
 pub struct Ticket {
     waiter: Arc<Waiter>,
@@ -53,12 +62,24 @@ pub struct Ticket {
 
 impl<X: Exclusion> Condition<X> {
     /// A condition for which nobody waits.
+    ///
+    /// ```
+    /// let condition: manyhands_sync::Condition = manyhands_sync::Condition::new();
+    /// assert_eq!(condition.waiters(), 0);
+    /// ```
     pub fn new() -> Self {
         Condition { cell: X::Cell::new(State::default()) }
     }
 
     /// Gets in line; a notice counts from here on. `owner` is who holds the lock at this moment,
     /// for observers.
+    ///
+    /// ```
+    /// # let condition: manyhands_sync::Condition = manyhands_sync::Condition::new();
+    /// let ticket = condition.enroll(None);
+    /// assert_eq!(condition.waiters(), 1);
+    /// condition.withdraw(ticket);
+    /// ```
     pub fn enroll(&self, owner: Option<ThreadId>) -> Ticket {
         self.cell.with(|state| {
             let waiter = state.waits.enlist(Kind::Condition, 0, false);
@@ -68,6 +89,13 @@ impl<X: Exclusion> Condition<X> {
     }
 
     /// Leaves the line without having waited.
+    ///
+    /// ```
+    /// # let condition: manyhands_sync::Condition = manyhands_sync::Condition::new();
+    /// let ticket = condition.enroll(None);
+    /// condition.withdraw(ticket);
+    /// assert_eq!(condition.waiters(), 0);
+    /// ```
     pub fn withdraw(&self, ticket: Ticket) {
         let mut wakes = Wakes::default();
         self.cell.with(|state| {
@@ -79,6 +107,20 @@ impl<X: Exclusion> Condition<X> {
     }
 
     /// Waits for a notice; false if the deadline passed first.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use manyhands_sync::{Condition, Deadline, Lock, Patient};
+    ///
+    /// let (lock, changed): (Lock, Condition) = Default::default();
+    /// lock.acquire();
+    /// let ticket = changed.enroll(lock.owner());
+    /// lock.release().unwrap();
+    /// let soon = Deadline::after(Duration::from_millis(1));
+    /// assert_eq!(changed.wait_with(ticket, &Patient, Some(soon)), Ok(false));
+    /// lock.acquire();
+    /// ```
     ///
     /// # Errors
     /// Those of the gate; a notice that crossed with one goes to the next in line.
@@ -92,6 +134,26 @@ impl<X: Exclusion> Condition<X> {
     }
 
     /// Gives up `lock`, waits for a notice as long as it takes, and acquires `lock` again.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    ///
+    /// use manyhands_sync::{Condition, Lock};
+    ///
+    /// let (lock, changed): (Lock, Condition) = Default::default();
+    /// let ready = AtomicBool::new(false);
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| {
+    ///         let _held = lock.hold();
+    ///         ready.store(true, Ordering::Relaxed);
+    ///         changed.notify(1);
+    ///     });
+    ///     let _held = lock.hold();
+    ///     while !ready.load(Ordering::Relaxed) {
+    ///         changed.wait(&lock);
+    ///     }
+    /// });
+    /// ```
     #[doc(alias = "threading.Condition.wait")]
     pub fn wait(&self, lock: &Lock<X>) {
         let ticket = self.enroll(lock.owner());
@@ -104,6 +166,14 @@ impl<X: Exclusion> Condition<X> {
     }
 
     /// Lets up to `count` of those who wait go on, longest first.
+    ///
+    /// ```
+    /// # let condition: manyhands_sync::Condition = manyhands_sync::Condition::new();
+    /// let tickets = [condition.enroll(None), condition.enroll(None)];
+    /// condition.notify(1);
+    /// assert_eq!(condition.waiters(), 1);
+    /// # drop(tickets);
+    /// ```
     #[doc(alias = "threading.Condition.notify")]
     #[inline]
     pub fn notify(&self, count: usize) {
@@ -113,17 +183,40 @@ impl<X: Exclusion> Condition<X> {
     }
 
     /// Lets all who wait go on.
+    ///
+    /// ```
+    /// # let condition: manyhands_sync::Condition = manyhands_sync::Condition::new();
+    /// let tickets = [condition.enroll(None), condition.enroll(None)];
+    /// condition.notify_all();
+    /// assert_eq!(condition.waiters(), 0);
+    /// # drop(tickets);
+    /// ```
     #[doc(alias = "threading.Condition.notify_all")]
     pub fn notify_all(&self) {
         self.notify(usize::MAX);
     }
 
     /// How many wait.
+    ///
+    /// ```
+    /// # let condition: manyhands_sync::Condition = manyhands_sync::Condition::new();
+    /// let ticket = condition.enroll(None);
+    /// assert_eq!(condition.waiters(), 1);
+    /// # drop(ticket);
+    /// ```
     pub fn waiters(&self) -> usize {
         self.cell.with(|state| state.waits.len(0))
     }
 
     /// Forgets who waits: for a forked child, about the threads of its parent.
+    ///
+    /// ```
+    /// # let condition: manyhands_sync::Condition = manyhands_sync::Condition::new();
+    /// let ticket = condition.enroll(None);
+    /// condition.reset();
+    /// assert_eq!(condition.waiters(), 0);
+    /// # drop(ticket);
+    /// ```
     pub fn reset(&self) {
         let old = self.cell.with(std::mem::take);
         drop(old);

@@ -35,11 +35,22 @@ struct State {
 
 impl<X: Exclusion> Event<X> {
     /// An event that is not set.
+    ///
+    /// ```
+    /// let event: manyhands_sync::Event = manyhands_sync::Event::new();
+    /// assert!(!event.is_set());
+    /// ```
     pub fn new() -> Self {
         Event { cell: X::Cell::new(State { set: false, waits: Waits::default() }) }
     }
 
     /// Whether the flag is set.
+    ///
+    /// ```
+    /// # let event: manyhands_sync::Event = manyhands_sync::Event::new();
+    /// event.set();
+    /// assert!(event.is_set());
+    /// ```
     #[doc(alias = "threading.Event.is_set")]
     #[inline]
     pub fn is_set(&self) -> bool {
@@ -47,6 +58,15 @@ impl<X: Exclusion> Event<X> {
     }
 
     /// Sets the flag, and lets all who wait go on.
+    ///
+    /// ```
+    /// # let event: manyhands_sync::Event = manyhands_sync::Event::new();
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| event.wait());
+    ///     scope.spawn(|| event.wait());
+    ///     event.set();
+    /// });
+    /// ```
     #[doc(alias = "threading.Event.set")]
     #[inline]
     pub fn set(&self) {
@@ -59,6 +79,13 @@ impl<X: Exclusion> Event<X> {
     }
 
     /// Clears the flag.
+    ///
+    /// ```
+    /// # let event: manyhands_sync::Event = manyhands_sync::Event::new();
+    /// event.set();
+    /// event.clear();
+    /// assert!(!event.is_set());
+    /// ```
     #[doc(alias = "threading.Event.clear")]
     #[inline]
     pub fn clear(&self) {
@@ -66,6 +93,12 @@ impl<X: Exclusion> Event<X> {
     }
 
     /// Waits as long as it takes until the flag is set.
+    ///
+    /// ```
+    /// # let event: manyhands_sync::Event = manyhands_sync::Event::new();
+    /// event.set();
+    /// event.wait();
+    /// ```
     #[doc(alias = "threading.Event.wait")]
     pub fn wait(&self) {
         certain(self.wait_with(&Patient, Limit::Forever));
@@ -73,6 +106,18 @@ impl<X: Exclusion> Event<X> {
 
     /// Waits until the flag is set; false if the limit was reached. A flag that is set and cleared
     /// again still lets go who waited.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use manyhands_sync::{Event, Limit, Patient};
+    ///
+    /// let event: Event = Event::new();
+    /// let soon = Limit::after(Duration::from_millis(1));
+    /// assert_eq!(event.wait_with(&Patient, soon), Ok(false));
+    /// event.set();
+    /// assert_eq!(event.wait_with(&Patient, soon), Ok(true));
+    /// ```
     ///
     /// # Errors
     /// Those of the gate.
@@ -107,6 +152,13 @@ impl<X: Exclusion> Event<X> {
     }
 
     /// Forgets who waits: for a forked child, about the threads of its parent. The flag stays.
+    ///
+    /// ```
+    /// # let event: manyhands_sync::Event = manyhands_sync::Event::new();
+    /// event.set();
+    /// event.reset_waiters();
+    /// assert!(event.is_set());
+    /// ```
     pub fn reset_waiters(&self) {
         let old = self.cell.with(|state| std::mem::take(&mut state.waits));
         drop(old);

@@ -9,12 +9,47 @@ use crate::shim;
 /// [`Locked`] is for everybody. A host that already lets only one thread run at a time (an
 /// interpreter with a global lock) may supply a cell that trusts it, and so makes the uncontended
 /// operations free of atomic instructions.
+///
+/// ```
+/// use manyhands_sync::{Exclusion, Lock, Protected};
+///
+/// /// A mutex that says how often it was locked... or your own reason to protect states differently.
+/// struct Counted;
+///
+/// struct Cell<S>(std::sync::Mutex<(u64, S)>);
+///
+/// impl Exclusion for Counted {
+///     type Cell<S: Send> = Cell<S>;
+/// }
+///
+/// impl<S: Send> Protected<S> for Cell<S> {
+///     fn new(state: S) -> Self {
+///         Cell(std::sync::Mutex::new((0, state)))
+///     }
+///
+///     fn with<R>(&self, body: impl FnOnce(&mut S) -> R) -> R {
+///         let mut inside = self.0.lock().unwrap();
+///         inside.0 += 1;
+///         body(&mut inside.1)
+///     }
+/// }
+///
+/// let lock: Lock<Counted> = Lock::new();
+/// lock.acquire();
+/// ```
 pub trait Exclusion: 'static {
     /// The cell that holds a state.
     type Cell<S: Send>: Protected<S>;
 }
 
 /// A cell whose content one thread at a time may touch.
+///
+/// ```
+/// use manyhands_sync::{Exclusion, Locked, Protected};
+///
+/// let cell: <Locked as Exclusion>::Cell<u32> = Protected::new(1);
+/// assert_eq!(cell.with(|number| *number + 1), 2);
+/// ```
 pub trait Protected<S>: Send + Sync {
     /// Puts a state into a cell.
     fn new(state: S) -> Self;
@@ -27,6 +62,13 @@ pub trait Protected<S>: Send + Sync {
 }
 
 /// The exclusion that works everywhere: a mutex for each state.
+///
+/// ```
+/// use manyhands_sync::{Event, Locked};
+///
+/// let event: Event<Locked> = Event::new();
+/// event.set();
+/// ```
 ///
 /// # Fork safety
 /// A child that is forked while another thread is inside `with` finds that state locked for ever;

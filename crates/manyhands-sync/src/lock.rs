@@ -43,12 +43,24 @@ struct State {
 }
 
 /// The lock was not held when it was released.
+///
+/// ```
+/// use manyhands_sync::{Lock, NotHeld};
+///
+/// let lock: Lock = Lock::new();
+/// assert_eq!(lock.release(), Err(NotHeld));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("release unlocked lock")]
 pub struct NotHeld;
 
 impl<X: Exclusion> Lock<X> {
     /// A lock that is free.
+    ///
+    /// ```
+    /// let lock: manyhands_sync::Lock = manyhands_sync::Lock::new();
+    /// assert!(!lock.is_locked());
+    /// ```
     pub fn new() -> Self {
         Lock { cell: X::Cell::new(State { owner: None, waits: Waits::default() }) }
     }
@@ -66,12 +78,32 @@ impl<X: Exclusion> Lock<X> {
     }
 
     /// Acquires the lock; the guard releases it.
+    ///
+    /// ```
+    /// # let lock: manyhands_sync::Lock = manyhands_sync::Lock::new();
+    /// {
+    ///     let _held = lock.hold();
+    ///     assert!(lock.is_locked());
+    /// }
+    /// assert!(!lock.is_locked());
+    /// ```
     pub fn hold(&self) -> LockGuard<'_, X> {
         self.acquire();
         LockGuard(self)
     }
 
     /// Acquires the lock within a limit; false if that was reached.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use manyhands_sync::{Limit, Lock, Patient};
+    ///
+    /// let lock: Lock = Lock::new();
+    /// let soon = Limit::after(Duration::from_millis(1));
+    /// assert_eq!(lock.acquire_with(&Patient, soon), Ok(true));
+    /// assert_eq!(lock.acquire_with(&Patient, soon), Ok(false));
+    /// ```
     ///
     /// # Errors
     /// Those of the gate.
@@ -96,6 +128,15 @@ impl<X: Exclusion> Lock<X> {
 
     /// Releases the lock, whoever acquired it.
     ///
+    /// ```
+    /// # let lock: manyhands_sync::Lock = manyhands_sync::Lock::new();
+    /// lock.acquire();
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| lock.release().expect("any thread may release it"));
+    /// });
+    /// assert!(!lock.is_locked());
+    /// ```
+    ///
     /// # Errors
     /// [`NotHeld`] if it is free.
     #[doc(alias = "threading.Lock.release")]
@@ -113,6 +154,12 @@ impl<X: Exclusion> Lock<X> {
     }
 
     /// Whether somebody holds the lock.
+    ///
+    /// ```
+    /// # let lock: manyhands_sync::Lock = manyhands_sync::Lock::new();
+    /// lock.acquire();
+    /// assert!(lock.is_locked());
+    /// ```
     #[doc(alias = "threading.Lock.locked")]
     #[inline]
     pub fn is_locked(&self) -> bool {
@@ -120,6 +167,14 @@ impl<X: Exclusion> Lock<X> {
     }
 
     /// The thread that acquired the lock, if it is held.
+    ///
+    /// ```
+    /// use manyhands_sync::{Lock, ThreadId};
+    ///
+    /// let lock: Lock = Lock::new();
+    /// lock.acquire();
+    /// assert_eq!(lock.owner(), Some(ThreadId::current()));
+    /// ```
     #[inline]
     pub fn owner(&self) -> Option<ThreadId> {
         self.cell.with(|state| state.owner)
@@ -127,6 +182,13 @@ impl<X: Exclusion> Lock<X> {
 
     /// Makes the lock free, and forgets who waits: for a forked child, about the threads of its
     /// parent.
+    ///
+    /// ```
+    /// # let lock: manyhands_sync::Lock = manyhands_sync::Lock::new();
+    /// lock.acquire();
+    /// lock.reset();
+    /// assert!(!lock.is_locked());
+    /// ```
     pub fn reset(&self) {
         let old = self
             .cell
@@ -174,6 +236,15 @@ impl<X: Exclusion> fmt::Debug for Lock<X> {
 }
 
 /// Releases the lock when dropped.
+///
+/// ```
+/// use manyhands_sync::{Lock, LockGuard};
+///
+/// let lock: Lock = Lock::new();
+/// let held: LockGuard<'_> = lock.hold();
+/// drop(held);
+/// assert!(!lock.is_locked());
+/// ```
 #[derive(Debug)]
 pub struct LockGuard<'a, X: Exclusion = Locked>(&'a Lock<X>);
 

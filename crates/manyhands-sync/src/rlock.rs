@@ -44,11 +44,27 @@ struct State {
 }
 
 /// The lock was released by a thread that does not hold it.
+///
+/// ```
+/// use manyhands_sync::{NotOwner, RLock};
+///
+/// let lock: RLock = RLock::new();
+/// assert_eq!(lock.release(), Err(NotOwner));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("cannot release un-acquired lock")]
 pub struct NotOwner;
 
 /// What [`RLock::release_all`] gave up, for [`RLock::acquire_saved`].
+///
+/// ```
+/// use manyhands_sync::{RLock, Saved, ThreadId};
+///
+/// let lock: RLock = RLock::new();
+/// lock.acquire();
+/// lock.acquire();
+/// assert_eq!(lock.release_all(), Ok(Saved { owner: ThreadId::current(), count: 2 }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Saved {
     /// Who held the lock.
@@ -59,17 +75,41 @@ pub struct Saved {
 
 impl<X: Exclusion> RLock<X> {
     /// A lock that is free.
+    ///
+    /// ```
+    /// let lock: manyhands_sync::RLock = manyhands_sync::RLock::new();
+    /// assert_eq!(lock.holder(), None);
+    /// ```
     pub fn new() -> Self {
         RLock { cell: X::Cell::new(State { owner: None, count: 0, waits: Waits::default() }) }
     }
 
     /// Acquires the lock once more, waiting as long as it takes if another thread holds it.
+    ///
+    /// ```
+    /// # let lock: manyhands_sync::RLock = manyhands_sync::RLock::new();
+    /// lock.acquire();
+    /// lock.acquire();
+    /// assert_eq!(lock.holder().unwrap().count, 2);
+    /// ```
     #[doc(alias = "threading.RLock.acquire")]
     pub fn acquire(&self) {
         certain(self.acquire_with(&Patient, Limit::Forever));
     }
 
     /// Acquires the lock once more within a limit; false if that was reached.
+    ///
+    /// ```
+    /// use manyhands_sync::{Limit, Patient, RLock};
+    ///
+    /// let lock: RLock = RLock::new();
+    /// lock.acquire();
+    /// assert_eq!(lock.acquire_with(&Patient, Limit::Never), Ok(true));
+    /// let elsewhere = std::thread::scope(|scope| {
+    ///     scope.spawn(|| lock.acquire_with(&Patient, Limit::Never)).join().unwrap()
+    /// });
+    /// assert_eq!(elsewhere, Ok(false));
+    /// ```
     ///
     /// # Errors
     /// Those of the gate.
@@ -100,6 +140,13 @@ impl<X: Exclusion> RLock<X> {
 
     /// Releases the lock once.
     ///
+    /// ```
+    /// # let lock: manyhands_sync::RLock = manyhands_sync::RLock::new();
+    /// lock.acquire();
+    /// assert!(lock.release().is_ok());
+    /// assert!(lock.release().is_err());
+    /// ```
+    ///
     /// # Errors
     /// [`NotOwner`] if the calling thread does not hold it.
     #[doc(alias = "threading.RLock.release")]
@@ -123,6 +170,18 @@ impl<X: Exclusion> RLock<X> {
 
     /// Releases the lock wholly, however often the calling thread has acquired it.
     ///
+    /// ```
+    /// use manyhands_sync::{Limit, Patient, RLock};
+    ///
+    /// let lock: RLock = RLock::new();
+    /// lock.acquire();
+    /// lock.acquire();
+    /// let saved = lock.release_all().unwrap();
+    /// assert_eq!(lock.holder(), None);
+    /// assert_eq!(lock.acquire_saved(&Patient, Limit::Forever, saved), Ok(true));
+    /// assert_eq!(lock.holder(), Some(saved));
+    /// ```
+    ///
     /// # Errors
     /// [`NotOwner`] if the calling thread does not hold it.
     pub fn release_all(&self) -> Result<Saved, NotOwner> {
@@ -141,6 +200,15 @@ impl<X: Exclusion> RLock<X> {
 
     /// Takes back what [`RLock::release_all`] gave up; false if the limit was reached.
     ///
+    /// ```
+    /// use manyhands_sync::{Limit, Patient, RLock};
+    ///
+    /// let lock: RLock = RLock::new();
+    /// lock.acquire();
+    /// let saved = lock.release_all().unwrap();
+    /// assert_eq!(lock.acquire_saved(&Patient, Limit::Forever, saved), Ok(true));
+    /// ```
+    ///
     /// # Errors
     /// Those of the gate.
     pub fn acquire_saved<G: Gate>(
@@ -153,11 +221,27 @@ impl<X: Exclusion> RLock<X> {
     }
 
     /// Who holds the lock and how often, if anybody does.
+    ///
+    /// ```
+    /// # let lock: manyhands_sync::RLock = manyhands_sync::RLock::new();
+    /// lock.acquire();
+    /// let holder = lock.holder().unwrap();
+    /// assert_eq!((holder.owner, holder.count), (manyhands_sync::ThreadId::current(), 1));
+    /// ```
     pub fn holder(&self) -> Option<Saved> {
         self.cell.with(|state| state.owner.map(|owner| Saved { owner, count: state.count }))
     }
 
     /// Whether the calling thread holds the lock.
+    ///
+    /// ```
+    /// # let lock: manyhands_sync::RLock = manyhands_sync::RLock::new();
+    /// lock.acquire();
+    /// assert!(lock.is_owned());
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| assert!(!lock.is_owned()));
+    /// });
+    /// ```
     #[inline]
     pub fn is_owned(&self) -> bool {
         let me = current_thread();
@@ -166,6 +250,13 @@ impl<X: Exclusion> RLock<X> {
 
     /// Makes the lock free, and forgets who waits: for a forked child, about the threads of its
     /// parent.
+    ///
+    /// ```
+    /// # let lock: manyhands_sync::RLock = manyhands_sync::RLock::new();
+    /// lock.acquire();
+    /// lock.reset();
+    /// assert_eq!(lock.holder(), None);
+    /// ```
     pub fn reset(&self) {
         let fresh = State { owner: None, count: 0, waits: Waits::default() };
         let old = self.cell.with(|state| std::mem::replace(state, fresh));

@@ -37,29 +37,72 @@ struct State {
 }
 
 /// The semaphore would exceed its bound.
+///
+/// ```
+/// use manyhands_sync::{Semaphore, TooManyReleases};
+///
+/// let semaphore: Semaphore = Semaphore::bounded(1);
+/// assert_eq!(semaphore.release(1), Err(TooManyReleases));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("Semaphore released too many times")]
 pub struct TooManyReleases;
 
 impl<X: Exclusion> Semaphore<X> {
     /// A semaphore without a bound.
+    ///
+    /// ```
+    /// use manyhands_sync::Semaphore;
+    ///
+    /// let semaphore: Semaphore = Semaphore::new(0);
+    /// semaphore.release(3).unwrap();
+    /// assert_eq!(semaphore.value(), 3);
+    /// ```
     pub fn new(value: usize) -> Self {
         Semaphore { cell: X::Cell::new(State { value, bound: None, waits: Waits::default() }) }
     }
 
     /// A semaphore that cannot be released more often than acquired.
+    ///
+    /// ```
+    /// use manyhands_sync::Semaphore;
+    ///
+    /// let semaphore: Semaphore = Semaphore::bounded(2);
+    /// assert!(semaphore.release(1).is_err());
+    /// ```
     pub fn bounded(value: usize) -> Self {
         let state = State { value, bound: Some(value), waits: Waits::default() };
         Semaphore { cell: X::Cell::new(state) }
     }
 
     /// Takes one, waiting as long as it takes.
+    ///
+    /// ```
+    /// use manyhands_sync::Semaphore;
+    ///
+    /// let bread: Semaphore = Semaphore::new(0);
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| bread.release(1).unwrap());
+    ///     bread.acquire();
+    /// });
+    /// ```
     #[doc(alias = "threading.Semaphore.acquire")]
     pub fn acquire(&self) {
         certain(self.acquire_with(&Patient, Limit::Forever));
     }
 
     /// Takes one within a limit; false if that was reached.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use manyhands_sync::{Limit, Patient, Semaphore};
+    ///
+    /// let semaphore: Semaphore = Semaphore::new(1);
+    /// let soon = Limit::after(Duration::from_millis(1));
+    /// assert_eq!(semaphore.acquire_with(&Patient, soon), Ok(true));
+    /// assert_eq!(semaphore.acquire_with(&Patient, soon), Ok(false));
+    /// ```
     ///
     /// # Errors
     /// Those of the gate.
@@ -75,6 +118,14 @@ impl<X: Exclusion> Semaphore<X> {
     }
 
     /// Takes one if there is one.
+    ///
+    /// ```
+    /// use manyhands_sync::Semaphore;
+    ///
+    /// let semaphore: Semaphore = Semaphore::new(1);
+    /// assert!(semaphore.try_acquire());
+    /// assert!(!semaphore.try_acquire());
+    /// ```
     #[inline]
     pub fn try_acquire(&self) -> bool {
         self.cell.with(|state| {
@@ -100,6 +151,14 @@ impl<X: Exclusion> Semaphore<X> {
 
     /// Adds `count`.
     ///
+    /// ```
+    /// use manyhands_sync::Semaphore;
+    ///
+    /// let semaphore: Semaphore = Semaphore::new(0);
+    /// semaphore.release(2).unwrap();
+    /// assert_eq!(semaphore.value(), 2);
+    /// ```
+    ///
     /// # Errors
     /// [`TooManyReleases`] beyond the bound; nothing is added then.
     #[doc(alias = "threading.Semaphore.release")]
@@ -120,17 +179,39 @@ impl<X: Exclusion> Semaphore<X> {
     }
 
     /// How many can be taken at this moment.
+    ///
+    /// ```
+    /// use manyhands_sync::Semaphore;
+    ///
+    /// let semaphore: Semaphore = Semaphore::new(7);
+    /// assert_eq!(semaphore.value(), 7);
+    /// ```
     #[inline]
     pub fn value(&self) -> usize {
         self.cell.with(|state| state.value)
     }
 
     /// What the value may not exceed, if there is a bound.
+    ///
+    /// ```
+    /// use manyhands_sync::Semaphore;
+    ///
+    /// assert_eq!(Semaphore::<manyhands_sync::Locked>::bounded(3).bound(), Some(3));
+    /// assert_eq!(Semaphore::<manyhands_sync::Locked>::new(3).bound(), None);
+    /// ```
     pub fn bound(&self) -> Option<usize> {
         self.cell.with(|state| state.bound)
     }
 
     /// Starts anew with `value`, as the bound too if there is to be one.
+    ///
+    /// ```
+    /// use manyhands_sync::Semaphore;
+    ///
+    /// let semaphore: Semaphore = Semaphore::new(7);
+    /// semaphore.reset(2, true);
+    /// assert_eq!((semaphore.value(), semaphore.bound()), (2, Some(2)));
+    /// ```
     pub fn reset(&self, value: usize, bounded: bool) {
         let bound = bounded.then_some(value);
         let fresh = State { value, bound, waits: Waits::default() };

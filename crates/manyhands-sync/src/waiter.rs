@@ -11,6 +11,15 @@ use crate::shim::{Word, current_thread};
 use crate::{Deadline, ThreadId};
 
 /// How [`Waiter::park`] ended.
+///
+/// ```
+/// use manyhands_sync::{Deadline, Parked};
+/// use manyhands_watch::Kind;
+///
+/// let mut waits = manyhands_sync::Waits::<1>::default();
+/// let waiter = waits.enlist(Kind::Event, 0, false);
+/// assert_eq!(waiter.park(Some(Deadline::now())), Parked::TimedOut);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parked {
     /// Somebody notified this waiter.
@@ -46,6 +55,18 @@ thread_local! {
 static DEPARTURES: AtomicU32 = AtomicU32::new(0);
 
 /// A thread that waits to be notified, once.
+///
+/// ```
+/// use manyhands_sync::{Parked, Waits, Wakes};
+/// use manyhands_watch::Kind;
+///
+/// let mut waits = Waits::<1>::default();
+/// let waiter = waits.enlist(Kind::Event, 0, false);
+/// let mut wakes = Wakes::default();
+/// waits.wake_all(0, &mut wakes);
+/// wakes.send();
+/// assert_eq!(waiter.park(None), Parked::Notified);
+/// ```
 #[derive(Debug)]
 pub struct Waiter {
     /// `AWAKE` and `ASLEEP` are written by the waiting thread, and only over each other; a value
@@ -72,6 +93,18 @@ impl Waiter {
 
     /// Waits until notified, until `deadline`, or until a signal handler has run: sleeping, after
     /// looking for a moment if that has paid off before.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use manyhands_sync::{Deadline, Parked};
+    /// use manyhands_watch::Kind;
+    ///
+    /// let mut waits = manyhands_sync::Waits::<1>::default();
+    /// let waiter = waits.enlist(Kind::Event, 0, false);
+    /// let soon = Deadline::after(Duration::from_millis(1));
+    /// assert_eq!(waiter.park(Some(soon)), Parked::TimedOut);
+    /// ```
     pub fn park(&self, deadline: Option<Deadline>) -> Parked {
         DEPARTURES.fetch_add(1, Ordering::Relaxed);
         if self.is_notified() {

@@ -18,6 +18,17 @@ use crate::shim::Arc;
 use crate::{ThreadId, Waiter};
 
 /// The lines of waiting threads of one primitive; empty and unallocated until somebody waits.
+///
+/// ```
+/// use manyhands_sync::{Waits, Wakes};
+/// use manyhands_watch::Kind;
+///
+/// let mut waits = Waits::<2>::default();
+/// let waiter = waits.enlist(Kind::Event, 1, false);
+/// assert_eq!((waits.len(0), waits.len(1)), (0, 1));
+/// assert!(waits.withdraw(1, &waiter));
+/// # drop(Wakes::default());
+/// ```
 #[derive(Debug)]
 pub struct Waits<const LINES: usize>(Option<Box<Used<LINES>>>);
 
@@ -42,17 +53,37 @@ impl<const LINES: usize> Default for Waits<LINES> {
 
 impl<const LINES: usize> Waits<LINES> {
     /// Whether nobody is in that line.
+    ///
+    /// ```
+    /// let waits = manyhands_sync::Waits::<1>::default();
+    /// assert!(waits.is_empty(0));
+    /// ```
     #[inline]
     pub fn is_empty(&self, line: usize) -> bool {
         self.0.as_ref().is_none_or(|used| used.lines[line].waiters.is_empty())
     }
 
     /// How many are in that line.
+    ///
+    /// ```
+    /// let waits = manyhands_sync::Waits::<1>::default();
+    /// assert_eq!(waits.len(0), 0);
+    /// ```
     pub fn len(&self, line: usize) -> usize {
         self.0.as_ref().map_or(0, |used| used.lines[line].waiters.len())
     }
 
     /// Tells observers who owns the primitive; does nothing before anybody has waited for it.
+    ///
+    /// ```
+    /// use manyhands_sync::{ThreadId, Waits};
+    /// use manyhands_watch::Kind;
+    ///
+    /// let mut waits = Waits::<1>::default();
+    /// let waiter = waits.enlist(Kind::Lock, 0, false);
+    /// waits.set_owner(Some(ThreadId::current()));
+    /// # drop(waiter);
+    /// ```
     #[inline]
     pub fn set_owner(&self, owner: Option<ThreadId>) {
         if let Some(used) = &self.0 {
@@ -75,6 +106,16 @@ impl<const LINES: usize> Waits<LINES> {
 
     /// Puts the calling thread into a line, at the front if it comes back after a wake-up that did
     /// not get it what it wants.
+    ///
+    /// ```
+    /// use manyhands_sync::Waits;
+    /// use manyhands_watch::Kind;
+    ///
+    /// let mut waits = Waits::<1>::default();
+    /// let waiter = waits.enlist(Kind::Lock, 0, false);
+    /// assert_eq!(waits.len(0), 1);
+    /// # drop(waiter);
+    /// ```
     pub fn enlist(&mut self, kind: Kind, line: usize, front: bool) -> Arc<Waiter> {
         if self.0.is_none() {
             self.0 = Some(Box::new(Used {
@@ -97,11 +138,32 @@ impl<const LINES: usize> Waits<LINES> {
 
     /// Tells observers that the calling thread waits, until the guard is dropped; `None` before
     /// anybody enlisted.
+    ///
+    /// ```
+    /// use manyhands_sync::Waits;
+    /// use manyhands_watch::Kind;
+    ///
+    /// let mut waits = Waits::<1>::default();
+    /// assert!(waits.begin_wait("acquire").is_none());
+    /// let waiter = waits.enlist(Kind::Lock, 0, false);
+    /// assert!(waits.begin_wait("acquire").is_some());
+    /// # drop(waiter);
+    /// ```
     pub fn begin_wait(&self, operation: &'static str) -> Option<WaitingGuard> {
         self.0.as_ref().map(|used| used.subject.begin_wait(operation))
     }
 
     /// Takes `waiter` out of its line; false if somebody else has, in order to notify it.
+    ///
+    /// ```
+    /// use manyhands_sync::Waits;
+    /// use manyhands_watch::Kind;
+    ///
+    /// let mut waits = Waits::<1>::default();
+    /// let waiter = waits.enlist(Kind::Lock, 0, false);
+    /// assert!(waits.withdraw(0, &waiter));
+    /// assert!(!waits.withdraw(0, &waiter));
+    /// ```
     pub fn withdraw(&mut self, line: usize, waiter: &Arc<Waiter>) -> bool {
         let Some(used) = self.current() else { return false };
         let waiters = &mut used.lines[line].waiters;
@@ -110,6 +172,21 @@ impl<const LINES: usize> Waits<LINES> {
     }
 
     /// Reports that the thread taken out by [`Waits::wake_one`] is up and looks at the state.
+    ///
+    /// ```
+    /// use manyhands_sync::{Waits, Wakes};
+    /// use manyhands_watch::Kind;
+    ///
+    /// let mut waits = Waits::<1>::default();
+    /// let waiters = [(); 2].map(|()| waits.enlist(Kind::Semaphore, 0, false));
+    /// let mut wakes = Wakes::default();
+    /// waits.wake_one(0, &mut wakes);
+    /// waits.landed(0);
+    /// waits.wake_one(0, &mut wakes);
+    /// assert!(waits.is_empty(0));
+    /// wakes.send();
+    /// # drop(waiters);
+    /// ```
     pub fn landed(&mut self, line: usize) {
         if let Some(used) = self.current() {
             used.lines[line].waking = false;
@@ -118,6 +195,20 @@ impl<const LINES: usize> Waits<LINES> {
 
     /// Takes out the first of a line, unless another is on its way; it must, once it has taken what
     /// it came for and there is more, call this in turn.
+    ///
+    /// ```
+    /// use manyhands_sync::{Waits, Wakes};
+    /// use manyhands_watch::Kind;
+    ///
+    /// let mut waits = Waits::<1>::default();
+    /// let waiters = [(); 2].map(|()| waits.enlist(Kind::Semaphore, 0, false));
+    /// let mut wakes = Wakes::default();
+    /// waits.wake_one(0, &mut wakes);
+    /// waits.wake_one(0, &mut wakes);
+    /// assert_eq!(waits.len(0), 1, "the first is still on its way");
+    /// wakes.send();
+    /// # drop(waiters);
+    /// ```
     #[inline]
     pub fn wake_one(&mut self, line: usize, wakes: &mut Wakes) {
         if !self.is_empty(line) {
@@ -138,6 +229,19 @@ impl<const LINES: usize> Waits<LINES> {
     }
 
     /// Takes out the first `count` of a line, whoever is on its way.
+    ///
+    /// ```
+    /// use manyhands_sync::{Waits, Wakes};
+    /// use manyhands_watch::Kind;
+    ///
+    /// let mut waits = Waits::<1>::default();
+    /// let waiters = [(); 3].map(|()| waits.enlist(Kind::Condition, 0, false));
+    /// let mut wakes = Wakes::default();
+    /// waits.wake(0, 2, &mut wakes);
+    /// assert_eq!(waits.len(0), 1);
+    /// wakes.send();
+    /// # drop(waiters);
+    /// ```
     #[inline]
     pub fn wake(&mut self, line: usize, count: usize, wakes: &mut Wakes) {
         if !self.is_empty(line) {
@@ -155,6 +259,19 @@ impl<const LINES: usize> Waits<LINES> {
     }
 
     /// Takes out everybody of a line.
+    ///
+    /// ```
+    /// use manyhands_sync::{Waits, Wakes};
+    /// use manyhands_watch::Kind;
+    ///
+    /// let mut waits = Waits::<1>::default();
+    /// let waiters = [(); 3].map(|()| waits.enlist(Kind::Event, 0, false));
+    /// let mut wakes = Wakes::default();
+    /// waits.wake_all(0, &mut wakes);
+    /// assert!(waits.is_empty(0));
+    /// wakes.send();
+    /// # drop(waiters);
+    /// ```
     #[inline]
     pub fn wake_all(&mut self, line: usize, wakes: &mut Wakes) {
         self.wake(line, usize::MAX, wakes);
@@ -162,6 +279,20 @@ impl<const LINES: usize> Waits<LINES> {
 }
 
 /// Waiters taken out of their lines under the exclusion, to be notified after it.
+///
+/// ```
+/// use manyhands_sync::{Waits, Wakes};
+/// use manyhands_watch::Kind;
+///
+/// let mut waits = Waits::<1>::default();
+/// let waiter = waits.enlist(Kind::Event, 0, false);
+/// // Under the exclusion...
+/// let mut wakes = Wakes::default();
+/// waits.wake_all(0, &mut wakes);
+/// // ... and after it.
+/// wakes.send();
+/// assert_eq!(waiter.park(None), manyhands_sync::Parked::Notified);
+/// ```
 #[derive(Debug, Default)]
 #[must_use = "who is taken out of a line and not notified waits for ever"]
 pub struct Wakes(Vec<Arc<Waiter>>);
@@ -172,6 +303,11 @@ impl Wakes {
     }
 
     /// Notifies them all.
+    ///
+    /// ```
+    /// let wakes = manyhands_sync::Wakes::default();
+    /// wakes.send();
+    /// ```
     #[inline(always)]
     pub fn send(self) {
         if !self.0.is_empty() {

@@ -35,6 +35,14 @@ extern "C" fn count() {
 }
 
 /// A number that is another one in a forked child than it was in its parent.
+///
+/// ```
+/// use manyhands_sys::fork::epoch;
+///
+/// let noted = epoch();
+/// // ... and later: do the threads noted then still exist?
+/// assert_eq!(epoch(), noted, "this is not a forked child");
+/// ```
 pub fn epoch() -> u32 {
     COUNTED.call_once(|| {
         os::at_fork(nothing, nothing, count).expect("pthread_atfork: out of memory");
@@ -44,6 +52,14 @@ pub fn epoch() -> u32 {
 
 /// Whether a thread that was inside a wait in that epoch is there in this one, too: it is if it made
 /// all the forks since, say in signal handlers that ran during the wait.
+///
+/// ```
+/// use manyhands_sys::fork::{epoch, survived};
+/// use manyhands_sys::thread::ThreadId;
+///
+/// let (waiter, since) = (ThreadId::current(), epoch());
+/// assert!(survived(waiter, since));
+/// ```
 pub fn survived(thread: ThreadId, since: u32) -> bool {
     // Being inside a wait it cannot have ended, so no other thread has got its number.
     since == epoch()
@@ -56,6 +72,21 @@ pub fn survived(thread: ThreadId, since: u32) -> bool {
 ///
 /// They must not panic, and `child` may do only what is safe in a child of a threaded process:
 /// touch memory, release locks that `prepare` took.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU32, Ordering};
+///
+/// static GENERATION: AtomicU32 = AtomicU32::new(0);
+///
+/// extern "C" fn nothing() {}
+///
+/// extern "C" fn count() {
+///     GENERATION.fetch_add(1, Ordering::Relaxed);
+/// }
+///
+/// manyhands_sys::fork::register(nothing, nothing, count)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # Errors
 /// Out of memory.

@@ -6,6 +6,15 @@ use crate::os;
 use crate::time::Deadline;
 
 /// Why [`wait`] came back.
+///
+/// ```
+/// use std::sync::atomic::AtomicU32;
+///
+/// use manyhands_sys::futex::{Sleep, wait};
+///
+/// // The word is another one already: no reason to sleep.
+/// assert_eq!(wait(&AtomicU32::new(1), 0, None), Sleep::Woken);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sleep {
     /// Somebody woke us, or the word differed from the start: look at it again.
@@ -20,6 +29,23 @@ pub enum Sleep {
 ///
 /// May come back as [`Sleep::Woken`] without a reason; the caller looks at the word again.
 ///
+/// ```
+/// use std::sync::atomic::{AtomicU32, Ordering};
+///
+/// use manyhands_sys::futex;
+///
+/// let ready = AtomicU32::new(0);
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| {
+///         ready.store(1, Ordering::Release);
+///         futex::wake(&ready, 1);
+///     });
+///     while ready.load(Ordering::Acquire) == 0 {
+///         futex::wait(&ready, 0, None);
+///     }
+/// });
+/// ```
+///
 /// # References
 /// futex(2), `FUTEX_WAIT_BITSET`.
 pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> Sleep {
@@ -27,6 +53,14 @@ pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> Slee
 }
 
 /// Wakes up to `count` threads that sleep on `word`.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU32, Ordering};
+///
+/// let word = AtomicU32::new(0);
+/// word.store(1, Ordering::Release);
+/// manyhands_sys::futex::wake(&word, u32::MAX);
+/// ```
 ///
 /// # References
 /// futex(2), `FUTEX_WAKE`.

@@ -7,6 +7,14 @@ use crate::os;
 /// Identity of a thread of this process: its `pthread_t`, which is also what Python's
 /// `threading.get_ident()` returns.  Never 0.  May be used again once the thread has ended.
 ///
+/// ```
+/// use manyhands_sys::thread::ThreadId;
+///
+/// let here = ThreadId::current();
+/// let there = std::thread::spawn(ThreadId::current).join().unwrap();
+/// assert_ne!(here, there);
+/// ```
+///
 /// # References
 /// pthread_self(3); `threading.get_ident` in the Python library reference.
 #[doc(alias = "threading.get_ident")]
@@ -15,18 +23,38 @@ pub struct ThreadId(NonZeroU64);
 
 impl ThreadId {
     /// The calling thread.
+    ///
+    /// ```
+    /// use manyhands_sys::thread::ThreadId;
+    ///
+    /// assert_eq!(ThreadId::current(), ThreadId::current());
+    /// ```
     #[inline]
     pub fn current() -> ThreadId {
         ThreadId(os::thread_id())
     }
 
     /// The number itself.
+    ///
+    /// ```
+    /// use manyhands_sys::thread::ThreadId;
+    ///
+    /// assert_ne!(ThreadId::current().get(), 0);
+    /// ```
     #[inline]
     pub fn get(self) -> u64 {
         self.0.get()
     }
 
     /// The thread of that number; `None` for 0.
+    ///
+    /// ```
+    /// use manyhands_sys::thread::ThreadId;
+    ///
+    /// let me = ThreadId::current();
+    /// assert_eq!(ThreadId::from_raw(me.get()), Some(me));
+    /// assert_eq!(ThreadId::from_raw(0), None);
+    /// ```
     #[inline]
     pub fn from_raw(number: u64) -> Option<ThreadId> {
         NonZeroU64::new(number).map(ThreadId)
@@ -35,11 +63,22 @@ impl ThreadId {
 
 /// Whether this is the thread with which the process began (or, in a forked child, the one that
 /// forked): the one that the kernel prefers for signals sent to the process.
+///
+/// ```
+/// use manyhands_sys::thread::is_main;
+///
+/// assert!(!std::thread::spawn(is_main).join().unwrap());
+/// ```
 pub fn is_main() -> bool {
     os::is_main_thread()
 }
 
 /// The number of the processor on which the calling thread runs at this moment.
+///
+/// ```
+/// let processor = manyhands_sys::thread::processor();
+/// println!("on processor {processor}, for now");
+/// ```
 ///
 /// # References
 /// sched_getcpu(3).

@@ -100,6 +100,16 @@ pub(crate) fn end_wait(id: u64) {
 }
 
 /// What is registered at this moment, in the order of registration.
+///
+/// ```
+/// use manyhands_watch::{Kind, Subject, snapshot};
+///
+/// let subject = Subject::register(Kind::Lock);
+/// for seen in snapshot() {
+///     println!("{} {}: {} wait", seen.kind, seen.id, seen.waiters.len());
+/// }
+/// # drop(subject);
+/// ```
 pub fn snapshot() -> Vec<Seen> {
     let table = table();
     let mut seen: BTreeMap<u64, Seen> = table

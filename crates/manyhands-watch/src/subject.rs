@@ -11,6 +11,12 @@ use manyhands_sys::time::Deadline;
 use crate::registry;
 
 /// What sort of object a subject is. Displays as the name of its class.
+///
+/// ```
+/// use manyhands_watch::Kind;
+///
+/// assert_eq!(Kind::RLock.to_string(), "RLock");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each is named like the class that it stands for")]
@@ -35,6 +41,17 @@ impl fmt::Display for Kind {
 }
 
 /// A registered object; dropping it takes it out of the registry.
+///
+/// ```
+/// use manyhands_watch::{Kind, Subject, snapshot};
+///
+/// let id = {
+///     let subject = Subject::register(Kind::Barrier);
+///     assert!(snapshot().iter().any(|seen| seen.id == subject.id()));
+///     subject.id()
+/// };
+/// assert!(snapshot().iter().all(|seen| seen.id != id));
+/// ```
 #[derive(Debug)]
 pub struct Subject {
     id: u64,
@@ -45,6 +62,13 @@ pub struct Subject {
 
 impl Subject {
     /// Enters an object into the registry.
+    ///
+    /// ```
+    /// use manyhands_watch::{Kind, Subject};
+    ///
+    /// let subject = Subject::register(Kind::Semaphore);
+    /// # drop(subject);
+    /// ```
     pub fn register(kind: Kind) -> Subject {
         let owner = Arc::new(AtomicU64::new(0));
         let id = registry::add(kind, Arc::clone(&owner));
@@ -52,11 +76,27 @@ impl Subject {
     }
 
     /// The object's number: unique in this process and its forked children, never used again.
+    ///
+    /// ```
+    /// use manyhands_watch::{Kind, Subject};
+    ///
+    /// let (first, second) = (Subject::register(Kind::Lock), Subject::register(Kind::Lock));
+    /// assert_ne!(first.id(), second.id());
+    /// ```
     pub fn id(&self) -> u64 {
         self.id
     }
 
     /// Notes who owns the object now.
+    ///
+    /// ```
+    /// use manyhands_sys::thread::ThreadId;
+    /// use manyhands_watch::{Kind, Subject};
+    ///
+    /// let subject = Subject::register(Kind::Lock);
+    /// subject.set_owner(Some(ThreadId::current()));
+    /// subject.set_owner(None);
+    /// ```
     pub fn set_owner(&self, owner: Option<ThreadId>) {
         self.owner.store(owner.map_or(0, ThreadId::get), Ordering::Relaxed);
     }
@@ -64,6 +104,15 @@ impl Subject {
     /// Notes that the calling thread waits for the object, until the guard is dropped.
     ///
     /// `operation` is what it called: `"acquire"`, `"get"`...
+    ///
+    /// ```
+    /// use manyhands_watch::{Kind, Subject};
+    ///
+    /// let subject = Subject::register(Kind::Queue);
+    /// let waiting = subject.begin_wait("get");
+    /// // ... wait ...
+    /// drop(waiting);
+    /// ```
     pub fn begin_wait(&self, operation: &'static str) -> WaitingGuard {
         let waiting = registry::Wait {
             subject: self.id,
@@ -82,6 +131,17 @@ impl Drop for Subject {
 }
 
 /// Lasts as long as the wait that [`Subject::begin_wait`] noted.
+///
+/// ```
+/// use manyhands_watch::{Kind, Subject, snapshot};
+///
+/// let subject = Subject::register(Kind::Queue);
+/// let waits = || snapshot().iter().find(|seen| seen.id == subject.id()).unwrap().waiters.len();
+/// let waiting = subject.begin_wait("get");
+/// assert_eq!(waits(), 1);
+/// drop(waiting);
+/// assert_eq!(waits(), 0);
+/// ```
 #[derive(Debug)]
 #[must_use = "the wait is noted only as long as this lives"]
 pub struct WaitingGuard(u64);
@@ -93,6 +153,15 @@ impl Drop for WaitingGuard {
 }
 
 /// What [`snapshot`](crate::snapshot) saw of one object.
+///
+/// ```
+/// use manyhands_watch::{Kind, Subject, snapshot};
+///
+/// let subject = Subject::register(Kind::Event);
+/// let seen = snapshot().into_iter().find(|seen| seen.id == subject.id()).unwrap();
+/// assert_eq!((seen.kind, seen.owner), (Kind::Event, None));
+/// assert!(seen.waiters.is_empty());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// The object's number, see [`Subject::id`].
@@ -106,6 +175,17 @@ pub struct Seen {
 }
 
 /// One thread that waits.
+///
+/// ```
+/// use manyhands_sys::thread::ThreadId;
+/// use manyhands_watch::{Kind, Subject, snapshot};
+///
+/// let subject = Subject::register(Kind::Event);
+/// let _waiting = subject.begin_wait("wait");
+/// let seen = snapshot().into_iter().find(|seen| seen.id == subject.id()).unwrap();
+/// assert_eq!(seen.waiters[0].thread, ThreadId::current());
+/// assert_eq!(seen.waiters[0].operation, "wait");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
     /// Which thread.
