@@ -59,7 +59,7 @@ pub fn push<T>(heap: &mut Vec<T>, item: T, place: usize) {
 }
 
 /// Where the last of `len` items belongs once the first is taken out: the least children on the way
-/// there move up. `len` must not be 0.
+/// there move up.
 ///
 /// `is_less(i, j)` compares the items at `i` and `j`.
 ///
@@ -76,11 +76,14 @@ pub fn push<T>(heap: &mut Vec<T>, item: T, place: usize) {
 ///
 /// # Errors
 /// The first of a comparison.
+///
+/// # Panics
+/// If `len` is 0: there is no first item to take out.
 pub fn pop_place<E>(
     len: usize,
     mut is_less: impl FnMut(usize, usize) -> Result<bool, E>,
 ) -> Result<usize, E> {
-    let last = len - 1;
+    let last = len.checked_sub(1).expect("an empty heap has no first item");
     // Down along the lesser children to a leaf: nearly always where the last item belongs...
     let mut leaf = 0;
     loop {
@@ -110,6 +113,9 @@ pub fn pop_place<E>(
 /// assert_eq!(heap::pop(&mut items, 1), Some(10));
 /// assert_eq!(items, [20, 30]);
 /// ```
+///
+/// # Panics
+/// If there is no such place.
 pub fn pop<T>(heap: &mut Vec<T>, place: usize) -> Option<T> {
     let mut moving = heap.pop()?;
     if heap.is_empty() {

@@ -588,9 +588,6 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     /// queue.put(2).unwrap();
     /// assert_eq!(queue.with_store(|store| store.iter().sum::<u32>()), 3);
     /// ```
-    ///
-    /// # Errors
-    /// None of its own.
     pub fn with_store<R>(&self, body: impl FnOnce(&mut S) -> R) -> R {
         self.cell.with(|state| body(&mut state.store))
     }

@@ -23,6 +23,10 @@ use crate::{Exclusion, Gate, Limit, Locked, Patient, Protected, Waitable, Waits,
 /// });
 /// ```
 ///
+/// # Fork safety
+/// A forked child finds it as it was; those of the parent's threads that came to the round still
+/// count, but will not go on: [`Barrier::restart`] it.
+///
 /// # References
 /// `threading.Barrier` in the Python library reference.
 #[doc(alias = "threading.Barrier")]
@@ -95,7 +99,7 @@ pub enum BarrierError<E, A = Infallible> {
 }
 
 impl<X: Exclusion> Barrier<X> {
-    /// A barrier for that many threads.
+    /// A barrier for that many threads; for none at all it is one that never lets anybody pass.
     ///
     /// ```
     /// let barrier: manyhands_sync::Barrier = manyhands_sync::Barrier::new(2);
@@ -148,7 +152,10 @@ impl<X: Exclusion> Barrier<X> {
     /// ```
     ///
     /// # Errors
-    /// [`BarrierError`]; reaching the limit breaks the barrier.
+    /// [`BarrierError`]; reaching the limit before all are there breaks the barrier.
+    ///
+    /// # Panics
+    /// If `action` does, which breaks the barrier.
     pub fn wait_with<G: Gate, A>(
         &self,
         gate: &G,

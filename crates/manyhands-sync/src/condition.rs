@@ -32,6 +32,9 @@ use crate::{
 /// });
 /// ```
 ///
+/// # Fork safety
+/// In a forked child no thread of the parent waits for it.
+///
 /// # References
 /// `threading.Condition` in the Python library reference.
 #[doc(alias = "threading.Condition")]
@@ -154,6 +157,9 @@ impl<X: Exclusion> Condition<X> {
     ///     }
     /// });
     /// ```
+    ///
+    /// # Panics
+    /// If `lock` is free.
     #[doc(alias = "threading.Condition.wait")]
     pub fn wait(&self, lock: &Lock<X>) {
         let ticket = self.enroll(lock.owner());

@@ -21,6 +21,9 @@ use crate::{Exclusion, Gate, Limit, Locked, Patient, Protected, Waitable, Waits,
 /// assert!(ready.is_set());
 /// ```
 ///
+/// # Fork safety
+/// In a forked child it is as it was; threads of the parent no longer wait for it.
+///
 /// # References
 /// `threading.Event` in the Python library reference.
 #[doc(alias = "threading.Event")]

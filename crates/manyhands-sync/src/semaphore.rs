@@ -20,6 +20,9 @@ use crate::{Exclusion, Gate, Limit, Locked, Patient, Protected, Waitable, Waits,
 /// assert!(doors.release(1).is_err());
 /// ```
 ///
+/// # Fork safety
+/// In a forked child it is as it was; threads of the parent no longer wait for it.
+///
 /// # References
 /// `threading.Semaphore`, `threading.BoundedSemaphore` in the Python library reference.
 #[doc(alias = "threading.Semaphore")]

@@ -19,6 +19,8 @@ use crate::{ThreadId, Waiter};
 
 /// The lines of waiting threads of one primitive; empty and unallocated until somebody waits.
 ///
+/// They are numbered from 0; a number from `LINES` up makes any method panic.
+///
 /// ```
 /// use manyhands_sync::{Waits, Wakes};
 /// use manyhands_watch::Kind;

@@ -110,6 +110,10 @@ pub(crate) fn end_wait(id: u64) {
 /// }
 /// # drop(subject);
 /// ```
+///
+/// # Fork safety
+/// A forked child sees its own copies of the objects, and of the waiting threads only those that it
+/// has.
 pub fn snapshot() -> Vec<Seen> {
     let table = table();
     let mut seen: BTreeMap<u64, Seen> = table

@@ -52,6 +52,9 @@ impl fmt::Display for Kind {
 /// };
 /// assert!(snapshot().iter().all(|seen| seen.id != id));
 /// ```
+///
+/// # Fork safety
+/// It is registered in a forked child, too, under the same number.
 #[derive(Debug)]
 pub struct Subject {
     id: u64,

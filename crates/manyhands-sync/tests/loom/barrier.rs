@@ -1,5 +1,6 @@
 //! Models of [`Barrier`].
 
+use std::cell::Cell;
 use std::convert::Infallible;
 
 use loom::sync::Arc;
@@ -70,9 +71,13 @@ fn a_time_out_during_the_action_is_too_late_to_break_the_round() {
         });
         let (barrier, acting) = &*shared;
         if acting.load(Ordering::Acquire) {
-            let act = || Ok::<(), Infallible>(());
-            let here = barrier.wait_with(&Patient, || Limit::Forever, Some(act));
-            assert_eq!(here.is_ok(), end(hasty).is_ok(), "{here:?}");
+            let acted = Cell::new(false);
+            let act = || {
+                acted.set(true);
+                Ok::<(), Infallible>(())
+            };
+            let here = barrier.wait_with(&Patient, || Limit::Forever, Some(act)).is_ok();
+            assert_eq!((here, end(hasty).is_ok()), (acted.get(), acted.get()));
         } else {
             barrier.abort();
             assert_eq!(end(hasty), Err(BarrierError::Broken));
