@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import gc
 import os
 import queue as stdlib_queue
@@ -22,7 +21,7 @@ from manyhands import queue as our_queue
 from manyhands import threading as our_threading
 
 #: Seconds after which what a test waits for will not come any more.
-PATIENCE = 30.0
+PATIENCE = float(os.environ.get("MANYHANDS_TEST_PATIENCE", "60")) / 2
 
 
 @dataclass(frozen=True)
@@ -154,14 +153,13 @@ def alarm(
 
 
 def in_fork(body: Callable[[], Any]) -> None:
-    """Runs body() in a forked child, and fails if it fails there."""
+    """Runs body() in a forked child, and fails if it fails or hangs there."""
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
-            faulthandler.dump_traceback_later(PATIENCE, exit=True, file=2)
             body()
             status = 0
         except BaseException:
@@ -169,7 +167,22 @@ def in_fork(body: Callable[[], Any]) -> None:
             sys.stderr.flush()
         finally:
             os._exit(status)
-    _, status = os.waitpid(pid, 0)
+    reap(pid)
+
+
+def reap(pid: int) -> None:
+    """Waits for the end of a forked child, which must be a good one."""
+    deadline = time.monotonic() + PATIENCE / 2
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            break
+        if time.monotonic() > deadline:
+            # The handler that pytest has set for this dumps the stacks.
+            os.kill(pid, signal.SIGABRT)
+            os.waitpid(pid, 0)
+            raise AssertionError("the forked child hangs; see stderr")
+        time.sleep(0.001)
     assert os.waitstatus_to_exitcode(status) == 0, "it failed in the forked child; see stderr"
 
 
