@@ -134,18 +134,26 @@ def start_all(calls: list[Callable[[], Any]]) -> list[Hand]:
 
 @contextlib.contextmanager
 def alarm(
-    handler: Callable[..., Any], after: float = 0.02, every: float = 0.0
+    handler: Callable[..., Any], after: float = 0.02, every: float | None = None
 ) -> Iterator[list[float]]:
-    """Has SIGALRM run the handler in the main thread; gives the moments at which it ran."""
+    """Has SIGALRM run the handler in the main thread, once or every so often.
+
+    Gives the moments at which it ran. A signal that hits the last instructions before a sleep
+    interrupts nothing in the stdlib, so also a single one is sent until the handler has run.
+    """
     ran: list[float] = []
 
     def handle(number: int, frame: Any) -> None:
+        if every is None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            if ran:
+                return
         ran.append(time.monotonic())
         handler()
 
     old = signal.signal(signal.SIGALRM, handle)
     try:
-        signal.setitimer(signal.ITIMER_REAL, after, every)
+        signal.setitimer(signal.ITIMER_REAL, after, every or 0.1)
         yield ran
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
