@@ -1,0 +1,94 @@
+"""What every test gets: a watchdog, a look for what it left behind, and both implementations."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support import ENGINES, Engine, Leftovers
+
+#: Seconds that a test may take.
+PATIENCE = float(os.environ.get("MANYHANDS_TEST_PATIENCE", "60"))
+
+#: Seconds after that in which a test that hangs may fail; then the whole run ends.
+GRACE = 20.0
+
+
+class Hangs(BaseException):
+    """Raised in the main thread if a test takes too long."""
+
+
+class Watchdog:
+    """Dumps the stacks of all threads if a test hangs, and makes it fail.
+
+    A signal whose handler raises ends what the main thread waits for. If it does not, nothing can
+    be trusted any more, and the run ends.
+    """
+
+    def __init__(self) -> None:
+        # The real stderr, which is another one while a test's output is captured.
+        self.stderr = os.dup(2)
+        self.main = threading.main_thread().ident
+        self.alarm_at: float | None = None
+        signal.signal(signal.SIGUSR2, self.fail)
+        threading.Thread(target=self.watch, daemon=True, name="watchdog").start()
+
+    def fail(self, number: int, frame: Any) -> None:
+        if self.alarm_at is not None:
+            self.alarm_at = None
+            raise Hangs("the test hangs; see the stacks on stderr")
+
+    def watch(self) -> None:
+        while True:
+            time.sleep(0.5)
+            if self.alarm_at is not None and time.monotonic() > self.alarm_at:
+                faulthandler.dump_traceback(self.stderr, all_threads=True)
+                signal.pthread_kill(self.main, signal.SIGUSR2)
+                time.sleep(2 * GRACE)
+
+    def start(self, seconds: float) -> None:
+        self.alarm_at = time.monotonic() + seconds
+        faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=self.stderr)
+
+    def stop(self) -> None:
+        self.alarm_at = None
+        faulthandler.cancel_dump_traceback_later()
+
+
+_watchdog: Watchdog
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    global _watchdog
+    _watchdog = Watchdog()
+
+
+@pytest.fixture(autouse=True)
+def watchdog(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test hangs."""
+    marker = request.node.get_closest_marker("patience")
+    _watchdog.start(marker.args[0] if marker else PATIENCE)
+    yield
+    _watchdog.stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(watchdog: None) -> Iterator[None]:
+    """No thread, child process or file descriptor may outlive the test that made it."""
+    before = Leftovers.now()
+    yield
+    left = Leftovers.since(before)
+    assert not left, f"left behind: {left}"
+
+
+@pytest.fixture(params=ENGINES, ids=lambda engine: engine.name)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """The standard library's implementation and ours, for what must hold of both."""
+    chosen: Engine = request.param
+    return chosen

@@ -1,0 +1,271 @@
+"""What tests of several modules share."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import queue as stdlib_queue
+import signal
+import subprocess
+import sys
+import threading as stdlib_threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from manyhands import queue as our_queue
+from manyhands import threading as our_threading
+
+#: Seconds after which what a test waits for will not come any more.
+PATIENCE = float(os.environ.get("MANYHANDS_TEST_PATIENCE", "60")) / 2
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One implementation of the modules under test."""
+
+    name: str
+    threading: ModuleType
+    queue: ModuleType
+
+    @property
+    def is_ours(self) -> bool:
+        return self.name == "manyhands"
+
+
+STDLIB = Engine("stdlib", stdlib_threading, stdlib_queue)
+OURS = Engine("manyhands", our_threading, our_queue)
+ENGINES = [STDLIB, OURS]
+
+
+def until(condition: Callable[[], Any], what: str = "the condition") -> Any:
+    """Waits until condition() is true, and returns what it returned."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        result = condition()
+        if result:
+            return result
+        assert time.monotonic() < deadline, f"waited {PATIENCE} s in vain for {what}"
+        time.sleep(0.001)
+
+
+class Hand:
+    """A thread that makes one call; what comes of it is asked for with result()."""
+
+    def __init__(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        self._outcome: Any = None
+        self._error: BaseException | None = None
+        self._thread = stdlib_threading.Thread(
+            target=self._run, args=(call, args, kwargs), daemon=True
+        )
+        self._thread.start()
+
+    def _run(self, call: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        try:
+            self._outcome = call(*args, **kwargs)
+        except BaseException as error:
+            self._error = error.with_traceback(None)
+
+    @property
+    def ident(self) -> int:
+        assert self._thread.ident is not None
+        return self._thread.ident
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def finish(self) -> None:
+        """Waits until the call is over, whatever came of it."""
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "the thread hangs"
+
+    def result(self) -> Any:
+        """What the call returned; raises what it raised."""
+        self.finish()
+        if self._error is not None:
+            raise self._error
+        return self._outcome
+
+    def blocks(self) -> Hand:
+        """Waits until the call waits for something."""
+        assert self._thread.native_id is not None
+        until_blocked(self._thread.native_id)
+        assert self._thread.is_alive(), f"it did not wait, but ended: {self._error!r}"
+        return self
+
+
+def until_blocked(native_id: int, process: int | str = "self") -> None:
+    """Waits until that thread sleeps and nothing wakes it.
+
+    A thread that waits for the interpreter's lock gets it while this one sleeps, so that its
+    number of context switches goes up.
+    """
+    status = f"/proc/{process}/task/{native_id}/status"
+
+    def look() -> tuple[str, ...]:
+        try:
+            with open(status) as file:
+                lines = file.readlines()
+        except OSError:
+            return ("gone",)
+        return tuple(line for line in lines if line.startswith(("State", "voluntary_ctxt")))
+
+    if not os.path.exists("/proc/self/task"):
+        time.sleep(0.2)
+        return
+    same, last = 0, ("",)
+    deadline = time.monotonic() + PATIENCE
+    while same < 3 and last != ("gone",):
+        assert time.monotonic() < deadline, "the thread does not come to rest"
+        time.sleep(0.003)
+        now = look()
+        same = same + 1 if now == last and "sleeping" in now[0] else 0
+        last = now
+
+
+def start_all(calls: list[Callable[[], Any]]) -> list[Hand]:
+    return [Hand(call) for call in calls]
+
+
+@contextlib.contextmanager
+def alarm(
+    handler: Callable[..., Any], after: float = 0.02, every: float | None = None
+) -> Iterator[list[float]]:
+    """Has SIGALRM run the handler in the main thread, once or every so often.
+
+    Gives the moments at which it ran. A signal that hits the last instructions before a sleep
+    interrupts nothing in the stdlib, so also a single one is sent until the handler has run.
+    """
+    ran: list[float] = []
+
+    def handle(number: int, frame: Any) -> None:
+        if every is None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            if ran:
+                return
+        ran.append(time.monotonic())
+        handler()
+
+    old = signal.signal(signal.SIGALRM, handle)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, after, every or 0.1)
+        yield ran
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+
+
+def in_fork(body: Callable[[], Any]) -> None:
+    """Runs body() in a forked child, and fails if it fails or hangs there."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            body()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+        finally:
+            os._exit(status)
+    reap(pid)
+
+
+def reap(pid: int) -> None:
+    """Waits for the end of a forked child, which must be a good one."""
+    deadline = time.monotonic() + PATIENCE / 2
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            break
+        if time.monotonic() > deadline:
+            # The handler that pytest has set for this dumps the stacks.
+            os.kill(pid, signal.SIGABRT)
+            os.waitpid(pid, 0)
+            raise AssertionError("the forked child hangs; see stderr")
+        time.sleep(0.001)
+    assert os.waitstatus_to_exitcode(status) == 0, "it failed in the forked child; see stderr"
+
+
+def run_script(source: str, *args: str, cwd: Any = None, **options: Any) -> str:
+    """Runs a program in a fresh interpreter; it must end well. Returns what it printed."""
+    preface = f"import faulthandler; faulthandler.dump_traceback_later({PATIENCE}, exit=True)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", preface + source, *args],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=4 * PATIENCE,
+        **options,
+    )
+    report = f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, report
+    assert "Traceback" not in done.stderr, report
+    assert "Fatal" not in done.stderr, report
+    return done.stdout
+
+
+def _entries(directory: str) -> set[str]:
+    try:
+        return set(os.listdir(directory))
+    except OSError:
+        return set()
+
+
+@dataclass
+class Leftovers:
+    """What a test may not leave behind."""
+
+    threads: set[Any] = field(default_factory=set)
+    native_threads: set[str] = field(default_factory=set)
+    descriptors: set[str] = field(default_factory=set)
+    children: bool = False
+
+    @staticmethod
+    def now() -> Leftovers:
+        try:
+            os.waitpid(-1, os.WNOHANG)
+            children = True
+        except ChildProcessError:
+            children = False
+        # The directory is open while it is read, under a number that is free afterwards.
+        descriptors = {name for name in _entries("/proc/self/fd") if _is_open(int(name))}
+        return Leftovers(
+            set(stdlib_threading.enumerate()), _entries("/proc/self/task"), descriptors, children
+        )
+
+    @staticmethod
+    def since(before: Leftovers) -> str:
+        """What is there now and was not before, given a moment to go away."""
+        deadline = time.monotonic() + 5
+        while True:
+            now = Leftovers.now()
+            left = [
+                *(f"thread {thread}" for thread in now.threads - before.threads),
+                *(f"native thread {ident}" for ident in now.native_threads - before.native_threads),
+                *(
+                    f"file descriptor {number}"
+                    for number in now.descriptors - before.descriptors
+                ),
+                *(["a child process"] if now.children and not before.children else []),
+            ]
+            if not left or time.monotonic() > deadline:
+                return ", ".join(left)
+            gc.collect()
+            time.sleep(0.001)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
