@@ -6,6 +6,8 @@ finders after it and returns a loader, whose `create_module` executes that origi
 no name in `sys.modules`, then imports `manyhands.queue`, and hands this out: it becomes
 `sys.modules["queue"]`. Threads that import `queue` meanwhile wait for the import system's lock and
 get the same; none can ever get hold of the original or of something half done.
+
+Programs that patch the standard library for greenlets are left to it: see `MirrorFinder.withdraw`.
 """
 
 import os
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 else:
     Loader = object
 
+#: Modules that change what is in the standard library's, or put others in its place.
+PATCHERS = ("gevent.monkey", "eventlet.patcher")
+
 _STDLIB = os.path.dirname(os.__file__)
 
 
@@ -36,14 +41,18 @@ class MirrorFinder:
         # both of the modules that it imports.
         self._locks = {name: RLock() for name in names}
         self._executing: dict[str, tuple[int, ModuleType]] = {}
-        self.failure: ImportError | None = None
+        self._active = True
         LOADERS.update(dict.fromkeys(self._locks, self.load_original))
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> ModuleSpec | None:
         """Part of the import system's protocol."""
-        if name not in self._locks or self.failure:
+        if not self._active:
+            return None
+        if name in PATCHERS:
+            self.withdraw(name)
+        if name not in self._locks:
             return None
         executing = self._executing.get(name)
         if executing is not None and executing[0] == get_ident():
@@ -104,16 +113,39 @@ class MirrorFinder:
         try:
             import manyhands._native  # noqa: F401
         except ImportError as error:
-            from manyhands._start import say
-
-            if self.failure is None:
-                self.failure = error
-                for mirrored in self._locks:
-                    del LOADERS[mirrored]
-                say(f"the engine cannot be loaded ({error}); the standard library serves instead")
-            return self.load_original(name)
+            original = self.load_original(name)
+            self._stop(
+                f"the engine cannot be loaded ({error}); the standard library serves instead"
+            )
+            return original
         __import__(f"manyhands.{name}")
         return sys.modules[f"manyhands.{name}"]
+
+    def withdraw(self, patcher: str) -> None:
+        """Leave the modules to somebody who is about to change them for purposes of his own.
+
+        A queue that makes the thread wait, where patched programs expect that only a greenlet
+        does, stops them for ever; and the patchers look into modules for what ours do not have.
+        """
+        names = list(self._locks)
+        self._stop(f"{patcher} changes modules itself: {' and '.join(names)} are left to it")
+        for name in names:
+            original = ORIGINALS.get(name)
+            if original is None:
+                continue
+            mirror = sys.modules.get(name)
+            sys.modules[name] = original  # also where nobody had it: there must not be two
+            if mirror is not None and mirror is sys.modules.get(f"manyhands.{name}"):
+                _become(mirror, original)
+
+    def _stop(self, reason: str) -> None:
+        from manyhands._start import say
+
+        if self._active:
+            self._active = False
+            for name in self._locks:
+                del LOADERS[name]
+            say(reason)
 
 
 class _MirrorLoader(Loader):
@@ -151,6 +183,25 @@ class _CircleLoader(Loader):
 
     def exec_module(self, module: "ModuleType") -> None:
         module.__spec__ = self._spec
+
+
+def _become(mirror: "ModuleType", original: "ModuleType") -> None:
+    """Make a module that is in the hands of programs stand for another one in everything."""
+
+    class Withdrawn(type(sys)):  # type: ignore[misc]
+        def __getattribute__(self, name: str) -> "Any":
+            return getattr(original, name)
+
+        def __setattr__(self, name: str, value: object) -> None:
+            setattr(original, name, value)
+
+        def __delattr__(self, name: str) -> None:
+            delattr(original, name)
+
+        def __dir__(self) -> list[str]:
+            return dir(original)
+
+    type(sys).__setattr__(mirror, "__class__", Withdrawn)
 
 
 def is_stdlib(spec: ModuleSpec) -> bool:

@@ -112,7 +112,9 @@ PROGRAMS = {
         """,
     "a module that is taken away": """
         import sys, threading
-        threading.Thread(target=print, args=("ran",)).start()
+        thread = threading.Thread(target=print, args=("ran",))
+        thread.start()
+        thread.join()
         del sys.modules["threading"]
         """,
     "_exit with threads": """

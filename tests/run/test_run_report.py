@@ -127,6 +127,66 @@ def test_sitecustomize_gets_and_may_patch_our_modules(place):
     assert (done.stdout, done.stderr) == ("Patched manyhands.queue\n", "")
 
 
+@pytest.mark.parametrize("name", ["gevent.monkey", "eventlet.patcher"])
+@pytest.mark.parametrize("before", ["", "import queue", "import manyhands.queue, threading"])
+def test_programs_that_patch_modules_for_greenlets_get_the_standard_librarys(place, name, before):
+    package, _, patcher = name.partition(".")
+    place.write(f"{package}/__init__.py", "")
+    place.write(
+        f"{package}/{patcher}.py",
+        """
+        import queue, threading
+        class Lock: pass
+        def patch():
+            del queue.SimpleQueue
+            queue.Queue = Lock
+            threading.Barrier = Lock
+            threading.Thread.start = lambda self: print("patched")
+        """,
+    )
+    place.write(
+        "program.py",
+        f"""
+        import sys
+        {before}
+        from {package} import {patcher} as patcher
+        patcher.patch()
+        import queue, threading
+        assert queue.__name__ == "queue" and threading.__name__ == "threading"
+        assert sys.modules["queue"].Queue is queue.Queue is threading.Barrier is patcher.Lock
+        assert not hasattr(queue, "SimpleQueue") and "SimpleQueue" not in dir(queue)
+        assert patcher.queue.Queue is queue.Queue and patcher.threading.Barrier is patcher.Lock
+        threading.Thread().start()
+        from manyhands._stdlib import original
+        assert original("threading").Barrier is patcher.Lock
+        """,
+    )
+    done = place.run("program.py")
+    assert (done.returncode, done.stdout) == (0, "patched\n"), done
+    assert done.stderr == (
+        f"manyhands: {name} changes modules itself: threading and queue are left to it\n"
+    )
+
+
+def test_a_module_that_a_program_holds_becomes_the_one_that_is_patched(place):
+    place.write("gevent/__init__.py", "")
+    place.write("gevent/monkey.py", "import queue\nqueue.Queue = 'patched'\nqueue.new = 1")
+    place.write(
+        "program.py",
+        """
+        import queue
+        before = queue
+        import gevent.monkey
+        assert before.Queue == "patched" and before.new == 1 and before.__name__ == "queue"
+        before.Queue = "again"
+        del before.new
+        import queue
+        assert queue.Queue == "again" and not hasattr(queue, "new") and "new" not in dir(before)
+        """,
+    )
+    assert place.run("program.py").returncode == 0
+
+
 def test_a_child_that_cannot_load_the_engine_says_so_once_and_goes_on(clone):
     (native,) = (clone.site / "manyhands").glob("_native*.so")
     native.write_bytes(b"nothing of a library")
