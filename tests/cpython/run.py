@@ -60,7 +60,11 @@ def arguments(argv):
     add("--verbose", action="store_true", help="show each test")
     add("--make-baseline", action="store_true", help="run the originals, and store their results")
     options = parser.parse_args(argv)
-    options.mapping = dict(item.split("=", 1) for item in options.map) if options.map else MAPPING
+    options.mapping = MAPPING
+    if options.map:
+        if not all(item.partition("=")[2] for item in options.map):
+            parser.error("--map wants MODULE=REPLACEMENT")
+        options.mapping = dict(item.split("=", 1) for item in options.map)
     return options
 
 
