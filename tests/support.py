@@ -251,10 +251,7 @@ class Leftovers:
             left = [
                 *(f"thread {thread}" for thread in now.threads - before.threads),
                 *(f"native thread {ident}" for ident in now.native_threads - before.native_threads),
-                *(
-                    f"file descriptor {number}"
-                    for number in now.descriptors - before.descriptors
-                ),
+                *(f"file descriptor {number}" for number in now.descriptors - before.descriptors),
                 *(["a child process"] if now.children and not before.children else []),
             ]
             if not left or time.monotonic() > deadline:

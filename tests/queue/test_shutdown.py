@@ -32,7 +32,11 @@ def make(request: pytest.FixtureRequest, engine: Engine, state: str) -> Iterator
 def test_put_raises_afterwards(engine: Engine, make: Any) -> None:
     queue = make()
     assert queue.shutdown() is None
-    for call in (lambda: queue.put(1), lambda: queue.put_nowait(1), lambda: queue.put(1, timeout=1)):
+    for call in (
+        lambda: queue.put(1),
+        lambda: queue.put_nowait(1),
+        lambda: queue.put(1, timeout=1),
+    ):
         with pytest.raises(engine.queue.ShutDown):
             call()
     assert queue.qsize() == 0

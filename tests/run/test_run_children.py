@@ -4,7 +4,7 @@ import os
 import sys
 
 import pytest
-from conftest import OFF, ON, WHICH, environment
+from programs import OFF, ON, WHICH, environment
 
 #: Ways to start an interpreter; each prints what the child printed.
 WAYS = {

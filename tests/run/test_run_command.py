@@ -5,8 +5,8 @@ import shutil
 import sys
 
 import pytest
-from conftest import COMMAND, OFF, ON, WHICH, Clone, environment
 from manyhands.cli import scan
+from programs import COMMAND, OFF, ON, WHICH, Clone, environment
 
 
 @pytest.mark.parametrize(

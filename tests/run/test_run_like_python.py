@@ -5,7 +5,7 @@ import sys
 import zipfile
 
 import pytest
-from conftest import COMMAND, environment
+from programs import COMMAND, environment
 
 SHOW = """
 import os, sys

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import COMMAND, OFF, ON, SITE, WHICH, environment
+from programs import COMMAND, OFF, ON, SITE, WHICH, environment
 
 
 def rows(text):

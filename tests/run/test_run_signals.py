@@ -5,7 +5,7 @@ import signal
 import sys
 
 import pytest
-from conftest import COMMAND, finish, start
+from programs import COMMAND, finish, start
 
 WAITS = """
 import queue, sys, threading

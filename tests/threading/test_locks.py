@@ -152,7 +152,6 @@ class TestRLock:
         state = lock._release_save()
         assert Hand(lock.acquire, False).result()
 
-
         lock._at_fork_reinit()
         lock._acquire_restore(state)
         lock.release()

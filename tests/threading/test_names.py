@@ -178,9 +178,7 @@ def _notify_all(condition: Any) -> None:
 
 
 @pytest.mark.parametrize(("old", "new", "call"), OLD_NAMES, ids=[row[0] for row in OLD_NAMES])
-def test_old_names_work_and_warn_the_caller(
-    engine: Engine, old: str, new: str, call: Any
-) -> None:
+def test_old_names_work_and_warn_the_caller(engine: Engine, old: str, new: str, call: Any) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         call(engine.threading)
