@@ -36,6 +36,9 @@ class Timer(_original.Timer):
 # The names by which the stdlib tells its two implementations of RLock apart: ours is one.
 _CRLock = _PyRLock = RLock
 
+# The class has the name of the stdlib's; by it pickle finds the class.
+lock = type(Lock())
+
 # A reload finds what it copied before, which is not ours.
 _OWN = globals().get("_OWN") or frozenset(globals())
 
@@ -48,14 +51,19 @@ for _name, _value in vars(_original).items():
 del _name, _value
 
 
-class _Mirror(ModuleType):
-    """A module that passes on to the original what is read and written of it and is not ours."""
+def __getattr__(name):
+    try:
+        return getattr(_original, name)
+    except AttributeError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
 
-    def __getattr__(self, name):
-        try:
-            return getattr(_original, name)
-        except AttributeError:
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}") from None
+
+def __dir__():
+    return sorted(set(globals()) | set(vars(_original)))
+
+
+class _Mirror(ModuleType):
+    """A module that passes on to the original what is written of it and is not ours."""
 
     def __setattr__(self, name, value):
         if name not in _OWN and not name.startswith("__"):
@@ -70,9 +78,6 @@ class _Mirror(ModuleType):
             if name not in self.__dict__:
                 return
         super().__delattr__(name)
-
-    def __dir__(self):
-        return sorted(set(self.__dict__) | set(vars(_original)))
 
 
 sys.modules[__name__].__class__ = _Mirror

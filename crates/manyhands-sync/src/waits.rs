@@ -68,11 +68,11 @@ impl<const LINES: usize> Waits<LINES> {
     /// How many are in that line.
     ///
     /// ```
-    /// let waits = manyhands_sync::Waits::<1>::default();
+    /// let mut waits = manyhands_sync::Waits::<1>::default();
     /// assert_eq!(waits.len(0), 0);
     /// ```
-    pub fn len(&self, line: usize) -> usize {
-        self.0.as_ref().map_or(0, |used| used.lines[line].waiters.len())
+    pub fn len(&mut self, line: usize) -> usize {
+        self.current().map_or(0, |used| used.lines[line].waiters.len())
     }
 
     /// Tells observers who owns the primitive; does nothing before anybody has waited for it.

@@ -248,7 +248,7 @@ struct Claim<'a>(&'a Ordered);
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        self.0.queue.with_store(|heap| heap.claimed = false);
+        self.0.queue.with_store(PyHeap::unclaim);
         let _ = self.0.order.release();
     }
 }
@@ -261,8 +261,12 @@ impl Ordered {
                  handler or destructor that ran during one",
             ));
         }
+        if self.queue.with_store(|heap| heap.is_orphaned()) {
+            self.queue.with_store(PyHeap::unclaim);
+            self.order.reset();
+        }
         self.order.acquire_with(&Outside(py), Limit::Forever)?;
-        self.queue.with_store(|heap| heap.claimed = true);
+        self.queue.with_store(PyHeap::claim);
         Ok(Claim(self))
     }
 

@@ -4,6 +4,8 @@
 use std::cmp::Ordering;
 
 use manyhands_queue::{Store, heap};
+use manyhands_sys::fork;
+use manyhands_sys::thread::ThreadId;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt, PyTuple};
 
@@ -64,10 +66,31 @@ impl Entry {
 pub(crate) struct PyHeap {
     entries: Vec<Entry>,
     /// A thread is comparing items in Python, outside of the exclusion: nothing may move.
-    pub(crate) claimed: bool,
+    claim: Option<Claimed>,
+}
+
+/// Who claimed a heap, and in which [`fork::epoch`].
+#[derive(Clone, Copy)]
+struct Claimed {
+    thread: ThreadId,
+    epoch: u32,
 }
 
 impl PyHeap {
+    /// Claims the heap for the calling thread.
+    pub(crate) fn claim(&mut self) {
+        self.claim = Some(Claimed { thread: ThreadId::current(), epoch: fork::epoch() });
+    }
+
+    pub(crate) fn unclaim(&mut self) {
+        self.claim = None;
+    }
+
+    /// Whether the claim is of a thread that a fork has left behind: it has moved nothing.
+    pub(crate) fn is_orphaned(&self) -> bool {
+        self.claim.is_some_and(|claim| !fork::survived(claim.thread, claim.epoch))
+    }
+
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -85,7 +108,7 @@ impl Store for PyHeap {
     type Item = Entry;
 
     fn push(&mut self, entry: Entry) -> Result<(), Entry> {
-        if self.claimed {
+        if self.claim.is_some() {
             return Err(entry);
         }
         let less = |place: usize| entry.is_less(&self.entries[place]).ok_or(());
@@ -102,7 +125,7 @@ impl Store for PyHeap {
         if self.entries.is_empty() {
             return None;
         }
-        if self.claimed {
+        if self.claim.is_some() {
             return Some(None);
         }
         let less = |i: usize, j: usize| self.entries[i].is_less(&self.entries[j]).ok_or(());
