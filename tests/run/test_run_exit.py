@@ -147,3 +147,11 @@ def test_the_example_says_on_which_engine_it_ran(place, request, arguments):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("on the engine of Manyhands\n")
     assert place.plain(example, "1", "1", "8").stdout.endswith("on the standard library\n")
+
+
+def test_a_program_ends_as_ever_where_its_directory_is_gone(place):
+    gone = place.folder / "gone"
+    gone.mkdir()
+    program = "import os, threading; os.rmdir(os.getcwd()); print(threading._shutdown.__name__)"
+    done = place.run("-c", program, cwd=gone)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "_shutdown\n", "")
