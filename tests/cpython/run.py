@@ -160,7 +160,7 @@ def show(suite, verdict, seconds):
 
 def judge_all(run, options):
     """Judge each module, print and store the results; returns the exit status."""
-    stored, passed, failed, refused, named = {}, 0, 0, False, set()
+    stored, passed, failed, expected, refused, named = {}, 0, 0, 0, False, set()
     for module in run.modules():
         began = time.monotonic()
         suite, verdict = run.judge(module)
@@ -174,9 +174,10 @@ def judge_all(run, options):
         }
         passed += len(verdict.passed)
         failed += len(verdict.failed)
+        expected += len(verdict.expected_failures)
         refused = refused or bool(verdict.refused)
         named.update(filter(None, map(run.expected.find, suite.outcomes)))
-    if not passed + failed:
+    if not passed + failed + expected:
         raise CannotRun("no test is counted")
     for rule in run.expected.rules:
         concerned = rule.pattern.startswith(tuple(stored)) and not options.match

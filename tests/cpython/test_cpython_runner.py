@@ -1,98 +1,23 @@
 """The runner of CPython's tests: what it must refuse, fail, survive and tidy up."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
+from sample import FAITHFUL, USES_QUEUE, WATCHDOG, Sample
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
-from conformance.rules import MalformedRule, Rules  # noqa: E402
-
-WATCHDOG = 300
-
-# The stdlib's source, run again under another name: classes of its own that work as they should.
-FAITHFUL = """\
-import queue
-exec(compile(open(queue.__file__).read(), queue.__file__, "exec"))
-SimpleQueue = _PySimpleQueue
-"""
-
-USES_QUEUE = """
-import queue, unittest
-
-class Tests(unittest.TestCase):
-    def test_get(self):
-        q = queue.Queue()
-        q.put("bun")
-        self.assertEqual(q.get(timeout=10), "bun")
-"""
-
-
-class Bench:
-    """A replacement of `queue` and a test module about it, written for one test of the runner."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.scratch = directory / "tmp"
-        self.tests = directory / "tests"
-        self.package = directory / "lib" / "standin"
-        for path in (self.scratch, self.tests, self.package):
-            path.mkdir(parents=True)
-        (self.package / "__init__.py").touch()
-        self.replacement(FAITHFUL)
-        self.test_module(USES_QUEUE)
-
-    def replacement(self, source):
-        (self.package / "queue.py").write_text(dedent(source))
-
-    def test_module(self, source):
-        (self.tests / "test_sample.py").write_text(dedent(source))
-
-    def rules(self, name, *lines):
-        path = self.directory / name
-        path.write_text("\n".join(lines) + "\n")
-        return path
-
-    def start(self, *options, exclude=(), xfail=(), **popen):
-        self.out = self.directory / "out.json"
-        command = [sys.executable, HERE / "run.py", "--map", "queue=standin.queue"]
-        command += ["--tests", "test.test_sample", "--path", self.package.parent]
-        command += ["--extra-tests", self.tests, "--out", self.out]
-        command += ["--exclude", self.rules("exclude.txt", *exclude)]
-        command += ["--xfail", self.rules("xfail.txt", *xfail), *options]
-        return subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "TMPDIR": str(self.scratch)},
-            **popen,
-        )
-
-    def run(self, *options, **more):
-        """The exit status, the output, and what --out says about the test module."""
-        with self.start(*options, **more) as process:
-            output, _ = process.communicate(timeout=WATCHDOG)
-        verdict = None
-        if self.out.exists():
-            verdict = json.loads(self.out.read_text())["modules"]["test.test_sample"]
-        return process.returncode, output, verdict
+WRONG = FAITHFUL + "\nQueue.get = lambda self, block=True, timeout=None: None"
+EXPECTED = "* | test.test_sample.Tests.test_get | bug | it is wrong"
 
 
 @pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path)
+def sample(tmp_path):
+    return Sample(tmp_path)
 
 
-def test_a_faithful_replacement_passes(bench):
-    status, output, _ = bench.run()
+def test_a_faithful_replacement_passes(sample):
+    status, output, _ = sample.run()
     assert output.splitlines()[-1] == "1 passed, 0 failed"
     assert status == 0
 
@@ -108,9 +33,9 @@ def test_a_faithful_replacement_passes(bench):
     ],
     ids=["reexports", "is-the-original", "inherits", "borrows-one", "cannot-be-imported"],
 )
-def test_a_replacement_that_is_not_its_own_is_refused(bench, replacement):
-    bench.replacement(replacement)
-    status, output, _ = bench.run()
+def test_a_replacement_that_is_not_its_own_is_refused(sample, replacement):
+    sample.replacement(replacement)
+    status, output, _ = sample.run()
     assert "REFUSED" in output
     assert output.splitlines()[-1] == "0 passed, 1 failed"
     assert status == 3
@@ -121,40 +46,41 @@ def test_a_replacement_that_is_not_its_own_is_refused(bench, replacement):
     ["", "import sys; queue = sys.modules['queue']", "from logging.handlers import queue"],
     ids=["no-import", "sys.modules", "another-module"],
 )
-def test_tests_that_do_not_use_the_replacement_are_refused(bench, way_around):
-    bench.test_module("import logging.handlers\n" + USES_QUEUE + f"\ndel queue\n{way_around}\n")
+def test_tests_that_do_not_use_the_replacement_are_refused(sample, way_around):
+    sample.test_module("import logging.handlers\n" + USES_QUEUE + f"\ndel queue\n{way_around}\n")
     if not way_around:
-        bench.test_module("import unittest\nclass T(unittest.TestCase):\n def test(self): pass\n")
-    status, output, _ = bench.run()
+        sample.test_module("import unittest\nclass T(unittest.TestCase):\n def test(self): pass\n")
+    status, output, _ = sample.run()
     assert "REFUSED" in output
     assert status == 3
 
 
-def test_a_wrong_replacement_fails(bench):
-    bench.replacement(FAITHFUL + "\nQueue.get = lambda self, block=True, timeout=None: None")
-    status, output, verdict = bench.run()
+def test_a_wrong_replacement_fails(sample):
+    sample.replacement(WRONG)
+    status, output, verdict = sample.run()
     assert "FAILED test.test_sample.Tests.test_get" in output
     assert output.splitlines()[-1] == "0 passed, 1 failed"
     assert verdict["failed"]["test.test_sample.Tests.test_get"].startswith("fail: AssertionError")
     assert status == 1
 
 
-def test_an_expected_failure_is_no_failure(bench):
-    bench.replacement(FAITHFUL + "\nQueue.get = lambda self, block=True, timeout=None: None")
-    status, output, _ = bench.run(xfail=["* | test.test_sample.Tests.test_get | bug | it is wrong"])
+def test_an_expected_failure_is_no_failure(sample):
+    sample.replacement(WRONG)
+    status, output, _ = sample.run(xfail=[EXPECTED])
     assert "expected failure test.test_sample.Tests.test_get (bug: it is wrong)" in output
-    assert status == 2  # nothing is left that counts
+    assert output.splitlines()[-1] == "0 passed, 0 failed"
+    assert status == 0
 
 
-def test_an_expected_failure_that_passes_fails_the_run(bench):
-    status, output, _ = bench.run(xfail=["* | test.test_sample.Tests.test_get | bug | it is wrong"])
+def test_an_expected_failure_that_passes_fails_the_run(sample):
+    status, output, _ = sample.run(xfail=[EXPECTED])
     assert "passed, but is expected to fail (bug: it is wrong)" in output
     assert output.splitlines()[-1] == "0 passed, 1 failed"
     assert status == 1
 
 
-def test_an_expected_failure_of_no_test_fails_the_run(bench):
-    status, output, _ = bench.run(xfail=["* | test.test_sample.Tests.test_gone | bug | forgotten"])
+def test_an_expected_failure_of_no_test_fails_the_run(sample):
+    status, output, _ = sample.run(xfail=["* | test.test_sample.Tests.test_gone | bug | forgotten"])
     assert "there is no test test.test_sample.Tests.test_gone" in output
     assert output.splitlines()[-1] == "1 passed, 1 failed"
     assert status == 1
@@ -223,10 +149,10 @@ if not OURS:
 
 @pytest.fixture(scope="module")
 def all_sorts(tmp_path_factory):
-    bench = Bench(tmp_path_factory.mktemp("all_sorts"))
-    bench.test_module(HAS_ALL_SORTS)
+    sample = Sample(tmp_path_factory.mktemp("all_sorts"))
+    sample.test_module(HAS_ALL_SORTS)
     exclude = ["* | test.test_sample.*.test_excluded | vacuous | it does nothing"]
-    status, output, verdict = bench.run("--timeout", "5", exclude=exclude)
+    status, output, verdict = sample.run("--timeout", "5", exclude=exclude)
     assert status == 1, output
     verdict["output"] = output
     return verdict
@@ -241,6 +167,28 @@ def test_a_hanging_test_is_a_failure_that_shows_its_stack(all_sorts):
     assert why.startswith("timeout: no end within 5 s")
     assert "in deadlock" in why
     assert "test.test_sample.HangTests.test_2_comes_after_it" in all_sorts["passed"]
+
+
+def test_after_some_hanging_tests_the_rest_of_the_module_has_failed(sample):
+    sample.test_module("""
+        import queue, unittest
+
+        class Tests(unittest.TestCase):
+            def test_hang(self):
+                if queue.__name__ != "queue":
+                    queue.Queue().get()
+
+            test_1 = test_2 = test_3 = test_4 = test_5 = test_hang
+
+        class UnreachedTests(unittest.TestCase):
+            def test(self):
+                pass
+    """)
+    status, _, verdict = sample.run("--timeout", "1")
+    reasons = [why.splitlines()[0] for why in verdict["failed"].values()]
+    assert reasons.count("timeout: no end within 1 s") == 4
+    assert reasons.count("timeout: not tried: 4 tests hung before") == 3
+    assert status == 1
 
 
 def test_a_crash_is_a_failure_that_shows_the_last_output(all_sorts):
@@ -322,25 +270,25 @@ class Tests(unittest.TestCase):
 """
 
 
-def test_only_test_code_gets_the_replacement_and_so_do_children(bench):
-    bench.test_module(LOOKS_AROUND)
+def test_only_test_code_gets_the_replacement_and_so_do_children(sample):
+    sample.test_module(LOOKS_AROUND)
 
     def as_a_background_job_in_a_shell():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
-    status, output, verdict = bench.run(preexec_fn=as_a_background_job_in_a_shell)
+    status, output, verdict = sample.run(preexec_fn=as_a_background_job_in_a_shell)
     assert verdict["failed"] == {}
     assert output.splitlines()[-1] == "4 passed, 0 failed"
     assert status == 0
 
 
-def test_a_module_of_a_package_can_be_replaced(bench):
-    package = bench.package / "futures"
+def test_a_module_of_a_package_can_be_replaced(sample):
+    package = sample.package / "futures"
     package.mkdir()
     (package / "__init__.py").write_text("from concurrent.futures import *\n")
     (package / "thread.py").touch()
-    bench.test_module("""
+    sample.test_module("""
         import concurrent.futures
         import concurrent.futures as futures
         import concurrent.futures.thread as thread
@@ -355,7 +303,7 @@ def test_a_module_of_a_package_can_be_replaced(bench):
                 self.assertIs(thread, futures.thread)
                 self.assertIs(thread, thread_again)
     """)
-    status, output, verdict = bench.run("--map", "concurrent.futures=standin.futures")
+    status, output, verdict = sample.run("--map", "concurrent.futures=standin.futures")
     assert status == 0, output
     assert verdict["imports"]["test.test_sample"]["concurrent.futures"] == "standin.futures"
 
@@ -383,70 +331,34 @@ def is_alive(process):
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def assert_nothing_is_left(bench, processes):
-    assert list(bench.scratch.iterdir()) == []
+def assert_nothing_is_left(sample, processes):
+    assert list(sample.scratch.iterdir()) == []
     assert processes
     assert [process for process in processes if is_alive(process)] == []
 
 
-def test_a_run_leaves_no_process_and_no_file(bench):
-    file = bench.directory / "children"
-    bench.test_module(LEAVES_A_CHILD.format(file=str(file), waits=False))
-    status, output, _ = bench.run()
+def test_a_run_leaves_no_process_and_no_file(sample):
+    file = sample.directory / "children"
+    sample.test_module(LEAVES_A_CHILD.format(file=str(file), waits=False))
+    status, output, _ = sample.run()
     assert status == 0, output
-    assert_nothing_is_left(bench, file.read_text().split())
+    assert_nothing_is_left(sample, file.read_text().split())
 
 
-def test_a_run_that_is_ended_early_leaves_no_process_and_no_file(bench):
-    fifo = bench.directory / "children"
+def test_a_run_that_is_ended_early_leaves_no_process_and_no_file(sample):
+    fifo = sample.directory / "children"
     os.mkfifo(fifo)
-    bench.test_module(LEAVES_A_CHILD.format(file=str(fifo), waits=True))
-    with bench.start() as process:
+    sample.test_module(LEAVES_A_CHILD.format(file=str(fifo), waits=True))
+    with sample.start() as process:
         with fifo.open() as children:
             processes = children.readline().split()
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=WATCHDOG)
     assert process.returncode == 128 + signal.SIGTERM
-    assert_nothing_is_left(bench, processes)
+    assert_nothing_is_left(sample, processes)
 
 
-def test_what_cannot_be_run_is_told_apart(bench):
-    assert bench.run("--tests", "test.test_not_there")[0] == 2
-    assert bench.run("--match", "no_such_test")[0] == 2
-    assert bench.run(exclude=["a line that says nothing"])[0] == 2
-
-
-@pytest.mark.parametrize(
-    ("versions", "applying"),
-    [
-        ("*", "3.9 3.10 3.13"),
-        ("3.10", "3.10"),
-        ("3.10+", "3.10 3.13"),
-        ("3.9-3.10", "3.9 3.10"),
-        ("3.9, 3.13+", "3.9 3.13"),
-    ],
-)
-def test_a_rule_is_for_the_versions_that_it_names(tmp_path, versions, applying):
-    path = tmp_path / "rules.txt"
-    path.write_text(f"# comment\n\n{versions} | test.test_a.*.test_b | tag | it | is so\n")
-    for version in ("3.9", "3.10", "3.13"):
-        found = Rules(path, version).find("test.test_a.C.test_b")
-        assert (found is not None) == (version in applying.split())
-        assert found is None or str(found) == "tag: it | is so"
-    assert Rules(path, "3.10").find("test.test_a.C.test_c") is None
-
-
-@pytest.mark.parametrize("line", ["3.10 | a | b", "three | a | b | c", "3.10-x | a | b | c"])
-def test_a_malformed_rule_is_an_error(tmp_path, line):
-    path = tmp_path / "rules.txt"
-    path.write_text(line)
-    with pytest.raises(MalformedRule, match=r"rules.txt:1"):
-        Rules(path, "3.11")
-
-
-def test_every_exclusion_has_a_known_tag_and_a_reason():
-    for name, tags in (("exclude.txt", {"name", "private", "subinterp", "vacuous"}),):
-        for minor in range(10, 15):
-            for rule in Rules(HERE / name, f"3.{minor}").rules:
-                assert rule.tag in tags
-                assert rule.reason
+def test_what_cannot_be_run_is_told_apart(sample):
+    assert sample.run("--tests", "test.test_not_there")[0] == 2
+    assert sample.run("--match", "no_such_test")[0] == 2
+    assert sample.run(exclude=["a line that says nothing"])[0] == 2

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 #: How many seconds a worker may take for what is no test: loading, setting up, ending.
 _OUTSIDE_TESTS = 180
-#: After so many hangs, what is left of a class is given up.
-_HANGS = 3
+#: After so many hangs, what is left of a module is given up.
+_HANGS = 4
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Suite:
         self.evidence = Evidence()
         self.altered = []  # classes that left traces in their process
         self.processes_left = 0
+        self._hangs = 0
         listing = self._attempt("", None)
         self.classes = listing.classes  # of each test
         self.load_error = listing.load_error or listing.broken_off
@@ -72,18 +73,15 @@ class Suite:
             self._run_class(name, members)
 
     def _run_class(self, name, left):
-        hangs = 0
-        while left:
+        while left and self._hangs < _HANGS:
             attempt = self._attempt(name, left)
             left = [test for test in left if test not in self.outcomes]
             if attempt.broken_off is not None and attempt.running is not None:
                 self._record(attempt.running, attempt.broken_off)
                 left.remove(attempt.running)
-                hangs += attempt.broken_off.status == "timeout"
-                if hangs < _HANGS:
-                    continue  # with what comes after it, in a new process
-                why_not = Outcome("timeout", 0, f"not tried: {hangs} tests of the class hung")
-            elif attempt.broken_off is not None:
+                self._hangs += attempt.broken_off.status == "timeout"
+                continue  # with what comes after it, in a new process
+            if attempt.broken_off is not None:
                 self.failed_fixtures[f"{name}, outside its tests"] = attempt.broken_off
                 why_not = Outcome("error", 0, "the worker broke off outside its tests")
             else:
@@ -91,6 +89,8 @@ class Suite:
             for test in left:
                 self._record(test, why_not)
             return
+        for test in left:
+            self._record(test, Outcome("timeout", 0, f"not tried: {_HANGS} tests hung before"))
 
     def _record(self, test, outcome):
         self.outcomes[test] = outcome
