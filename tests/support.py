@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from manyhands import queue as our_queue
-from manyhands import threading as our_threading
+from manyhands import queue as our_queue, threading as our_threading
 
 #: Seconds after which what a test waits for will not come any more.
 PATIENCE = float(os.environ.get("MANYHANDS_TEST_PATIENCE", "60")) / 2
@@ -251,10 +250,7 @@ class Leftovers:
             left = [
                 *(f"thread {thread}" for thread in now.threads - before.threads),
                 *(f"native thread {ident}" for ident in now.native_threads - before.native_threads),
-                *(
-                    f"file descriptor {number}"
-                    for number in now.descriptors - before.descriptors
-                ),
+                *(f"file descriptor {number}" for number in now.descriptors - before.descriptors),
                 *(["a child process"] if now.children and not before.children else []),
             ]
             if not left or time.monotonic() > deadline:

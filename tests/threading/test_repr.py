@@ -55,8 +55,7 @@ def normal(text: str) -> str:
     text = re.sub(r"0x[0-9a-f]+", "ADDRESS", text)
     text = re.sub(r"Thread-\d+", "Thread-N", text)
     text = text.replace(f"{__name__}.", "")
-    text = re.sub(r"\b(manyhands\.threading|threading|_thread)\.", "", text)
-    return text
+    return re.sub(r"\b(manyhands\.threading|threading|_thread)\.", "", text)
 
 
 @pytest.mark.parametrize("make", [row[1] for row in STATES], ids=[row[0] for row in STATES])
@@ -73,7 +72,7 @@ def test_it_names_the_class_with_its_module_and_the_address() -> None:
 
 
 def test_a_subclass_is_named() -> None:
-    class Mine(OURS.threading.Semaphore):  # type: ignore[misc,name-defined]
+    class Mine(OURS.threading.Semaphore):
         pass
 
     assert f"{__name__}.{Mine.__qualname__} at " in repr(Mine())
