@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from manyhands import queue as our_queue
-from manyhands import threading as our_threading
+from manyhands import queue as our_queue, threading as our_threading
 
 #: Seconds after which what a test waits for will not come any more.
 PATIENCE = float(os.environ.get("MANYHANDS_TEST_PATIENCE", "60")) / 2

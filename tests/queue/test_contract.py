@@ -174,11 +174,11 @@ def test_task_done_too_often_is_an_error(make: Any) -> None:
 
 def test_a_negative_timeout_is_an_error(make: Any) -> None:
     queue = make(1)
-    with pytest.raises(ValueError, match="^'timeout' must be a non-negative number$"):
+    with pytest.raises(ValueError, match=r"^'timeout' must be a non-negative number$"):
         queue.put(1, timeout=-1)
     assert queue.qsize() == 0
     queue.put(1)
-    with pytest.raises(ValueError, match="^'timeout' must be a non-negative number$"):
+    with pytest.raises(ValueError, match=r"^'timeout' must be a non-negative number$"):
         queue.get(timeout=-1)
     with pytest.raises(ValueError, match="non-negative"):
         queue.get(True, -0.1)
@@ -203,7 +203,7 @@ def test_a_simple_queue_ignores_the_arguments_of_put(engine: Engine) -> None:
 
 def test_a_simple_queue_refuses_a_negative_timeout(engine: Engine) -> None:
     queue = engine.queue.SimpleQueue()
-    with pytest.raises(ValueError, match="^'timeout' must be a non-negative number$"):
+    with pytest.raises(ValueError, match=r"^'timeout' must be a non-negative number$"):
         queue.get(timeout=-1)
     with pytest.raises(OverflowError):
         queue.get(timeout=1e300)

@@ -13,7 +13,7 @@ from support import Engine, Hand, until
 def set_queue(engine: Engine) -> Any:
     """Each item at most once."""
 
-    class SetQueue(engine.queue.Queue):  # type: ignore[misc,name-defined]
+    class SetQueue(engine.queue.Queue):
         def _init(self, maxsize: int) -> None:
             self.queue = set()
 
@@ -29,7 +29,7 @@ def set_queue(engine: Engine) -> Any:
 def dict_queue(engine: Engine) -> Any:
     """The latest value of each key, oldest key first; nothing of it is in `queue`."""
 
-    class DictQueue(engine.queue.Queue):  # type: ignore[misc,name-defined]
+    class DictQueue(engine.queue.Queue):
         def _init(self, maxsize: int) -> None:
             self.maxsize_seen = maxsize
             self.items: dict[Any, Any] = {}
@@ -89,7 +89,7 @@ def test_waiting_works_with_hooks(engine: Engine) -> None:
 
 
 def test_only_put_may_be_overridden(engine: Engine) -> None:
-    class Keyed(engine.queue.PriorityQueue):  # type: ignore[misc,name-defined]
+    class Keyed(engine.queue.PriorityQueue):
         def _put(self, item: str) -> None:
             super()._put((len(item), item))
 
@@ -100,7 +100,7 @@ def test_only_put_may_be_overridden(engine: Engine) -> None:
 
 
 def test_heapq_may_be_used_on_the_items_of_a_priority_queue(engine: Engine) -> None:
-    class Keyed(engine.queue.PriorityQueue):  # type: ignore[misc,name-defined]
+    class Keyed(engine.queue.PriorityQueue):
         def _put(self, item: int) -> None:
             heapq.heappush(self.queue, (-item, item))
 
@@ -114,7 +114,7 @@ def test_heapq_may_be_used_on_the_items_of_a_priority_queue(engine: Engine) -> N
 
 
 def test_only_get_may_be_overridden(engine: Engine) -> None:
-    class Doubled(engine.queue.LifoQueue):  # type: ignore[misc,name-defined]
+    class Doubled(engine.queue.LifoQueue):
         def _get(self) -> Any:
             return 2 * super()._get()
 
@@ -125,7 +125,7 @@ def test_only_get_may_be_overridden(engine: Engine) -> None:
 
 
 def test_only_qsize_may_be_overridden(engine: Engine) -> None:
-    class Weighed(engine.queue.Queue):  # type: ignore[misc,name-defined]
+    class Weighed(engine.queue.Queue):
         def _qsize(self) -> int:
             return sum(map(len, self.queue))
 
@@ -140,9 +140,9 @@ def test_only_qsize_may_be_overridden(engine: Engine) -> None:
 def test_hooks_may_come_from_another_base(engine: Engine) -> None:
     class Newest:
         def _get(self) -> Any:
-            return self.queue.pop()  # type: ignore[attr-defined]
+            return self.queue.pop()
 
-    class Mine(Newest, engine.queue.Queue):  # type: ignore[misc,name-defined]
+    class Mine(Newest, engine.queue.Queue):
         pass
 
     queue = Mine()
@@ -154,7 +154,7 @@ def test_hooks_may_come_from_another_base(engine: Engine) -> None:
 def test_init_is_called_once_with_maxsize_before_the_constructor_ends(engine: Engine) -> None:
     calls = []
 
-    class Mine(engine.queue.Queue):  # type: ignore[misc,name-defined]
+    class Mine(engine.queue.Queue):
         def __init__(self, maxsize: int) -> None:
             super().__init__(maxsize)
             calls.append("constructed")
@@ -173,7 +173,7 @@ def test_init_is_called_once_with_maxsize_before_the_constructor_ends(engine: En
 def test_hooks_run_while_the_mutex_is_held(engine: Engine) -> None:
     held = []
 
-    class Mine(engine.queue.Queue):  # type: ignore[misc,name-defined]
+    class Mine(engine.queue.Queue):
         def _qsize(self) -> int:
             held.append(self.mutex.locked())
             return super()._qsize()
@@ -196,7 +196,7 @@ def test_hooks_run_while_the_mutex_is_held(engine: Engine) -> None:
 
 @pytest.mark.parametrize("hook", ["_qsize", "_put", "_get"])
 def test_a_hook_that_raises_leaves_the_queue_usable(engine: Engine, hook: str) -> None:
-    class Mine(engine.queue.Queue):  # type: ignore[misc,name-defined]
+    class Mine(engine.queue.Queue):
         broken = False
 
     def failing(self: Any, *args: Any) -> Any:
@@ -219,7 +219,7 @@ def test_a_hook_that_raises_leaves_the_queue_usable(engine: Engine, hook: str) -
 def test_a_put_of_ones_own_through_the_insides(engine: Engine) -> None:
     """As programs write it that want to put several items at once, or in front."""
 
-    class Mine(engine.queue.Queue):  # type: ignore[misc,name-defined]
+    class Mine(engine.queue.Queue):
         def put_many(self, items: list[Any]) -> None:
             with self.not_full:
                 while self.maxsize > 0 and self._qsize() + len(items) > self.maxsize:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ def state(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=["Queue", "LifoQueue", "PriorityQueue"])
-def make(request: pytest.FixtureRequest, engine: Engine, state: str) -> Iterator[Any]:
+def make(request: pytest.FixtureRequest, engine: Engine, state: str) -> Any:
     if not hasattr(engine.queue, "ShutDown"):
         pytest.skip("this version's stdlib has no shutdown()")
 
@@ -203,7 +202,7 @@ def test_a_subclass_with_hooks_of_its_own_is_shut_down_too(engine: Engine) -> No
     if not hasattr(engine.queue, "ShutDown"):
         pytest.skip("this version's stdlib has no shutdown()")
 
-    class Mine(engine.queue.Queue):  # type: ignore[misc,name-defined]
+    class Mine(engine.queue.Queue):
         def _init(self, maxsize: int) -> None:
             self.items: list[Any] = []
 

@@ -159,7 +159,7 @@ def test_wait_for_waits_until_the_predicate_holds(condition: Any) -> None:
 
 def test_wait_for_returns_what_the_predicate_returned_last(condition: Any) -> None:
     with condition:
-        assert condition.wait_for(lambda: [], timeout=0.01) == []
+        assert condition.wait_for(list, timeout=0.01) == []
         assert condition.wait_for(lambda: "yes", timeout=-1) == "yes"
         assert condition.wait_for(lambda: 0, 0) == 0
 

@@ -86,7 +86,7 @@ def test_a_subclass_may_say_how_it_is_pickled(engine: Engine) -> None:
     assert event.is_set()
 
 
-class Picklable(OURS.queue.Queue):  # type: ignore[misc,name-defined]
+class Picklable(OURS.queue.Queue):
     def __init__(self, name: str, size: int) -> None:
         super().__init__(size)
         self.name, self.size = name, size
@@ -95,7 +95,7 @@ class Picklable(OURS.queue.Queue):  # type: ignore[misc,name-defined]
         return Picklable, (self.name, self.size)
 
 
-class PicklableEvent(OURS.threading.Event):  # type: ignore[misc,name-defined]
+class PicklableEvent(OURS.threading.Event):
     def __reduce__(self) -> Any:
         return PicklableEvent, ()
 
@@ -154,7 +154,7 @@ def bound_of_a_queue(engine: Engine) -> Any:
 
     number = Number(3)
     queue = engine.queue.Queue(number)
-    number.queue = queue  # type: ignore[attr-defined]
+    number.queue = queue
     return queue
 
 
@@ -167,7 +167,7 @@ def attribute_of_a_queue(engine: Engine) -> Any:
 
 @cycle
 def attribute_of_a_subclass_of_a_queue(engine: Engine) -> Any:
-    class Mine(engine.queue.PriorityQueue):  # type: ignore[misc,name-defined]
+    class Mine(engine.queue.PriorityQueue):
         pass
 
     queue = Mine()
@@ -177,7 +177,7 @@ def attribute_of_a_subclass_of_a_queue(engine: Engine) -> Any:
 
 @cycle
 def hooks_of_a_queue(engine: Engine) -> Any:
-    class Mine(engine.queue.Queue):  # type: ignore[misc,name-defined]
+    class Mine(engine.queue.Queue):
         def _init(self, maxsize: int) -> None:
             self.items = [self]
 
@@ -189,7 +189,7 @@ def hooks_of_a_queue(engine: Engine) -> Any:
 
 @cycle
 def slot_of_a_subclass(engine: Engine) -> Any:
-    class Mine(type(engine.threading.RLock())):  # type: ignore[misc]
+    class Mine(type(engine.threading.RLock())):
         __slots__ = ("me",)
 
     lock = Mine()
@@ -213,7 +213,7 @@ def attribute_of_a_semaphore(engine: Engine) -> Any:
 
 @cycle
 def lock_of_a_condition(engine: Engine) -> Any:
-    class Lock(type(engine.threading.RLock())):  # type: ignore[misc]
+    class Lock(type(engine.threading.RLock())):
         pass
 
     lock = Lock()
@@ -231,7 +231,7 @@ def action_of_a_barrier(engine: Engine) -> Any:
 
 @cycle
 def method_of_a_subclass_as_action(engine: Engine) -> Any:
-    class Mine(engine.threading.Barrier):  # type: ignore[misc,name-defined]
+    class Mine(engine.threading.Barrier):
         def __init__(self) -> None:
             super().__init__(2, self.act)
 
@@ -271,7 +271,7 @@ def test_references_to_items_are_neither_lost_nor_kept(engine: Engine, kind: str
         queue.get()
         assert sys.getrefcount(item) == before
     queue.put(item)
-    del queue
+    queue = None
     gc.collect()
     assert sys.getrefcount(item) == before
 

@@ -55,14 +55,15 @@ def normal(text: str) -> str:
     text = re.sub(r"0x[0-9a-f]+", "ADDRESS", text)
     text = re.sub(r"Thread-\d+", "Thread-N", text)
     text = text.replace(f"{__name__}.", "")
-    text = re.sub(r"\b(manyhands\.threading|threading|_thread)\.", "", text)
-    return text
+    return re.sub(r"\b(manyhands\.threading|threading|_thread)\.", "", text)
 
 
 @pytest.mark.parametrize("make", [row[1] for row in STATES], ids=[row[0] for row in STATES])
 def test_it_has_the_stdlibs_shape(make: Any) -> None:
-    theirs, mine = (normal(repr(make(engine.threading))) for engine in (STDLIB, OURS))
-    assert mine == theirs
+    theirs, mine = (make(engine.threading) for engine in (STDLIB, OURS))
+    if type(theirs).__repr__ is object.__repr__:
+        pytest.skip("this version's stdlib tells nothing")
+    assert normal(repr(mine)) == normal(repr(theirs))
 
 
 def test_it_names_the_class_with_its_module_and_the_address() -> None:
@@ -73,7 +74,7 @@ def test_it_names_the_class_with_its_module_and_the_address() -> None:
 
 
 def test_a_subclass_is_named() -> None:
-    class Mine(OURS.threading.Semaphore):  # type: ignore[misc,name-defined]
+    class Mine(OURS.threading.Semaphore):
         pass
 
     assert f"{__name__}.{Mine.__qualname__} at " in repr(Mine())
@@ -103,6 +104,7 @@ def test_the_waiters_of_a_condition_are_counted(engine: Engine) -> None:
 def test_the_waiters_of_a_barrier_are_counted(engine: Engine) -> None:
     barrier = engine.threading.Barrier(2)
     hand = Hand(barrier.wait).blocks()
-    assert "waiters=1/2" in repr(barrier)
+    if type(barrier).__repr__ is not object.__repr__:
+        assert "waiters=1/2" in repr(barrier)
     barrier.wait()
     hand.result()

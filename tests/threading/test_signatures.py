@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -163,11 +164,13 @@ bad("Barrier(2, timeout='1').wait()")
 def test_bad_arguments_raise_what_the_stdlib_raises(
     call: Callable[[Any], Any], message: str | None
 ) -> None:
-    errors = []
+    errors: list[Exception] = []
     for engine in (STDLIB, OURS):
-        with pytest.raises(Exception) as caught:
+        try:
             call(engine.threading)
-        errors.append(caught.value)
+        except Exception as error:
+            errors.append(error)
+    assert len(errors) == 2
     assert type(errors[0]) is type(errors[1])
     if message is not None:
         assert message in str(errors[0])
@@ -208,7 +211,7 @@ class Number:
         return 0.001
 
     def __index__(self) -> int:
-        return 1
+        return 0
 
 
 def held(engine: Engine) -> Any:
@@ -217,9 +220,11 @@ def held(engine: Engine) -> Any:
     return lock
 
 
-@pytest.mark.parametrize("timeout", [Number(), True, 10**30])
+@pytest.mark.parametrize("timeout", [Number(), False, 10**30])
 def test_other_numbers_are_timeouts_where_the_stdlib_takes_them(timeout: Any) -> None:
-    theirs, mine = (outcome(lambda: held(e).acquire(timeout=timeout)) for e in (STDLIB, OURS))
+    theirs, mine = (
+        outcome(partial(held(engine).acquire, timeout=timeout)) for engine in (STDLIB, OURS)
+    )
     assert mine == theirs
 
 

@@ -22,7 +22,7 @@ def arguments(base: Any) -> tuple[int, ...]:
 
 
 def test_a_subclass_can_have_attributes_and_methods(base: Any) -> None:
-    class Mine(base):  # type: ignore[misc]
+    class Mine(base):
         shared = "shared"
 
         def method(self) -> Any:
@@ -38,7 +38,7 @@ def test_a_subclass_can_have_attributes_and_methods(base: Any) -> None:
 
 
 def test_a_subclass_can_have_a_constructor_of_its_own(base: Any) -> None:
-    class Mine(base):  # type: ignore[misc]
+    class Mine(base):
         def __init__(self, name: str, *, size: int = 3) -> None:
             super().__init__(*arguments(base))
             self.name, self.size = name, size
@@ -48,7 +48,7 @@ def test_a_subclass_can_have_a_constructor_of_its_own(base: Any) -> None:
 
 
 def test_a_subclass_can_have_slots(base: Any) -> None:
-    class Mine(base):  # type: ignore[misc]
+    class Mine(base):
         __slots__ = ("first", "second")
 
     thing = Mine(*arguments(base))
@@ -62,10 +62,10 @@ def test_a_subclass_can_be_one_of_several_bases(base: Any) -> None:
     class Named:
         name = "default"
 
-    class First(base, Named):  # type: ignore[misc]
+    class First(base, Named):
         pass
 
-    class Second(Named, base):  # type: ignore[misc]
+    class Second(Named, base):
         def __init__(self) -> None:
             base.__init__(self, *arguments(base))
 
@@ -73,7 +73,7 @@ def test_a_subclass_can_be_one_of_several_bases(base: Any) -> None:
 
 
 def test_a_subclass_can_override_new(base: Any) -> None:
-    class Mine(base):  # type: ignore[misc]
+    class Mine(base):
         def __new__(cls, *args: Any) -> Any:
             made = super().__new__(cls)
             made.made = True
@@ -83,7 +83,7 @@ def test_a_subclass_can_override_new(base: Any) -> None:
 
 
 def test_an_rlock_subclass_works_as_a_lock_of_a_condition(engine: Engine) -> None:
-    class Counting(type(engine.threading.RLock())):  # type: ignore[misc]
+    class Counting(type(engine.threading.RLock())):
         count = 0
 
         def acquire(self, *args: Any, **kwargs: Any) -> Any:
@@ -99,7 +99,7 @@ def test_an_rlock_subclass_works_as_a_lock_of_a_condition(engine: Engine) -> Non
 
 
 def test_with_calls_an_overridden_release_of_a_semaphore(engine: Engine) -> None:
-    class Mine(engine.threading.Semaphore):  # type: ignore[misc,name-defined]
+    class Mine(engine.threading.Semaphore):
         released = 0
 
         def release(self, n: int = 1) -> None:
@@ -114,7 +114,7 @@ def test_with_calls_an_overridden_release_of_a_semaphore(engine: Engine) -> None
 
 
 def test_a_bounded_semaphores_release_overrides_the_other(engine: Engine) -> None:
-    class Mine(engine.threading.BoundedSemaphore):  # type: ignore[misc,name-defined]
+    class Mine(engine.threading.BoundedSemaphore):
         pass
 
     semaphore = Mine(1)
@@ -125,7 +125,7 @@ def test_a_bounded_semaphores_release_overrides_the_other(engine: Engine) -> Non
 
 
 def test_wait_for_calls_an_overridden_wait(engine: Engine) -> None:
-    class Mine(engine.threading.Condition):  # type: ignore[misc,name-defined]
+    class Mine(engine.threading.Condition):
         waits = 0
 
         def wait(self, timeout: float | None = None) -> Any:
@@ -138,7 +138,7 @@ def test_wait_for_calls_an_overridden_wait(engine: Engine) -> None:
 
 
 def test_notify_all_calls_an_overridden_notify(engine: Engine) -> None:
-    class Mine(engine.threading.Condition):  # type: ignore[misc,name-defined]
+    class Mine(engine.threading.Condition):
         notified: Any = None
 
         def notify(self, n: int = 1) -> None:
@@ -160,11 +160,11 @@ def test_notify_all_calls_an_overridden_notify(engine: Engine) -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_old_names_call_overridden_new_ones(engine: Engine) -> None:
-    class MyEvent(engine.threading.Event):  # type: ignore[misc,name-defined]
+    class MyEvent(engine.threading.Event):
         def is_set(self) -> Any:
             return "mine"
 
-    class MyCondition(engine.threading.Condition):  # type: ignore[misc,name-defined]
+    class MyCondition(engine.threading.Condition):
         called = False
 
         def notify_all(self) -> None:
@@ -177,7 +177,7 @@ def test_old_names_call_overridden_new_ones(engine: Engine) -> None:
 
 
 def test_overridden_methods_can_call_those_they_override(base: Any) -> None:
-    class Mine(base):  # type: ignore[misc]
+    class Mine(base):
         def __repr__(self) -> str:
             return "mine: " + super().__repr__()
 

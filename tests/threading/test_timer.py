@@ -56,7 +56,7 @@ def test_it_is_a_thread(engine: Engine) -> None:
 
 
 def test_a_subclass_may_repeat_itself(engine: Engine) -> None:
-    class Repeating(engine.threading.Timer):  # type: ignore[misc,name-defined]
+    class Repeating(engine.threading.Timer):
         def run(self) -> None:
             while not self.finished.wait(self.interval):
                 self.function(*self.args, **self.kwargs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -253,7 +253,7 @@ def test_it_is_plain_data() -> None:
 
 
 def test_a_subclass_is_seen_as_what_it_inherits_from(seen: Any) -> None:
-    class Mine(threading.Event):  # type: ignore[misc,name-defined]
+    class Mine(threading.Event):
         pass
 
     event = Mine()
@@ -287,10 +287,8 @@ def test_looking_while_threads_come_and_go_is_safe() -> None:
             threading.Event().wait(0.0001)
             some_queue = queue.Queue(1)
             some_queue.put(1)
-            try:
+            with suppress(queue.Full):
                 some_queue.put(2, timeout=0.0001)
-            except queue.Full:
-                pass
 
     hands = [Hand(churn) for _ in range(4)]
     for _ in range(300):
