@@ -53,8 +53,8 @@ impl Barrier {
         action: Option<Py<PyAny>>,
         timeout: Option<Py<PyAny>>,
     ) -> PyResult<()> {
-        // 3.12 and later refuse what can never be passed.
-        if parties < 1 && cfg!(Py_3_12) {
+        // 3.13 and later refuse what can never be passed.
+        if parties < 1 && cfg!(Py_3_13) {
             return Err(PyValueError::new_err("parties must be > 0"));
         }
         if self.set_up.set(SetUp { action, timeout }).is_err() {
