@@ -4,11 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 
 HERE = Path(__file__).parent
-WATCHDOG = 300
+
+#: Seconds after which a run of the runner will not end any more.
+WATCHDOG = 240
+
 
 # The stdlib's source, run again under another name: classes of its own that work as they should.
 FAITHFUL = """\
@@ -53,25 +57,25 @@ class Sample:
         path.write_text("\n".join(lines) + "\n")
         return path
 
-    def start(self, *options, exclude=(), xfail=(), **popen):
+    @contextmanager
+    def started(self, *options, exclude=(), xfail=(), prefix=()):
         self.out = self.directory / "out.json"
-        command = [sys.executable, HERE / "run.py", "--map", "queue=standin.queue"]
+        command = [*prefix, sys.executable, HERE / "run.py", "--map", "queue=standin.queue"]
         command += ["--tests", "test.test_sample", "--path", self.package.parent]
         command += ["--extra-tests", self.tests, "--out", self.out]
         command += ["--exclude", self.rules("exclude.txt", *exclude)]
         command += ["--xfail", self.rules("xfail.txt", *xfail), *options]
-        return subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "TMPDIR": str(self.scratch)},
-            **popen,
-        )
+        environment = {**os.environ, "TMPDIR": str(self.scratch)}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        with subprocess.Popen(command, env=environment, **pipes) as process:
+            try:
+                yield process
+            finally:
+                process.terminate()
 
     def run(self, *options, **more):
         """The exit status, the output, and what --out says about the test module."""
-        with self.start(*options, **more) as process:
+        with self.started(*options, **more) as process:
             output, _ = process.communicate(timeout=WATCHDOG)
         verdict = None
         if self.out.exists():

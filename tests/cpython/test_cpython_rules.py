@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conformance.rules import MalformedRule, Rules
+from cpython.conformance.rules import MalformedRule, Rules
 
 HERE = Path(__file__).parent
 

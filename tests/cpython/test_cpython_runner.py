@@ -5,7 +5,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from sample import FAITHFUL, USES_QUEUE, WATCHDOG, Sample
+from cpython.sample import FAITHFUL, USES_QUEUE, WATCHDOG, Sample
+
+pytestmark = pytest.mark.patience(WATCHDOG + 60)
 
 WRONG = FAITHFUL + "\nQueue.get = lambda self, block=True, timeout=None: None"
 EXPECTED = "* | test.test_sample.Tests.test_get | bug | it is wrong"
@@ -273,11 +275,8 @@ class Tests(unittest.TestCase):
 def test_only_test_code_gets_the_replacement_and_so_do_children(sample):
     sample.test_module(LOOKS_AROUND)
 
-    def as_a_background_job_in_a_shell():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-    status, output, verdict = sample.run(preexec_fn=as_a_background_job_in_a_shell)
+    in_the_background = ("sh", "-c", 'trap "" INT TERM; exec "$@"', "sh")
+    status, output, verdict = sample.run(prefix=in_the_background)
     assert verdict["failed"] == {}
     assert output.splitlines()[-1] == "4 passed, 0 failed"
     assert status == 0
@@ -349,7 +348,7 @@ def test_a_run_that_is_ended_early_leaves_no_process_and_no_file(sample):
     fifo = sample.directory / "children"
     os.mkfifo(fifo)
     sample.test_module(LEAVES_A_CHILD.format(file=str(fifo), waits=True))
-    with sample.start() as process:
+    with sample.started() as process:
         with fifo.open() as children:
             processes = children.readline().split()
         process.send_signal(signal.SIGTERM)
