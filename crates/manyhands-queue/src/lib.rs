@@ -1,18 +1,4 @@
-//! In-process queues, with the meaning that Python's `queue` gives them, for Rust programs and for
-//! the binding.
-//!
-//! [`Queue`] is one mechanism (bounded or not, counting unfinished work, that can be shut down) over
-//! a [`Store`], which says in what order items leave: [`Fifo`], [`Lifo`] or [`Heap`].
-//!
-//! ```
-//! use manyhands_queue::FifoQueue;
-//!
-//! let queue: FifoQueue<&str> = FifoQueue::new(0);
-//! std::thread::scope(|scope| {
-//!     scope.spawn(|| queue.put("bun").unwrap());
-//!     assert_eq!(queue.get().unwrap(), "bun");
-//! });
-//! ```
+#![doc = include_str!("../README.md")]
 
 pub mod heap;
 mod queue;

@@ -15,7 +15,7 @@ use crate::{
 /// A line of threads that wait for notices.
 ///
 /// The lock that goes with it is the caller's: any kind, given up between [`Condition::enroll`] and
-/// [`Ticket::wait`]. [`Condition::wait`] does all that for a [`Lock`].
+/// [`Condition::wait_with`]. [`Condition::wait`] does all that for a [`Lock`].
 ///
 /// ```
 /// use manyhands_sync::{Condition, Lock};

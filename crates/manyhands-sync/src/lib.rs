@@ -1,22 +1,4 @@
-//! In-process lock, rlock, semaphore, event, condition and barrier, with the meaning that Python's
-//! `threading` gives them, for Rust programs and for the binding.
-//!
-//! How a primitive is built: its state is a plain struct in a cell that an [`Exclusion`] keeps to
-//! one thread at a time, for a few instructions; who has to wait gets a [`Waiter`] in one of the
-//! state's lines ([`Waits`]) and parks through a [`Gate`], outside of the cell. The [`README`] of
-//! this crate argues why no wake-up is lost.
-//!
-//! ```
-//! use manyhands_sync::{Limit, Patient, Semaphore};
-//!
-//! let seats: Semaphore = Semaphore::new(2);
-//! seats.acquire();
-//! seats.acquire();
-//! assert_eq!(seats.acquire_with(&Patient, Limit::Never), Ok(false));
-//! seats.release(1);
-//! ```
-//!
-//! [`README`]: https://docs.rs/crate/manyhands-sync
+#![doc = include_str!("../README.md")]
 
 mod barrier;
 mod block;

@@ -55,6 +55,10 @@ pub(crate) fn is_main_thread() -> bool {
 }
 
 pub(crate) fn processor() -> u32 {
+    if cfg!(miri) {
+        // It does not know.
+        return 0;
+    }
     // SAFETY: sched_getcpu has no preconditions.
     let processor = unsafe { libc::sched_getcpu() };
     u32::try_from(processor).unwrap_or(0)
@@ -65,6 +69,10 @@ pub(crate) fn at_fork(
     parent: extern "C" fn(),
     child: extern "C" fn(),
 ) -> std::io::Result<()> {
+    if cfg!(miri) {
+        // It cannot fork, and has no such function.
+        return Ok(());
+    }
     // SAFETY: the three functions live as long as the process, which is all that is asked; what
     // they may do is the business of `fork::register`.
     match unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) } {
