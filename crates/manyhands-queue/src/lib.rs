@@ -1,10 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod errors;
 pub mod heap;
 mod queue;
+mod state;
 mod store;
 
-pub use queue::{GetError, PutError, PutFailure, Queue, Retired, TooManyDone};
+pub use errors::{GetError, PutError, PutFailure, TooManyDone};
+pub use queue::{Queue, Retired};
 pub use store::{Fifo, Heap, Lifo, Named, Store};
 
 use manyhands_sync::Locked;

@@ -1,21 +1,13 @@
 //! The mechanism of all queues: capacity, waiting, unfinished work, shutting down.
 
-use std::convert::Infallible;
 use std::fmt;
 
-use manyhands_sync::{
-    Exclusion, Gate, Limit, Locked, Patient, Protected, Waitable, Waits, Wakes, block,
-};
+use manyhands_sync::{Exclusion, Gate, Limit, Locked, Patient, Protected, Waits, Wakes, block};
 use manyhands_watch::Kind;
-use thiserror::Error;
 
-use crate::Store;
+use crate::state::{GETTERS, JOINERS, PUTTERS, Phase, State};
 use crate::store::Named;
-
-/// The lines of a queue's state.
-const GETTERS: usize = 0;
-const PUTTERS: usize = 1;
-const JOINERS: usize = 2;
+use crate::{GetError, PutError, PutFailure, Store, TooManyDone};
 
 /// A queue over a store.
 ///
@@ -38,123 +30,6 @@ const JOINERS: usize = 2;
 pub struct Queue<S: Store + 'static, X: Exclusion = Locked> {
     cell: X::Cell<State<S>>,
 }
-
-struct State<S> {
-    store: S,
-    /// How many items fit; 0 for no bound.
-    maxsize: usize,
-    /// How many items were put in and not yet reported as done.
-    unfinished: usize,
-    phase: Phase,
-    kind: Kind,
-    waits: Waits<3>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Open,
-    /// Takes no more items, gives out those that it has.
-    ShutDown,
-    /// Another implementation has taken over the items.
-    Retired,
-}
-
-/// Why an item was not put in; it is given back.
-///
-/// ```
-/// use manyhands_queue::{FifoQueue, PutFailure};
-///
-/// let queue: FifoQueue<String> = FifoQueue::new(1);
-/// queue.put("in".to_owned()).unwrap();
-/// let refused = queue.try_put("out".to_owned()).unwrap_err();
-/// assert_eq!(refused.why, PutFailure::Full);
-/// let item_again: String = refused.item;
-/// # drop(item_again);
-/// ```
-#[derive(PartialEq, Eq, Error)]
-#[error("{why}")]
-pub struct PutError<T, E = Infallible> {
-    /// The item.
-    pub item: T,
-    /// Why.
-    pub why: PutFailure<E>,
-}
-
-// Of any item, also of one that cannot be shown.
-impl<T, E: fmt::Debug> fmt::Debug for PutError<T, E> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("PutError").field("why", &self.why).finish_non_exhaustive()
-    }
-}
-
-/// Why an item was not put in.
-///
-/// ```
-/// use manyhands_queue::{FifoQueue, PutFailure};
-///
-/// let queue: FifoQueue<u32> = FifoQueue::new(1);
-/// queue.shutdown();
-/// assert_eq!(queue.put(1).unwrap_err().why, PutFailure::ShutDown);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum PutFailure<E = Infallible> {
-    /// There was no room for it within the limit.
-    #[error("the queue is full")]
-    Full,
-    /// The queue is shut down.
-    #[error("the queue is shut down")]
-    ShutDown,
-    /// The queue was retired, see [`Queue::retire`].
-    #[error("the queue is retired: another has taken over its items")]
-    Retired,
-    /// The store cannot find the item's place by itself.
-    #[error("the item's place must be found outside")]
-    Undecided,
-    /// The gate gave up the wait.
-    #[error("the wait was given up: {0}")]
-    GivenUp(E),
-}
-
-/// Why no item was taken out.
-///
-/// ```
-/// use manyhands_queue::{FifoQueue, GetError};
-///
-/// let queue: FifoQueue<u32> = FifoQueue::new(0);
-/// assert_eq!(queue.try_get(), Err(GetError::Empty));
-/// queue.shutdown();
-/// assert_eq!(queue.get(), Err(GetError::ShutDown));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum GetError<E = Infallible> {
-    /// There was none within the limit.
-    #[error("the queue is empty")]
-    Empty,
-    /// There is none, and the queue is shut down.
-    #[error("the queue is empty and shut down")]
-    ShutDown,
-    /// The queue was retired, see [`Queue::retire`].
-    #[error("the queue is retired: another has taken over its items")]
-    Retired,
-    /// The store cannot say by itself which item is next.
-    #[error("the next item must be found outside")]
-    Undecided,
-    /// The gate gave up the wait.
-    #[error("the wait was given up: {0}")]
-    GivenUp(E),
-}
-
-/// More items were reported as done than were put in.
-///
-/// ```
-/// use manyhands_queue::{FifoQueue, TooManyDone};
-///
-/// let queue: FifoQueue<u32> = FifoQueue::new(0);
-/// assert_eq!(queue.task_done(), Err(TooManyDone));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("task_done() called too many times")]
-pub struct TooManyDone;
 
 impl<S: Named + Default, X: Exclusion> Queue<S, X> {
     /// A queue for `maxsize` items, or any number if that is 0.
@@ -776,103 +651,6 @@ pub struct Retired<T> {
     pub unfinished: usize,
     /// Whether it was shut down.
     pub shut_down: bool,
-}
-
-impl<S: Store> State<S> {
-    #[inline]
-    fn has_room(&self) -> bool {
-        self.maxsize == 0 || self.store.len() < self.maxsize
-    }
-
-    #[inline]
-    fn put(&mut self, item: S::Item, wakes: &mut Wakes) -> Result<(), PutError<S::Item>> {
-        match self.phase {
-            Phase::Open => {}
-            Phase::ShutDown => return Err(PutError { item, why: PutFailure::ShutDown }),
-            Phase::Retired => return Err(PutError { item, why: PutFailure::Retired }),
-        }
-        if !self.has_room() {
-            return Err(PutError { item, why: PutFailure::Full });
-        }
-        if let Err(item) = self.store.push(item) {
-            return Err(PutError { item, why: PutFailure::Undecided });
-        }
-        self.unfinished += 1;
-        self.waits.wake_one(GETTERS, wakes);
-        Ok(())
-    }
-
-    #[inline]
-    fn get(&mut self, wakes: &mut Wakes) -> Result<S::Item, GetError> {
-        match self.store.pop() {
-            Some(Some(item)) => {
-                self.waits.wake_one(PUTTERS, wakes);
-                Ok(item)
-            }
-            Some(None) => Err(GetError::Undecided),
-            None => match self.phase {
-                Phase::Open => Err(GetError::Empty),
-                Phase::ShutDown => Err(GetError::ShutDown),
-                Phase::Retired => Err(GetError::Retired),
-            },
-        }
-    }
-
-    fn shut_down(&mut self, wakes: &mut Wakes) {
-        if self.phase == Phase::Open {
-            self.phase = Phase::ShutDown;
-        }
-        self.waits.wake_all(GETTERS, wakes);
-        self.waits.wake_all(PUTTERS, wakes);
-    }
-}
-
-impl<S> Waitable<3> for State<S> {
-    fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    fn waits(&mut self) -> &mut Waits<3> {
-        &mut self.waits
-    }
-}
-
-impl PutFailure {
-    /// The same, where a wait can also be given up.
-    ///
-    /// ```
-    /// use manyhands_queue::PutFailure;
-    ///
-    /// let failure: PutFailure<std::io::Error> = PutFailure::Full.widen();
-    /// assert_eq!(failure.to_string(), "the queue is full");
-    /// ```
-    pub fn widen<E>(self) -> PutFailure<E> {
-        match self {
-            PutFailure::Full => PutFailure::Full,
-            PutFailure::ShutDown => PutFailure::ShutDown,
-            PutFailure::Retired => PutFailure::Retired,
-            PutFailure::Undecided => PutFailure::Undecided,
-        }
-    }
-}
-
-impl GetError {
-    /// The same, where a wait can also be given up.
-    ///
-    /// ```
-    /// use manyhands_queue::GetError;
-    ///
-    /// let failure: GetError<std::io::Error> = GetError::Empty.widen();
-    /// assert_eq!(failure.to_string(), "the queue is empty");
-    /// ```
-    pub fn widen<E>(self) -> GetError<E> {
-        match self {
-            GetError::Empty => GetError::Empty,
-            GetError::ShutDown => GetError::ShutDown,
-            GetError::Retired => GetError::Retired,
-            GetError::Undecided => GetError::Undecided,
-        }
-    }
 }
 
 impl<S: Store + 'static, X: Exclusion> fmt::Debug for Queue<S, X> {

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use manyhands_queue::{GetError, PutError, PutFailure, heap};
+use manyhands_queue::{GetError, PutError, PutFailure};
 use manyhands_sync::{Limit, Protected};
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -12,9 +12,9 @@ use pyo3::types::{PyDict, PyInt, PyList, PyTuple};
 
 use crate::exclusion::Interpreter;
 use crate::gate::Outside;
-use crate::queue::Failure;
 use crate::queue::native::Native;
 use crate::queue::open::Open;
+use crate::queue::{Failure, list_heap};
 use crate::threading::{Condition, Lock};
 use crate::timeout::{self, Flag};
 
@@ -442,8 +442,7 @@ impl Queue {
         if let (Native::Ordered(_), Ok(list)) =
             (&slf.get().native, container.cast_bound::<PyList>(py))
         {
-            let place = heap::push_place(list.len(), |at| item.lt(list.get_item(at)?))?;
-            return list_insert(list, item, place);
+            return list_heap::push(list, item);
         }
         container.call_method1(py, intern!(py, "append"), (item,)).map(drop)
     }
@@ -461,9 +460,7 @@ impl Queue {
                 if list.is_empty() {
                     return list.call_method0(intern!(py, "pop"));
                 }
-                let less = |i, j| list.get_item(i)?.lt(list.get_item(j)?);
-                let place = heap::pop_place(list.len(), less)?;
-                list_remove(list, place)
+                list_heap::pop(list)
             }
         }
     }
@@ -481,36 +478,6 @@ impl Queue {
             Some(open) => open.set_container(None),
             None => self.native.clear(),
         }
-    }
-}
-
-/// As [`heap::push`], on a list.
-fn list_insert(list: &Bound<'_, PyList>, item: Bound<'_, PyAny>, place: usize) -> PyResult<()> {
-    let mut hole = list.len();
-    list.append(&item)?;
-    while hole > place {
-        let parent = (hole - 1) / 2;
-        list.set_item(hole, list.get_item(parent)?)?;
-        hole = parent;
-    }
-    list.set_item(hole, item)
-}
-
-/// As [`heap::pop`], on a list that is not empty.
-fn list_remove<'py>(list: &Bound<'py, PyList>, place: usize) -> PyResult<Bound<'py, PyAny>> {
-    let mut moving = list.call_method0(intern!(list.py(), "pop"))?;
-    if list.is_empty() {
-        return Ok(moving);
-    }
-    let mut hole = place;
-    loop {
-        let next = list.get_item(hole)?;
-        list.set_item(hole, moving)?;
-        moving = next;
-        if hole == 0 {
-            return Ok(moving);
-        }
-        hole = (hole - 1) / 2;
     }
 }
 

@@ -5,6 +5,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 mod counted;
+mod list_heap;
 mod native;
 mod open;
 mod ordered;
