@@ -38,13 +38,24 @@ fn shutting_down_gives_putters_their_items_back() {
 fn retiring_lets_all_go_and_loses_no_item() {
     model(3, || {
         let queue = queue(1);
+        queue.put(0).expect("there is room");
         let getter = start(&queue, |queue| queue.get());
         let putter = start(&queue, |queue| queue.put(1).is_ok());
         let remains = queue.retire(|_| true).expect("it may");
         assert!(queue.retire(|_| true).is_none());
         let seen = usize::from(end(getter).is_ok()) + remains.items.len();
-        assert_eq!(seen, usize::from(end(putter)));
+        assert_eq!(seen, 1 + usize::from(end(putter)));
         assert_eq!(queue.try_put(2), Err(PutError { item: 2, why: PutFailure::Retired }));
+    });
+}
+
+#[test]
+fn retiring_ends_the_wait_for_an_item() {
+    model(4, || {
+        let queue = queue(0);
+        let getter = start(&queue, |queue| queue.get());
+        assert!(queue.retire(|_| true).is_some());
+        assert_eq!(end(getter), Err(GetError::Retired));
     });
 }
 
