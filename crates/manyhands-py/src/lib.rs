@@ -6,6 +6,7 @@
 use pyo3::prelude::*;
 
 mod exclusion;
+mod fast;
 mod gate;
 mod queue;
 mod threading;

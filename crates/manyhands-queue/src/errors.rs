@@ -50,7 +50,7 @@ pub enum PutFailure<E = Infallible> {
     /// The queue is shut down.
     #[error("the queue is shut down")]
     ShutDown,
-    /// The queue was retired, see [`Queue::retire`].
+    /// The queue was retired, see [`Queue::retire`](crate::Queue::retire).
     #[error("the queue is retired: another has taken over its items")]
     Retired,
     /// The store cannot find the item's place by itself.
@@ -79,7 +79,7 @@ pub enum GetError<E = Infallible> {
     /// There is none, and the queue is shut down.
     #[error("the queue is empty and shut down")]
     ShutDown,
-    /// The queue was retired, see [`Queue::retire`].
+    /// The queue was retired, see [`Queue::retire`](crate::Queue::retire).
     #[error("the queue is retired: another has taken over its items")]
     Retired,
     /// The store cannot say by itself which item is next.

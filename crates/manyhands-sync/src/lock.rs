@@ -109,13 +109,25 @@ impl<X: Exclusion> Lock<X> {
     /// Those of the gate.
     #[inline]
     pub fn acquire_with<G: Gate>(&self, gate: &G, limit: Limit) -> Result<bool, G::Error> {
-        if self.cell.with(State::take) {
+        if self.try_acquire() {
             return Ok(true);
         }
         if limit == Limit::Never {
             return Ok(false);
         }
         self.acquire_slow(gate, limit)
+    }
+
+    /// Acquires the lock if it is free.
+    ///
+    /// ```
+    /// # let lock: manyhands_sync::Lock = manyhands_sync::Lock::new();
+    /// assert!(lock.try_acquire());
+    /// assert!(!lock.try_acquire());
+    /// ```
+    #[inline]
+    pub fn try_acquire(&self) -> bool {
+        self.cell.with(State::take)
     }
 
     #[cold]

@@ -115,14 +115,25 @@ impl<X: Exclusion> RLock<X> {
     /// Those of the gate.
     #[inline]
     pub fn acquire_with<G: Gate>(&self, gate: &G, limit: Limit) -> Result<bool, G::Error> {
-        let me = current_thread();
-        if self.cell.with(|state| state.take(me, 1)) {
+        if self.try_acquire() {
             return Ok(true);
         }
         if limit == Limit::Never {
             return Ok(false);
         }
-        self.acquire_slow(gate, limit, Saved { owner: me, count: 1 })
+        self.acquire_slow(gate, limit, Saved { owner: current_thread(), count: 1 })
+    }
+
+    /// Acquires the lock once more if no other thread holds it.
+    ///
+    /// ```
+    /// # let lock: manyhands_sync::RLock = manyhands_sync::RLock::new();
+    /// assert!(lock.try_acquire() && lock.try_acquire());
+    /// ```
+    #[inline]
+    pub fn try_acquire(&self) -> bool {
+        let me = current_thread();
+        self.cell.with(|state| state.take(me, 1))
     }
 
     #[cold]

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyList, PyTuple};
 
 use crate::exclusion::Interpreter;
+use crate::fast::short_cut;
 use crate::gate::Outside;
 use crate::queue::native::Native;
 use crate::queue::open::Open;
@@ -516,3 +517,24 @@ impl PriorityQueue {
         PyClassInitializer::from(Queue::over(Native::ordered())).add_subclass(PriorityQueue)
     }
 }
+
+// py: queue.Queue.put
+short_cut!(Put, Queue, c"put", |call| {
+    let item = call.only()?.to_owned().unbind();
+    match call.this.get().native.try_put(call.py(), item) {
+        Ok(()) => Some(call.py().None().into_bound(call.py())),
+        Err(refused) => {
+            // Its caller holds it too, so nothing of it runs here.
+            drop(refused.item.into_bound(call.py()));
+            None
+        }
+    }
+});
+
+// py: queue.Queue.get
+short_cut!(Get, Queue, c"get", |call| {
+    if call.count() > 0 {
+        return None;
+    }
+    call.this.get().native.try_get().ok().map(|item| item.into_bound(call.py()))
+});

@@ -4,6 +4,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
+use crate::fast;
+
 mod counted;
 mod list_heap;
 mod native;
@@ -15,7 +17,13 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<counted::Queue>()?;
     module.add_class::<counted::LifoQueue>()?;
     module.add_class::<counted::PriorityQueue>()?;
-    module.add_class::<simple::SimpleQueue>()
+    module.add_class::<simple::SimpleQueue>()?;
+
+    let py = module.py();
+    fast::install::<counted::Put>(py)?;
+    fast::install::<counted::Get>(py)?;
+    fast::install::<simple::Put>(py)?;
+    fast::install::<simple::Get>(py)
 }
 
 /// The exceptions of `manyhands.queue`, which are the stdlib's where that has them.

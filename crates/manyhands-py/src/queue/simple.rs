@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::exclusion::Interpreter;
+use crate::fast::short_cut;
 use crate::gate::Outside;
 use crate::queue::Failure;
 use crate::timeout::{self, Flag};
@@ -112,3 +113,18 @@ impl SimpleQueue {
         drop(self.0.with_store(Store::drain));
     }
 }
+
+// py: queue.SimpleQueue.put
+short_cut!(Put, SimpleQueue, c"put", |call| {
+    let item = call.only()?.to_owned().unbind();
+    let _ = call.this.get().0.try_put(item);
+    Some(call.py().None().into_bound(call.py()))
+});
+
+// py: queue.SimpleQueue.get
+short_cut!(Get, SimpleQueue, c"get", |call| {
+    if call.count() > 0 {
+        return None;
+    }
+    call.this.get().0.try_get().ok().map(|item| item.into_bound(call.py()))
+});

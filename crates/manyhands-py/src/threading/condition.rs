@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::exclusion::Interpreter;
+use crate::fast::short_cut;
 use crate::gate::Outside;
 use crate::threading::rlock::saved_from;
 use crate::threading::{Lock, RLock};
@@ -395,3 +396,29 @@ impl Condition {
         }
     }
 }
+
+// py: threading.Condition.notify
+short_cut!(Notify, Condition, c"notify", |call| {
+    let this = call.this.get();
+    let done = call.count() == 0
+        && match this.lock.get()? {
+            AnyLock::Lock(lock) => lock.get().core().is_locked(),
+            AnyLock::RLock(lock) => lock.get().core().is_owned(),
+            AnyLock::Other(_) => false,
+        };
+    done.then(|| {
+        this.core.notify(1);
+        call.py().None().into_bound(call.py())
+    })
+});
+
+// py: threading.Condition.__exit__
+short_cut!(Exit, Condition, c"__exit__", |call| {
+    let done = call.count() == 3
+        && match call.this.get().lock.get()? {
+            AnyLock::Lock(lock) => lock.get().core().release().is_ok(),
+            AnyLock::RLock(lock) => lock.get().core().release().is_ok(),
+            AnyLock::Other(_) => false,
+        };
+    done.then(|| call.py().None().into_bound(call.py()))
+});

@@ -4,9 +4,10 @@ use manyhands_sync as sync;
 use pyo3::exceptions::PyDeprecationWarning;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyTuple};
 
 use crate::exclusion::Interpreter;
+use crate::fast::short_cut;
 use crate::gate::Outside;
 use crate::threading::repr;
 use crate::timeout;
@@ -77,3 +78,9 @@ impl Event {
         repr(slf, if slf.get().is_set() { "set" } else { "unset" })
     }
 }
+
+// py: threading.Event.wait
+short_cut!(Wait, Event, c"wait", |call| {
+    let done = call.count() == 0 && call.this.get().0.is_set();
+    done.then(|| PyBool::new(call.py(), true).to_owned().into_any())
+});

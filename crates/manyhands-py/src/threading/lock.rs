@@ -4,8 +4,10 @@ use manyhands_sync as sync;
 use manyhands_sync::Limit;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
+use pyo3::types::PyBool;
 
 use crate::exclusion::Interpreter;
+use crate::fast::short_cut;
 use crate::gate::{Determined, Outside};
 use crate::threading::class_name;
 use crate::timeout::{self, FOR_EVER, Flag, Seconds};
@@ -119,3 +121,15 @@ impl Lock {
         Ok(format!("<{state} {} object at {:#x}>", class_name(slf)?, slf.as_ptr() as usize))
     }
 }
+
+// py: threading.Lock.acquire
+short_cut!(Acquire, Lock, c"acquire", |call| {
+    let done = call.count() == 0 && call.this.get().core().try_acquire();
+    done.then(|| PyBool::new(call.py(), true).to_owned().into_any())
+});
+
+// py: threading.Lock.__exit__
+short_cut!(Exit, Lock, c"__exit__", |call| {
+    let done = call.count() == 3 && call.this.get().core().release().is_ok();
+    done.then(|| call.py().None().into_bound(call.py()))
+});

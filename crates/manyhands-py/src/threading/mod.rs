@@ -4,6 +4,8 @@ use std::fmt::Display;
 
 use pyo3::prelude::*;
 
+use crate::fast;
+
 mod barrier;
 mod condition;
 mod event;
@@ -26,7 +28,19 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<semaphore::Semaphore>()?;
     module.add_class::<semaphore::BoundedSemaphore>()?;
     module.add_class::<event::Event>()?;
-    module.add_class::<barrier::Barrier>()
+    module.add_class::<barrier::Barrier>()?;
+
+    let py = module.py();
+    fast::install::<lock::Acquire>(py)?;
+    fast::install::<lock::Exit>(py)?;
+    fast::install::<rlock::Acquire>(py)?;
+    fast::install::<rlock::Exit>(py)?;
+    fast::install::<condition::Notify>(py)?;
+    fast::install::<condition::Exit>(py)?;
+    fast::install::<semaphore::Acquire>(py)?;
+    fast::install::<semaphore::Release>(py)?;
+    fast::install::<semaphore::Exit>(py)?;
+    fast::install::<event::Wait>(py)
 }
 
 /// `<module.Class at 0x7f...: state>`, as the stdlib's classes that are written in Python.

@@ -4,9 +4,10 @@ use manyhands_sync as sync;
 use manyhands_sync::{Limit, Saved, ThreadId};
 use pyo3::exceptions::{PyDeprecationWarning, PyRuntimeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 
 use crate::exclusion::Interpreter;
+use crate::fast::short_cut;
 use crate::gate::{Determined, Outside};
 use crate::threading::class_name;
 use crate::timeout::{self, FOR_EVER, Flag, Seconds};
@@ -142,3 +143,15 @@ impl RLock {
         ))
     }
 }
+
+// py: threading.RLock.acquire
+short_cut!(Acquire, RLock, c"acquire", |call| {
+    let done = call.count() == 0 && call.this.get().core().try_acquire();
+    done.then(|| PyBool::new(call.py(), true).to_owned().into_any())
+});
+
+// py: threading.RLock.__exit__
+short_cut!(Exit, RLock, c"__exit__", |call| {
+    let done = call.count() == 3 && call.this.get().core().release().is_ok();
+    done.then(|| call.py().None().into_bound(call.py()))
+});

@@ -5,9 +5,10 @@ use manyhands_sync::Limit;
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyTuple};
 
 use crate::exclusion::Interpreter;
+use crate::fast::short_cut;
 use crate::gate::Outside;
 use crate::threading::repr;
 use crate::timeout::{self, Flag};
@@ -131,3 +132,22 @@ impl BoundedSemaphore {
         slf.as_super().get().start(value, true)
     }
 }
+
+// py: threading.Semaphore.acquire
+short_cut!(Acquire, Semaphore, c"acquire", |call| {
+    let done = call.count() == 0 && call.this.get().0.try_acquire();
+    done.then(|| PyBool::new(call.py(), true).to_owned().into_any())
+});
+
+// py: threading.Semaphore.release
+short_cut!(Release, Semaphore, c"release", |call| {
+    let done = call.count() == 0 && call.this.get().0.release(1).is_ok();
+    done.then(|| call.py().None().into_bound(call.py()))
+});
+
+// py: threading.Semaphore.__exit__
+short_cut!(Exit, Semaphore, c"__exit__", |call| {
+    let exact = call.this.get_type().is(call.py().get_type::<Semaphore>());
+    let done = exact && call.count() == 3 && call.this.get().0.release(1).is_ok();
+    done.then(|| call.py().None().into_bound(call.py()))
+});
