@@ -11,7 +11,7 @@
     reason = "a C function before another is nothing that PyO3 has a safe form of"
 )]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
@@ -21,8 +21,14 @@ use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
 use pyo3::{PyClass, PyTypeInfo};
 
-/// The C function of a method with positional and keyword arguments.
-pub(crate) type Function = ffi::PyCFunctionFastWithKeywords;
+/// The C function of a method that PyO3 made.
+#[derive(Clone, Copy)]
+pub(crate) enum Function {
+    /// Of one without arguments.
+    NoArguments(ffi::PyCFunction),
+    /// Of one with positional and keyword arguments.
+    Arguments(ffi::PyCFunctionFastWithKeywords),
+}
 
 /// What a short cut is given: the object, and how many positional arguments.
 pub(crate) struct Call<'a, 'py, T> {
@@ -92,43 +98,77 @@ macro_rules! short_cut {
 }
 pub(crate) use short_cut;
 
-/// The C function that asks a short cut first.
+/// Asks a short cut; the result is null with an exception set if it panicked.
+///
+/// # Safety
+/// This thread is attached; `this` is an object of the class, and `arguments` are objects.
+#[inline(always)]
+unsafe fn ask<S: ShortCut>(
+    this: *mut ffi::PyObject,
+    arguments: &[*mut ffi::PyObject],
+) -> Option<*mut ffi::PyObject> {
+    // SAFETY: the caller vouches for it.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: the caller vouches for it.
+    let this = unsafe { Borrowed::from_ptr(py, this).cast_unchecked::<S::Class>() };
+    match catch_unwind(AssertUnwindSafe(|| S::call(Call { this, arguments }))) {
+        Ok(result) => result.map(Bound::into_ptr),
+        Err(_) => {
+            PyRuntimeError::new_err("a bug in manyhands: see the message above").restore(py);
+            Some(std::ptr::null_mut())
+        }
+    }
+}
+
+/// The C function that asks a short cut before a method with arguments.
 ///
 /// # Safety
 /// As of any method that is declared `METH_FASTCALL | METH_KEYWORDS` in a class: the interpreter
 /// calls it, attached, with an object of that class and `count` arguments followed by those that
 /// `keywords` names.
-unsafe extern "C" fn enter<S: ShortCut>(
+unsafe extern "C" fn with_arguments<S: ShortCut>(
     this: *mut ffi::PyObject,
     arguments: *const *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
     keywords: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: the interpreter called us, so this thread is attached.
-    let py = unsafe { Python::assume_attached() };
     if keywords.is_null() {
-        let length = usize::try_from(count).unwrap_or(0);
-        let arguments = match length {
-            0 => &[],
+        let positional = match usize::try_from(count) {
             // SAFETY: the caller passes that many.
-            _ => unsafe { std::slice::from_raw_parts(arguments, length) },
+            Ok(count) if count > 0 => unsafe { std::slice::from_raw_parts(arguments, count) },
+            _ => &[],
         };
-        // SAFETY: the caller passes an object of the class.
-        let this = unsafe { Borrowed::from_ptr(py, this).cast_unchecked::<S::Class>() };
-        let call = Call { this, arguments };
-        match catch_unwind(AssertUnwindSafe(|| S::call(call))) {
-            Ok(Some(result)) => return result.into_ptr(),
-            Ok(None) => {}
-            Err(_) => {
-                PyRuntimeError::new_err("a bug in manyhands: see the message above").restore(py);
-                return std::ptr::null_mut();
-            }
+        // SAFETY: the caller is the interpreter, and passes an object of the class.
+        if let Some(result) = unsafe { ask::<S>(this, positional) } {
+            return result;
         }
     }
     match S::original().get() {
         // SAFETY: it is a method of the same class and kind, and gets what we were given.
-        Some(original) => unsafe { original(this, arguments, count, keywords) },
-        None => unreachable!("set before this function can be called"),
+        Some(Function::Arguments(original)) => unsafe {
+            original(this, arguments, count, keywords)
+        },
+        _ => unreachable!("set before this function can be called"),
+    }
+}
+
+/// The C function that asks a short cut before a method without arguments.
+///
+/// # Safety
+/// As of any method that is declared `METH_NOARGS` in a class: the interpreter calls it, attached,
+/// with an object of that class.
+unsafe extern "C" fn without_arguments<S: ShortCut>(
+    this: *mut ffi::PyObject,
+    unused: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: the caller is the interpreter, and passes an object of the class.
+    if let Some(result) = unsafe { ask::<S>(this, &[]) } {
+        return result;
+    }
+    match S::original().get() {
+        // SAFETY: it is a method of the same class and kind, and gets what we were given.
+        Some(Function::NoArguments(original)) => unsafe { original(this, unused) },
+        _ => unreachable!("set before this function can be called"),
     }
 }
 
@@ -145,19 +185,32 @@ pub(crate) fn install<S: ShortCut>(py: Python<'_>) -> PyResult<()> {
     // SAFETY: the object is of the type that this struct describes, as was just seen; it and its
     // definition, which PyO3 never frees, are not written to.
     let definition = unsafe { &*(*descriptor).d_method };
-    if definition.ml_flags != ffi::METH_FASTCALL | ffi::METH_KEYWORDS {
-        return Err(PyRuntimeError::new_err(format!("{name} of {class} takes other arguments")));
-    }
-    // SAFETY: the flags say that this is the member of the union that is in use.
-    let original = unsafe { definition.ml_meth.PyCFunctionFastWithKeywords };
+    const ARGUMENTS: c_int = ffi::METH_FASTCALL | ffi::METH_KEYWORDS;
+    let (original, function) = match definition.ml_flags {
+        ARGUMENTS => (
+            // SAFETY: the flags say that this is the member of the union that is in use.
+            Function::Arguments(unsafe { definition.ml_meth.PyCFunctionFastWithKeywords }),
+            ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: with_arguments::<S> },
+        ),
+        ffi::METH_NOARGS => (
+            // SAFETY: as above.
+            Function::NoArguments(unsafe { definition.ml_meth.PyCFunction }),
+            ffi::PyMethodDefPointer { PyCFunction: without_arguments::<S> },
+        ),
+        _ => {
+            return Err(PyRuntimeError::new_err(format!(
+                "{name} of {class} takes other arguments"
+            )));
+        }
+    };
     let _ = S::original().set(original);
     let ours = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: definition.ml_name,
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: enter::<S> },
+        ml_meth: function,
         ml_flags: definition.ml_flags,
         ml_doc: definition.ml_doc,
     }));
-    // SAFETY: the definition is never freed, and says of `enter` what it is; a new reference or an
+    // SAFETY: the definition is never freed, and says of its function what that is; a new reference or an
     // error comes back.
     let method = unsafe {
         let method = ffi::PyDescr_NewMethod(class.as_type_ptr(), ours);

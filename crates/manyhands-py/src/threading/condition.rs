@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyDeprecationWarning, PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyTuple};
 
 use crate::exclusion::Interpreter;
 use crate::fast::short_cut;
@@ -257,7 +257,7 @@ impl Condition {
                 return lock.bind(py).call_method0(intern!(py, "__enter__"));
             }
         };
-        Ok(pyo3::types::PyBool::new(py, entered).to_owned().into_any())
+        Ok(PyBool::new(py, entered).to_owned().into_any())
     }
 
     #[pyo3(signature = (exc_type=None, exc_value=None, traceback=None))]
@@ -421,4 +421,14 @@ short_cut!(Exit, Condition, c"__exit__", |call| {
             AnyLock::Other(_) => false,
         };
     done.then(|| call.py().None().into_bound(call.py()))
+});
+
+// py: threading.Condition.__enter__
+short_cut!(Enter, Condition, c"__enter__", |call| {
+    let done = match call.this.get().lock.get()? {
+        AnyLock::Lock(lock) => lock.get().core().try_acquire(),
+        AnyLock::RLock(lock) => lock.get().core().try_acquire(),
+        AnyLock::Other(_) => false,
+    };
+    done.then(|| PyBool::new(call.py(), true).to_owned().into_any())
 });

@@ -84,3 +84,21 @@ short_cut!(Wait, Event, c"wait", |call| {
     let done = call.count() == 0 && call.this.get().0.is_set();
     done.then(|| PyBool::new(call.py(), true).to_owned().into_any())
 });
+
+// py: threading.Event.set
+short_cut!(Set, Event, c"set", |call| {
+    call.this.get().0.set();
+    Some(call.py().None().into_bound(call.py()))
+});
+
+// py: threading.Event.clear
+short_cut!(Clear, Event, c"clear", |call| {
+    call.this.get().0.clear();
+    Some(call.py().None().into_bound(call.py()))
+});
+
+// py: threading.Event.is_set
+short_cut!(IsSet, Event, c"is_set", |call| {
+    let set = call.this.get().0.is_set();
+    Some(PyBool::new(call.py(), set).to_owned().into_any())
+});

@@ -133,3 +133,15 @@ short_cut!(Exit, Lock, c"__exit__", |call| {
     let done = call.count() == 3 && call.this.get().core().release().is_ok();
     done.then(|| call.py().None().into_bound(call.py()))
 });
+
+// py: threading.Lock.release
+short_cut!(Release, Lock, c"release", |call| {
+    let done = call.this.get().core().release().is_ok();
+    done.then(|| call.py().None().into_bound(call.py()))
+});
+
+// py: threading.Lock.__enter__
+short_cut!(Enter, Lock, c"__enter__", |call| {
+    let done = call.this.get().core().try_acquire();
+    done.then(|| PyBool::new(call.py(), true).to_owned().into_any())
+});

@@ -32,14 +32,23 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
     let py = module.py();
     fast::install::<lock::Acquire>(py)?;
+    fast::install::<lock::Release>(py)?;
+    fast::install::<lock::Enter>(py)?;
     fast::install::<lock::Exit>(py)?;
     fast::install::<rlock::Acquire>(py)?;
+    fast::install::<rlock::Release>(py)?;
+    fast::install::<rlock::Enter>(py)?;
     fast::install::<rlock::Exit>(py)?;
     fast::install::<condition::Notify>(py)?;
+    fast::install::<condition::Enter>(py)?;
     fast::install::<condition::Exit>(py)?;
     fast::install::<semaphore::Acquire>(py)?;
     fast::install::<semaphore::Release>(py)?;
+    fast::install::<semaphore::Enter>(py)?;
     fast::install::<semaphore::Exit>(py)?;
+    fast::install::<event::IsSet>(py)?;
+    fast::install::<event::Set>(py)?;
+    fast::install::<event::Clear>(py)?;
     fast::install::<event::Wait>(py)
 }
 

@@ -155,3 +155,15 @@ short_cut!(Exit, RLock, c"__exit__", |call| {
     let done = call.count() == 3 && call.this.get().core().release().is_ok();
     done.then(|| call.py().None().into_bound(call.py()))
 });
+
+// py: threading.RLock.release
+short_cut!(Release, RLock, c"release", |call| {
+    let done = call.this.get().core().release().is_ok();
+    done.then(|| call.py().None().into_bound(call.py()))
+});
+
+// py: threading.RLock.__enter__
+short_cut!(Enter, RLock, c"__enter__", |call| {
+    let done = call.this.get().core().try_acquire();
+    done.then(|| PyBool::new(call.py(), true).to_owned().into_any())
+});

@@ -151,3 +151,9 @@ short_cut!(Exit, Semaphore, c"__exit__", |call| {
     let done = exact && call.count() == 3 && call.this.get().0.release(1).is_ok();
     done.then(|| call.py().None().into_bound(call.py()))
 });
+
+// py: threading.Semaphore.__enter__
+short_cut!(Enter, Semaphore, c"__enter__", |call| {
+    let done = call.this.get().0.try_acquire();
+    done.then(|| PyBool::new(call.py(), true).to_owned().into_any())
+});
