@@ -9,4 +9,5 @@ mod operations;
 mod stores;
 mod traits;
 mod waiting;
+#[path = "../../../manyhands-sync/tests/primitives/watched.rs"]
 mod watched;

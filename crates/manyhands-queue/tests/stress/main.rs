@@ -3,6 +3,7 @@
 //! long all tests together go on, one after the other.
 #![cfg(not(loom))]
 
+#[path = "../../../manyhands-sync/tests/stress/hands.rs"]
 mod hands;
 
 use std::sync::atomic::{AtomicU64, Ordering};
