@@ -20,6 +20,12 @@ PATIENCE = float(os.environ.get("MANYHANDS_TEST_PATIENCE", "60"))
 GRACE = 20.0
 
 
+# A shell starts what runs in its background with these ignored, which the tests' programs, also of
+# other interpreters, would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
 class Hangs(BaseException):
     """Raised in the main thread if a test takes too long."""
 
