@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 mod exclusion;
 mod fast;
 mod gate;
+mod multiprocessing;
 mod queue;
 mod threading;
 mod timeout;
@@ -18,5 +19,6 @@ mod watch;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     threading::register(module)?;
     queue::register(module)?;
+    multiprocessing::register(module)?;
     watch::register(module)
 }

@@ -1,4 +1,4 @@
-//! Sleeping on a word and waking who sleeps on it, within one process.
+//! Sleeping on a word and waking who sleeps on it, within one process or (`_shared`) between several.
 
 use std::sync::atomic::AtomicU32;
 
@@ -49,7 +49,20 @@ pub enum Sleep {
 /// # References
 /// futex(2), `FUTEX_WAIT_BITSET`.
 pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> Sleep {
-    os::futex_wait(word, expected, deadline.map(Deadline::since_boot))
+    os::futex_wait(word, expected, deadline.map(Deadline::since_boot), false)
+}
+
+/// As [`wait`], on a word in memory that processes share.
+///
+/// ```
+/// use std::sync::atomic::AtomicU32;
+///
+/// use manyhands_sys::futex::{Sleep, wait_shared};
+///
+/// assert_eq!(wait_shared(&AtomicU32::new(1), 0, None), Sleep::Woken);
+/// ```
+pub fn wait_shared(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> Sleep {
+    os::futex_wait(word, expected, deadline.map(Deadline::since_boot), true)
 }
 
 /// Wakes up to `count` threads that sleep on `word`.
@@ -65,7 +78,18 @@ pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Deadline>) -> Slee
 /// # References
 /// futex(2), `FUTEX_WAKE`.
 pub fn wake(word: &AtomicU32, count: u32) {
-    os::futex_wake(word, count);
+    os::futex_wake(word, count, false);
+}
+
+/// As [`wake`], for sleepers of [`wait_shared`] in any process.
+///
+/// ```
+/// use std::sync::atomic::AtomicU32;
+///
+/// manyhands_sys::futex::wake_shared(&AtomicU32::new(1), 1);
+/// ```
+pub fn wake_shared(word: &AtomicU32, count: u32) {
+    os::futex_wake(word, count, true);
 }
 
 #[cfg(test)]

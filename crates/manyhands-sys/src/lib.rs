@@ -6,11 +6,21 @@
 //! * [`futex`]: sleep until a word changes, wake who sleeps on it;
 //! * [`thread`]: who is calling;
 //! * [`time`]: monotonic deadlines;
-//! * [`fork`]: notice that this process is a forked child.
+//! * [`fork`]: notice that this process is a forked child;
+//! * [`process`]: start, watch and end processes;
+//! * [`liveness`]: whether a process that was once there still is;
+//! * [`descriptor`]: file descriptors: pass them, poll them, set their flags;
+//! * [`memory`]: memory that processes share;
+//! * [`robust`]: locks that the kernel releases when their holder dies.
 #![allow(unsafe_code, reason = "this crate is the place for unsafe system interfaces")]
 
+pub mod descriptor;
 pub mod fork;
 pub mod futex;
+pub mod liveness;
+pub mod memory;
 mod os;
+pub mod process;
+pub mod robust;
 pub mod thread;
 pub mod time;

@@ -1,5 +1,13 @@
 //! Linux: futex(2), pthread_self(3), clock_gettime(2), pthread_atfork(3).
 
+mod descriptor;
+mod memory;
+mod process;
+
+pub(crate) use descriptor::*;
+pub(crate) use memory::*;
+pub(crate) use process::*;
+
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -13,14 +21,23 @@ use crate::futex::Sleep;
 /// Seconds that fit a kernel timespec and are as good as forever (some 68 years).
 const LONGEST_SECONDS: i64 = i32::MAX as i64;
 
-pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, until: Option<Duration>) -> Sleep {
+fn scope(shared: bool) -> Flags {
+    if shared { Flags::empty() } else { Flags::PRIVATE }
+}
+
+pub(crate) fn futex_wait(
+    word: &AtomicU32,
+    expected: u32,
+    until: Option<Duration>,
+    shared: bool,
+) -> Sleep {
     let timespec = until.map(|until| Timespec {
         tv_sec: i64::try_from(until.as_secs()).unwrap_or(i64::MAX).min(i64::MAX / 2),
         tv_nsec: i64::from(until.subsec_nanos()),
     });
     // FUTEX_WAIT_BITSET takes an absolute time of CLOCK_MONOTONIC, so a sleep that is resumed
     // after a signal does not drift.
-    match futex::wait_bitset(word, Flags::PRIVATE, expected, timespec.as_ref(), NonZeroU32::MAX) {
+    match futex::wait_bitset(word, scope(shared), expected, timespec.as_ref(), NonZeroU32::MAX) {
         Ok(()) | Err(Errno::AGAIN) => Sleep::Woken,
         Err(Errno::TIMEDOUT) => Sleep::TimedOut,
         // EINTR; nothing else can come back for a valid word, and a caller that looks again is
@@ -29,9 +46,9 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, until: Option<Duration
     }
 }
 
-pub(crate) fn futex_wake(word: &AtomicU32, count: u32) {
+pub(crate) fn futex_wake(word: &AtomicU32, count: u32, shared: bool) {
     // The only errors are those of a bad address.
-    let _ = futex::wake(word, Flags::PRIVATE, count.min(i32::MAX as u32));
+    let _ = futex::wake(word, scope(shared), count.min(i32::MAX as u32));
 }
 
 pub(crate) fn monotonic_now() -> Duration {

@@ -1,0 +1,23 @@
+//! `manyhands.multiprocessing`
+
+use pyo3::prelude::*;
+
+mod arena;
+mod codec;
+mod connection;
+mod memory;
+mod process;
+mod queue;
+mod synchronize;
+
+pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
+    let module = PyModule::new(parent.py(), "manyhands._native.multiprocessing")?;
+    arena::register(&module)?;
+    codec::register(&module)?;
+    connection::register(&module)?;
+    memory::register(&module)?;
+    process::register(&module)?;
+    queue::register(&module)?;
+    synchronize::register(&module)?;
+    parent.add("multiprocessing", module)
+}

@@ -1,0 +1,1 @@
+//! File descriptors: passing them to other processes, polling them, setting their flags.

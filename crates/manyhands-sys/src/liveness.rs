@@ -1,0 +1,1 @@
+//! Whether a process that was once there still is.

@@ -1,0 +1,1 @@
+//! Locks that the kernel releases when their holder dies.
