@@ -1,1 +1,107 @@
 //! Whether a process that was once there still is.
+
+use std::time::Duration;
+
+use crate::os;
+
+/// The present moment on the clock by which the system notes when a process began.
+///
+/// ```
+/// assert!(manyhands_sys::liveness::now() > std::time::Duration::ZERO);
+/// ```
+pub fn now() -> Duration {
+    os::boot_now()
+}
+
+/// The number of the calling process.
+///
+/// ```
+/// assert_eq!(manyhands_sys::liveness::process_id(), std::process::id());
+/// ```
+pub fn process_id() -> u32 {
+    os::process_id()
+}
+
+/// Whether the process that had the number `pid` at the moment `seen` is still running. A zombie is
+/// not, nor is another one that has got the same number since.
+///
+/// ```
+/// use manyhands_sys::liveness;
+///
+/// assert!(liveness::is_running(std::process::id(), liveness::now()));
+/// ```
+///
+/// # References
+/// proc(5), /proc/PID/stat.
+pub fn is_running(pid: u32, seen: Duration) -> bool {
+    if !os::process_exists(pid) {
+        return false;
+    }
+    match os::task_status(pid, None) {
+        Some((b'Z' | b'X' | b'x', _)) => false,
+        Some((_, started)) => {
+            // The kernel counts whole ticks, rounding down.
+            started <= ticks(seen)
+        }
+        // Gone meanwhile, or there is no /proc.
+        None => os::process_exists(pid) && !std::path::Path::new("/proc/self/stat").exists(),
+    }
+}
+
+fn ticks(moment: Duration) -> u64 {
+    let ticks = moment.as_nanos() * u128::from(os::clock_ticks_per_second()) / 1_000_000_000;
+    u64::try_from(ticks).unwrap_or(u64::MAX)
+}
+
+/// Whether a process of that number exists; a zombie does. Much cheaper than [`is_running`].
+///
+/// ```
+/// assert!(manyhands_sys::liveness::exists(std::process::id()));
+/// ```
+pub fn exists(pid: u32) -> bool {
+    os::process_exists(pid)
+}
+
+/// Whether the thread of that kernel number is one of the process.
+///
+/// ```
+/// use manyhands_sys::{liveness, thread};
+///
+/// assert!(liveness::has_thread(std::process::id(), thread::kernel_id()));
+/// ```
+pub fn has_thread(pid: u32, thread: u32) -> bool {
+    !matches!(os::task_status(pid, Some(thread)), None | Some((b'Z' | b'X' | b'x', _)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zombie_is_not_running() {
+        let mut child = std::process::Command::new("true").spawn().expect("true exists");
+        let pid = child.id();
+        let seen = now();
+        while is_running(pid, seen) {
+            std::thread::yield_now();
+        }
+        assert!(exists(pid), "not waited for yet");
+        child.wait().expect("it is ours");
+        assert!(!exists(pid));
+    }
+
+    #[test]
+    fn a_process_that_began_later_is_another_one() {
+        let long_ago = Duration::from_nanos(1);
+        assert!(!is_running(process_id(), long_ago));
+        assert!(is_running(process_id(), now()));
+    }
+
+    #[test]
+    fn an_ended_thread_is_not_there() {
+        let thread = std::thread::spawn(crate::thread::kernel_id).join().expect("ends well");
+        while has_thread(process_id(), thread) {
+            std::thread::yield_now();
+        }
+    }
+}

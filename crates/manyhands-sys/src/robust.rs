@@ -1,1 +1,241 @@
 //! Locks that the kernel releases when their holder dies.
+//!
+//! The word holds the kernel's number of the thread that holds it. Before a thread takes or releases
+//! a lock it notes the lock's address where the kernel looks when the thread dies, however it
+//! dies, and at which instruction ever: if the word then has the dead thread's number the kernel
+//! replaces it by `OWNER_DIED` and wakes a waiter, who gets to know and can repair what the dead one
+//! left behind.
+//!
+//! There is one such note a thread: it can hold one lock at a time.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::time::Deadline;
+use crate::{fork, futex, os};
+
+const WAITERS: u32 = 0x8000_0000;
+const OWNER_DIED: u32 = 0x4000_0000;
+const THREAD: u32 = 0x3fff_ffff;
+
+/// How often to look before sleeping: what is done under such a lock takes some ten nanoseconds.
+const LOOKS: u32 = 60;
+
+/// The longest sleep after which a waiter looks again: it covers a thread that was woken and died.
+const RECHECK: Duration = Duration::from_millis(200);
+
+/// A lock in memory that processes share. All zero is unlocked.
+///
+/// ```
+/// use manyhands_sys::robust::{Previous, RobustLock};
+///
+/// static LOCK: RobustLock = RobustLock::new();
+///
+/// assert_eq!(LOCK.lock(), Previous::Released);
+/// LOCK.unlock();
+/// ```
+#[derive(Debug, Default)]
+#[repr(transparent)]
+pub struct RobustLock(AtomicU32);
+
+/// What became of who held the lock before.
+///
+/// ```
+/// use manyhands_sys::robust::{Previous, RobustLock};
+///
+/// let lock = RobustLock::new();
+/// if lock.lock() == Previous::Died {
+///     // ... put right what it left half done
+/// }
+/// lock.unlock();
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Previous {
+    /// It released the lock.
+    Released,
+    /// It died with the lock held: what the lock protects may be half done.
+    Died,
+}
+
+/// What a thread knows of itself.
+#[derive(Clone, Copy)]
+struct Myself {
+    /// Its kernel number; 0 if it does not know yet.
+    number: u32,
+    /// The epoch in which it learned it.
+    epoch: u32,
+    /// Where to note the lock, and what to add to its address.
+    note: (*mut os::RobustListHead, isize),
+}
+
+thread_local! {
+    static MYSELF: Cell<Myself> =
+        const { Cell::new(Myself { number: 0, epoch: 0, note: (std::ptr::null_mut(), 0) }) };
+}
+
+#[inline]
+fn myself() -> Myself {
+    let known = MYSELF.get();
+    if known.number != 0 && known.epoch == fork::epoch() { known } else { learn() }
+}
+
+#[cold]
+fn learn() -> Myself {
+    let myself =
+        Myself { number: os::kernel_thread_id(), epoch: fork::epoch(), note: os::robust_list() };
+    MYSELF.set(myself);
+    myself
+}
+
+/// The kernel's number of the calling thread.
+#[inline]
+pub(crate) fn kernel_thread_id() -> u32 {
+    myself().number
+}
+
+impl RobustLock {
+    /// An unlocked one.
+    pub const fn new() -> RobustLock {
+        RobustLock(AtomicU32::new(0))
+    }
+
+    /// Takes the lock; waits for as long as a living thread has it. The calling thread must not hold
+    /// another one.
+    #[inline]
+    pub fn lock(&self) -> Previous {
+        let myself = myself();
+        self.note(myself);
+        match self.0.compare_exchange(0, myself.number, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => Previous::Released,
+            Err(_) => self.lock_contended(myself.number),
+        }
+    }
+
+    /// Takes the lock if nobody has it.
+    pub fn try_lock(&self) -> Option<Previous> {
+        let myself = myself();
+        self.note(myself);
+        let previous = self.try_take(myself.number, 0);
+        if previous.is_none() {
+            self.forget(myself);
+        }
+        previous
+    }
+
+    /// Releases it. The calling thread must hold it.
+    #[inline]
+    pub fn unlock(&self) {
+        let myself = myself();
+        debug_assert_eq!(self.0.load(Ordering::Relaxed) & THREAD, myself.number);
+        if self.0.swap(0, Ordering::Release) & WAITERS != 0 {
+            futex::wake_shared(&self.0, 1);
+        }
+        self.forget(myself);
+    }
+
+    /// Whether the calling thread holds it.
+    pub fn is_mine(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & THREAD == myself().number
+    }
+
+    #[inline]
+    fn note(&self, myself: Myself) {
+        let (head, offset) = myself.note;
+        let entry = (&raw const self.0).cast::<u8>().wrapping_offset(-offset).cast_mut();
+        // SAFETY: the head is this thread's own and lives as long as the thread; the kernel reads
+        // it only when the thread has died.
+        unsafe { (&raw mut (*head).list_op_pending).write_volatile(entry.cast()) };
+        // The note is there before the word changes; for this thread alone, no fence of the
+        // processor is needed.
+        std::sync::atomic::compiler_fence(Ordering::SeqCst);
+    }
+
+    #[inline]
+    fn forget(&self, myself: Myself) {
+        std::sync::atomic::compiler_fence(Ordering::SeqCst);
+        // SAFETY: as in `note`.
+        unsafe { (&raw mut (*myself.note.0).list_op_pending).write_volatile(std::ptr::null_mut()) };
+    }
+
+    fn try_take(&self, number: u32, flag: u32) -> Option<Previous> {
+        let word = self.0.load(Ordering::Relaxed);
+        if word & THREAD != 0 {
+            return None;
+        }
+        let taken = number | (word & WAITERS) | flag;
+        self.0.compare_exchange(word, taken, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        Some(if word & OWNER_DIED == 0 { Previous::Released } else { Previous::Died })
+    }
+
+    #[cold]
+    fn lock_contended(&self, number: u32) -> Previous {
+        for _ in 0..LOOKS {
+            if let Some(previous) = self.try_take(number, 0) {
+                return previous;
+            }
+            std::hint::spin_loop();
+        }
+        let mut flag = 0;
+        loop {
+            if let Some(previous) = self.try_take(number, flag) {
+                return previous;
+            }
+            let word = self.0.load(Ordering::Relaxed);
+            if word & THREAD == 0 {
+                continue;
+            }
+            let waiting = word | WAITERS;
+            if word != waiting
+                && self
+                    .0
+                    .compare_exchange(word, waiting, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_err()
+            {
+                continue;
+            }
+            futex::wait_shared(&self.0, waiting, Some(Deadline::after(RECHECK)));
+            // Others may sleep still: keep the flag for them.
+            flag = WAITERS;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_ends_with_the_lock_leaves_word_of_it() {
+        let lock = RobustLock::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| lock.lock());
+        });
+        assert_eq!(lock.lock(), Previous::Died);
+        assert_eq!(lock.try_lock(), None);
+        // The failed attempt has erased the note: take it anew.
+        lock.unlock();
+        assert_eq!(lock.lock(), Previous::Released);
+        assert!(lock.is_mine());
+        lock.unlock();
+    }
+
+    #[test]
+    fn one_at_a_time() {
+        let (lock, inside, count) = (RobustLock::new(), AtomicU32::new(0), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        assert_eq!(lock.lock(), Previous::Released);
+                        assert_eq!(inside.fetch_add(1, Ordering::Relaxed), 0);
+                        inside.fetch_sub(1, Ordering::Relaxed);
+                        lock.unlock();
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        assert_eq!(count.into_inner(), 80_000);
+    }
+}

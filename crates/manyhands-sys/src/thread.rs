@@ -61,6 +61,20 @@ impl ThreadId {
     }
 }
 
+/// The kernel's number of the calling thread (`gettid`, `threading.get_native_id`); below 2^22.
+///
+/// ```
+/// let here = manyhands_sys::thread::kernel_id();
+/// assert_ne!(std::thread::spawn(manyhands_sys::thread::kernel_id).join().unwrap(), here);
+/// ```
+///
+/// # References
+/// gettid(2).
+#[inline]
+pub fn kernel_id() -> u32 {
+    crate::robust::kernel_thread_id()
+}
+
 /// Whether this is the thread with which the process began (or, in a forked child, the one that
 /// forked): the one that the kernel prefers for signals sent to the process.
 ///

@@ -1,1 +1,135 @@
 //! memfd_create(2), mmap(2), fallocate(2), get_robust_list(2), /proc.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::time::Duration;
+
+use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, fstat, ftruncate, memfd_create};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap};
+use rustix::process::{Pid, Resource, getrlimit, test_kill_process};
+use rustix::time::{ClockId, clock_gettime};
+
+pub(crate) fn create_memory_file(name: &str, len: usize) -> io::Result<OwnedFd> {
+    let file = memfd_create(name, MemfdFlags::CLOEXEC)?;
+    ftruncate(&file, len as u64)?;
+    Ok(file)
+}
+
+pub(crate) fn map_shared(file: BorrowedFd<'_>, len: usize) -> io::Result<NonNull<u8>> {
+    // SAFETY: a new mapping at an address that the kernel chooses touches no other memory.
+    let base = unsafe {
+        mmap(
+            std::ptr::null_mut(),
+            len,
+            ProtFlags::READ | ProtFlags::WRITE,
+            MapFlags::SHARED | MapFlags::NORESERVE,
+            file,
+            0,
+        )?
+    };
+    // A core dump need not have it; where the advice is unknown nothing is lost.
+    // SAFETY: the range was just mapped, and the advice changes no contents.
+    let _ = unsafe { madvise(base, len, Advice::LinuxDontDump) };
+    NonNull::new(base.cast()).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+}
+
+pub(crate) fn file_size(file: BorrowedFd<'_>) -> io::Result<usize> {
+    Ok(usize::try_from(fstat(file)?.st_size).unwrap_or(0))
+}
+
+pub(crate) fn allocated_bytes(file: BorrowedFd<'_>) -> u64 {
+    fstat(file).map_or(0, |status| u64::try_from(status.st_blocks).unwrap_or(0) * 512)
+}
+
+pub(crate) fn allocate(file: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<()> {
+    loop {
+        match fallocate(file, FallocateFlags::empty(), offset, len) {
+            Err(rustix::io::Errno::INTR) => {}
+            done => return Ok(done?),
+        }
+    }
+}
+
+pub(crate) fn punch(file: BorrowedFd<'_>, offset: u64, len: u64) {
+    // Failing it keeps the pages, which is no harm.
+    let _ = fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, len);
+}
+
+pub(crate) fn file_size_limit() -> Option<u64> {
+    getrlimit(Resource::Fsize).current
+}
+
+pub(crate) fn kernel_thread_id() -> u32 {
+    rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned()
+}
+
+pub(crate) fn process_id() -> u32 {
+    rustix::process::getpid().as_raw_nonzero().get().cast_unsigned()
+}
+
+pub(crate) fn boot_now() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+/// Whether a process of that number exists, be it a zombie.
+pub(crate) fn process_exists(pid: u32) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
+    test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
+}
+
+/// The state and the time of start, in clock ticks, of a process or of one of its threads; `None`
+/// if it does not exist (or nobody can tell).
+pub(crate) fn task_status(pid: u32, thread: Option<u32>) -> Option<(u8, u64)> {
+    let text = match thread {
+        None => std::fs::read(format!("/proc/{pid}/stat")),
+        Some(thread) => std::fs::read(format!("/proc/{pid}/task/{thread}/stat")),
+    }
+    .ok()?;
+    // The second field, a name in parentheses, may contain anything.
+    let after = &text[text.iter().rposition(|&byte| byte == b')')? + 1..];
+    let mut fields = after.split(|&byte| byte == b' ').filter(|field| !field.is_empty());
+    let state = *fields.next()?.first()?;
+    let started = std::str::from_utf8(fields.nth(18)?).ok()?.parse().ok()?;
+    Some((state, started))
+}
+
+pub(crate) fn clock_ticks_per_second() -> u64 {
+    rustix::param::clock_ticks_per_second()
+}
+
+/// The head of the calling thread's list of robust locks, and the offset of a lock's word in an
+/// entry.
+pub(crate) fn robust_list() -> (*mut RobustListHead, isize) {
+    let mut head: *mut RobustListHead = std::ptr::null_mut();
+    let mut len: libc::size_t = 0;
+    // SAFETY: thread 0 is the calling one, whose head and its length are written to the two.
+    let error = unsafe { libc::syscall(libc::SYS_get_robust_list, 0, &raw mut head, &raw mut len) };
+    if error == 0 && !head.is_null() {
+        // SAFETY: the C library registered it for this thread; it lives as long as the thread.
+        return (head, unsafe { (*head).futex_offset });
+    }
+    // A C library that registers only when the first robust lock is taken, and then again: ours
+    // does until then. It has to live as long as the thread, to its last instruction.
+    let head = Box::leak(Box::new(RobustListHead {
+        list: std::ptr::null_mut(),
+        futex_offset: 0,
+        list_op_pending: std::ptr::null_mut(),
+    }));
+    head.list = (&raw mut *head).cast();
+    // SAFETY: the head is never freed.
+    unsafe {
+        libc::syscall(libc::SYS_set_robust_list, &raw mut *head, size_of::<RobustListHead>());
+    }
+    (head, 0)
+}
+
+/// `struct robust_list_head` of the kernel.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct RobustListHead {
+    list: *mut libc::c_void,
+    futex_offset: isize,
+    pub(crate) list_op_pending: *mut libc::c_void,
+}
