@@ -1,8 +1,21 @@
 #![doc = include_str!("../README.md")]
 #![allow(unsafe_code, reason = "this crate gives shape to memory that other processes write, too")]
 
+mod arena;
+mod block;
+mod error;
+mod handle;
+mod kind;
+mod layout;
+mod participant;
 mod wait;
 
+pub use arena::{Arena, Statistics, arena, join};
+pub use error::ArenaError;
+pub use handle::{Handle, Plain, Reference, Shared};
+pub use kind::Kind;
+pub use layout::Ref;
 pub use manyhands_sync::Limit;
 pub use manyhands_sys::time::Deadline;
+pub use participant::{Owner, Ticket, child_died, forked, reserve_child};
 pub use wait::{Patient, Pause, RECHECK};

@@ -1,7 +1,131 @@
-//! The arena as Python sees it: joining a process tree, tickets for children.
+//! The arena as Python sees it: waiting in it, joining it, tickets for children.
 
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU32;
+
+use manyhands_shm::{ArenaError, Deadline, Pause, Ticket};
+use manyhands_sys::{futex, thread};
+use pyo3::exceptions::{PyFileNotFoundError, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
-pub(super) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+/// Sleeps outside of the interpreter; given up when a signal handler raises.
+pub(crate) struct Outside<'py>(pub(crate) Python<'py>);
+
+impl Pause for Outside<'_> {
+    type Error = PyErr;
+
+    fn pause(&self, word: &AtomicU32, expected: u32, until: Deadline) -> PyResult<()> {
+        let slept = self.0.detach(|| futex::wait_shared(word, expected, Some(until)));
+        // A signal that arrives in the few instructions before the sleep does not end it: the main
+        // thread looks after each, and none is long.
+        if slept != futex::Sleep::Woken && thread::is_main() {
+            self.0.check_signals()
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The Python exception for what went wrong with the arena.
+pub(crate) fn error(error: ArenaError) -> PyErr {
+    let text = error.to_string();
+    match error {
+        ArenaError::System { .. } => {
+            PyOSError::new_err((error.os_error().unwrap_or(libc::ENOMEM), text))
+        }
+        ArenaError::Full { .. } => PyOSError::new_err((libc::ENOMEM, text)),
+        ArenaError::TooManyProcesses(_) => PyOSError::new_err((libc::EAGAIN, text)),
+        ArenaError::Gone => PyFileNotFoundError::new_err((libc::ENOENT, text)),
+        _ => PyRuntimeError::new_err(text),
+    }
+}
+
+/// A place kept for a child that is about to be started in another way than by fork.
+#[pyclass(frozen, name = "Ticket", module = "manyhands._native.multiprocessing")]
+struct PyTicket {
+    number: u64,
+    arena: RawFd,
+    ticket: Mutex<Option<Ticket>>,
+}
+
+impl PyTicket {
+    fn take(&self) -> PyResult<Ticket> {
+        let ticket = self.ticket.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        ticket.ok_or_else(|| PyValueError::new_err("the ticket was used already"))
+    }
+}
+
+#[pymethods]
+impl PyTicket {
+    /// The arena's descriptor, which is to be passed to the child. It stays open.
+    fn fileno(&self) -> RawFd {
+        self.arena
+    }
+
+    /// What the child has to give to `join_arena`.
+    #[getter]
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The child is there, and that is its number.
+    fn started(&self, pid: u32) -> PyResult<()> {
+        self.take()?.started(pid);
+        Ok(())
+    }
+
+    /// There will be no such child.
+    fn cancel(&self) -> PyResult<()> {
+        self.take().map(drop)
+    }
+}
+
+/// Keeps a place for a child; everything handed to it has to exist before.
+#[pyfunction]
+fn reserve_child() -> PyResult<PyTicket> {
+    let ticket = manyhands_shm::reserve_child().map_err(error)?;
+    let arena = ticket.arena().descriptor().as_raw_fd();
+    Ok(PyTicket { number: ticket.number(), arena, ticket: Mutex::new(Some(ticket)) })
+}
+
+/// Joins the arena behind a descriptor, which stays the caller's, by the number of a ticket.
+#[pyfunction]
+fn join_arena(descriptor: RawFd, ticket: u64) -> PyResult<()> {
+    if descriptor < 0 {
+        return Err(PyValueError::new_err("a descriptor is not negative"));
+    }
+    #[expect(unsafe_code, reason = "a number from Python becomes a descriptor")]
+    // SAFETY: it is used only for the time of this call; that it is open the system checks.
+    let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned()?;
+    manyhands_shm::join(descriptor, ticket).map(|_| ()).map_err(error)
+}
+
+/// Tells that a child has ended, so that what it held is released.
+#[pyfunction]
+fn child_died(py: Python<'_>, pid: u32) {
+    py.detach(|| manyhands_shm::child_died(pid));
+}
+
+/// What the arena holds, as a dict of numbers.
+#[pyfunction]
+fn arena_statistics(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let arena = manyhands_shm::arena().map_err(error)?;
+    let statistics = py.detach(|| arena.statistics());
+    let result = PyDict::new(py);
+    result.set_item("blocks", statistics.blocks)?;
+    result.set_item("bytes", statistics.bytes)?;
+    result.set_item("lingering", statistics.lingering)?;
+    result.set_item("resident", statistics.resident)?;
+    result.set_item("participants", statistics.participants)?;
+    Ok(result)
+}
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyTicket>()?;
+    module.add_function(wrap_pyfunction!(reserve_child, module)?)?;
+    module.add_function(wrap_pyfunction!(join_arena, module)?)?;
+    module.add_function(wrap_pyfunction!(child_died, module)?)?;
+    module.add_function(wrap_pyfunction!(arena_statistics, module)?)
 }

@@ -1,0 +1,213 @@
+//! The memory that a process shares with its relatives.
+//!
+//! There is one arena in a process: made when something is first to be shared, or inherited by
+//! fork, or joined in a child that was started in another way. It is never unmapped.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use manyhands_sys::memory::{SharedMemory, file_size_limit};
+use manyhands_sys::robust::Previous;
+
+use crate::ArenaError;
+use crate::layout::{FIRST, GRAIN, Head, MAGIC};
+use crate::participant;
+
+/// How much address space to take: nothing of it is memory until used.
+const LARGEST: usize = 128 << 30;
+const SMALLEST: usize = 64 << 20;
+
+static ARENA: OnceLock<Arena> = OnceLock::new();
+
+/// The arena of this process.
+#[derive(Debug)]
+pub struct Arena {
+    memory: SharedMemory,
+    id: u64,
+}
+
+/// The arena of this process, made if there is none.
+///
+/// ```
+/// let arena = manyhands_shm::arena()?;
+/// println!("{:?}", arena.statistics());
+/// # Ok::<(), manyhands_shm::ArenaError>(())
+/// ```
+///
+/// # Errors
+/// The limits of descriptors, address space, memory.
+#[inline]
+pub fn arena() -> Result<&'static Arena, ArenaError> {
+    match ARENA.get() {
+        Some(arena) => Ok(arena),
+        None => create(),
+    }
+}
+
+/// The arena of this process if it has one.
+#[inline]
+pub(crate) fn existing() -> Option<&'static Arena> {
+    ARENA.get()
+}
+
+#[cold]
+fn create() -> Result<&'static Arena, ArenaError> {
+    let mut len = LARGEST;
+    if let Some(limit) = file_size_limit() {
+        len = len.min(usize::try_from(limit).unwrap_or(usize::MAX) / 4096 * 4096);
+    }
+    let memory = loop {
+        match SharedMemory::create("manyhands", len) {
+            Ok(memory) => break memory,
+            Err(error)
+                if len > SMALLEST
+                    && matches!(
+                        rustix::io::Errno::from_io_error(&error),
+                        Some(rustix::io::Errno::NOMEM | rustix::io::Errno::FBIG)
+                    ) =>
+            {
+                len /= 2;
+            }
+            Err(error) => {
+                return Err(ArenaError::system("cannot share memory with other processes", error));
+            }
+        }
+    };
+    // The table of participants is touched where it is used; one page of it is enough for a start.
+    memory
+        .commit(0, 2 * 4096)
+        .map_err(|error| ArenaError::system("cannot share memory with other processes", error))?;
+    let arena = Arena { memory, id: random() };
+    let head = arena.head();
+    head.id.store(arena.id, Ordering::Relaxed);
+    head.clock.store(1, Ordering::Relaxed);
+    head.top.store((FIRST / GRAIN) as u64, Ordering::Relaxed);
+    head.magic.store(MAGIC, Ordering::Release);
+    Ok(install(arena))
+}
+
+/// Makes it the arena of this process, unless another thread was faster.
+fn install(arena: Arena) -> &'static Arena {
+    let arena = ARENA.get_or_init(|| {
+        participant::watch_forks();
+        arena
+    });
+    participant::enter(arena);
+    arena
+}
+
+/// Joins the arena behind a descriptor as the child that the ticket of that number is for.
+///
+/// # Errors
+/// This process has another arena already; it is none; limits of the system.
+pub fn join(descriptor: OwnedFd, ticket: u64) -> Result<&'static Arena, ArenaError> {
+    let memory = SharedMemory::map(descriptor).map_err(|error| {
+        ArenaError::system("cannot share memory with the parent process", error)
+    })?;
+    if memory.len() < FIRST {
+        return Err(ArenaError::NoArena);
+    }
+    let mut joined = Arena { memory, id: 0 };
+    if joined.head().magic.load(Ordering::Acquire) != MAGIC {
+        return Err(ArenaError::NoArena);
+    }
+    joined.id = joined.head().id.load(Ordering::Relaxed);
+    let id = joined.id;
+    let arena = ARENA.get_or_init(|| {
+        participant::watch_forks();
+        joined
+    });
+    if arena.id != id {
+        return Err(ArenaError::AlreadyJoined);
+    }
+    participant::enter_by_ticket(arena, ticket);
+    Ok(arena)
+}
+
+impl Arena {
+    /// The number by which it is told from others.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// By which a child that was not forked can [`join`] it.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.memory.descriptor()
+    }
+
+    pub(crate) fn memory(&self) -> &SharedMemory {
+        &self.memory
+    }
+
+    #[inline]
+    pub(crate) fn head(&self) -> &Head {
+        // SAFETY: the mapping is at least as long, page-aligned, and never unmapped; a Head is
+        // atomics only, for which any bytes are valid.
+        unsafe { self.memory.base().cast().as_ref() }
+    }
+
+    /// What is at an index.
+    ///
+    /// # Safety
+    /// There is a `T` there, which is atomics only.
+    #[inline]
+    pub(crate) unsafe fn at<T>(&self, index: u64) -> &T {
+        debug_assert!((index as usize) * GRAIN + size_of::<T>() <= self.memory.len());
+        // SAFETY: the caller vouches for what is there; the memory is never unmapped.
+        unsafe { self.memory.base().byte_add(index as usize * GRAIN).cast().as_ref() }
+    }
+
+    /// The present moment on the arena's clock, which goes on by this.
+    pub(crate) fn stamp(&self) -> u64 {
+        self.head().clock.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Does something with the ledger locked, after repairing what a dead process left of it.
+    pub(crate) fn with_ledger<R>(&self, action: impl FnOnce() -> R) -> R {
+        let head = self.head();
+        if head.ledger.lock() == Previous::Died {
+            crate::block::repair(self);
+        }
+        let result = action();
+        head.ledger.unlock();
+        result
+    }
+}
+
+/// What the arena holds at present.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Blocks in use.
+    pub blocks: u64,
+    /// Bytes that those were asked for.
+    pub bytes: u64,
+    /// Blocks whose owner has let go of them, kept for processes that may use them still.
+    pub lingering: u64,
+    /// Bytes of memory that the whole takes from the system.
+    pub resident: u64,
+    /// Processes.
+    pub participants: u64,
+}
+
+impl Arena {
+    /// Counts what is there, after tidying up behind processes that have died.
+    pub fn statistics(&self) -> Statistics {
+        participant::sweep(self);
+        let mut statistics = crate::block::count(self);
+        statistics.participants = participant::count(self);
+        statistics.resident = self.memory.resident();
+        statistics
+    }
+}
+
+fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let mut hasher = std::hash::RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    hasher.write_u64(CALLS.fetch_add(1, Ordering::Relaxed));
+    hasher.write_u128(manyhands_sys::liveness::now().as_nanos());
+    hasher.finish() | 1
+}

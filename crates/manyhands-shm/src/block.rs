@@ -1,0 +1,340 @@
+//! Blocks: pieces of the arena, of 2^n bytes, reused last in first out.
+//!
+//! Invariants:
+//! * From `FIRST` to `top` there is one block after the other; the class in the head of each tells
+//!   where the next begins, and never changes.
+//! * A block is Free, Used or Lingering. Free ones are in the list of their class, or will be once
+//!   somebody repairs the ledger; Used ones have an owner: a process, or an object of the arena
+//!   (a queue has its segments and the messages in it).
+//! * Status, list and `top` are changed under the ledger only. The owner of a Used block is changed by
+//!   a single store, without the ledger, by who owns it, or who has the lock of the object that does.
+//! * Killed at any instruction under the ledger: `repair` rebuilds all lists from the blocks'
+//!   own heads. A block taken from a list and not Used yet is Free; one carved and not below `top`
+//!   does not exist.
+//! * The owner ends without releasing: `participant::bury` does it.
+
+use std::sync::atomic::Ordering;
+
+use crate::arena::{Arena, Statistics};
+use crate::layout::{BlockHead, CLASSES, FIRST, GRAIN, Ref, SMALLEST_CLASS};
+use crate::participant::{self, Number};
+use crate::{ArenaError, Kind};
+
+/// Free blocks keep so many bytes of memory in all; what is freed beyond goes back to the system.
+const RETAIN: u64 = 128 << 20;
+
+/// Set in the owner of a block that belongs to an object.
+const OBJECT: u64 = 1 << 63;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Free,
+    Used,
+    Lingering,
+}
+
+/// Contents of `BlockHead::state`.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    class: u32,
+    status: Status,
+    kind: u32,
+}
+
+impl State {
+    fn of(head: &BlockHead) -> State {
+        let bits = head.state.load(Ordering::Acquire);
+        let status = match bits >> 8 & 0xff {
+            0 => Status::Free,
+            1 => Status::Used,
+            _ => Status::Lingering,
+        };
+        State { class: bits as u32 & 0xff, status, kind: (bits >> 16) as u32 }
+    }
+
+    fn store(self, head: &BlockHead) {
+        let bits = u64::from(self.kind) << 16 | (self.status as u64) << 8 | u64::from(self.class);
+        head.state.store(bits, Ordering::Release);
+    }
+}
+
+/// A block that this process has just got.
+pub(crate) struct Allocated {
+    pub(crate) reference: Ref,
+    /// So many bytes of its contents may be something else than 0.
+    pub(crate) dirty: usize,
+}
+
+fn block_head(arena: &Arena, index: u64) -> &BlockHead {
+    // SAFETY: indices come from free lists, walks, and references, which all name blocks.
+    unsafe { arena.at(index) }
+}
+
+/// The indices of all blocks, in their order.
+fn all(arena: &Arena) -> impl Iterator<Item = u64> {
+    let mut index = (FIRST / GRAIN) as u64;
+    std::iter::from_fn(move || {
+        if index >= arena.head().top.load(Ordering::Acquire) {
+            return None;
+        }
+        let this = index;
+        index += (1 << State::of(block_head(arena, this)).class) / GRAIN as u64;
+        Some(this)
+    })
+}
+
+/// A block for `len` bytes, owned by this process.
+pub(crate) fn allocate(arena: &Arena, len: usize, kind: Kind) -> Result<Allocated, ArenaError> {
+    let capacity = arena.memory().len();
+    let full = || ArenaError::Full { wanted: len, capacity };
+    let whole = len.checked_add(GRAIN).filter(|&whole| whole <= capacity).ok_or_else(full)?;
+    let class = whole.next_power_of_two().trailing_zeros().max(SMALLEST_CLASS);
+    let me = participant::me();
+    let (index, committed) = arena.with_ledger(|| {
+        let head = arena.head();
+        let list = &head.free[class as usize];
+        let index = match list.load(Ordering::Relaxed) {
+            0 => carve(arena, class)?.ok_or_else(full)?,
+            index => {
+                let block = block_head(arena, index);
+                list.store(block.next.load(Ordering::Relaxed), Ordering::Relaxed);
+                let committed = block.committed.load(Ordering::Relaxed);
+                head.retained.fetch_sub(committed, Ordering::Relaxed);
+                index
+            }
+        };
+        let block = block_head(arena, index);
+        let generation = block.generation.load(Ordering::Relaxed).wrapping_add(1).max(1);
+        block.generation.store(generation, Ordering::Relaxed);
+        block.owner.store(me, Ordering::Relaxed);
+        block.born.store(arena.stamp(), Ordering::Relaxed);
+        block.released.store(0, Ordering::Relaxed);
+        block.len.store(len as u64, Ordering::Relaxed);
+        State { class, status: Status::Used, kind: kind as u32 }.store(block);
+        Ok((index, block.committed.load(Ordering::Relaxed) as usize))
+    })?;
+    let block = block_head(arena, index);
+    let reference = Ref::new(index, block.generation.load(Ordering::Relaxed));
+    if committed < whole {
+        // Not under the ledger: the kernel clears each page, which takes its time.
+        let begin = index as usize * GRAIN + committed;
+        if let Err(error) = arena.memory().commit(begin, whole - committed) {
+            release(arena, reference);
+            return Err(ArenaError::system(
+                &format!("cannot get {len} bytes of memory to share with other processes"),
+                error,
+            ));
+        }
+        block.committed.store(whole as u64, Ordering::Relaxed);
+    }
+    Ok(Allocated { reference, dirty: committed.saturating_sub(GRAIN).min(len) })
+}
+
+/// A new block at the top, Free and in no list; `None` if there is no room.
+fn carve(arena: &Arena, class: u32) -> Result<Option<u64>, ArenaError> {
+    let head = arena.head();
+    let top = head.top.load(Ordering::Relaxed);
+    let begin = top as usize * GRAIN;
+    if arena.memory().len() - begin < 1 << class {
+        return Ok(None);
+    }
+    arena.memory().commit(begin, GRAIN).map_err(|error| {
+        ArenaError::system("cannot get memory to share with other processes", error)
+    })?;
+    let block = block_head(arena, top);
+    block.committed.store(GRAIN as u64, Ordering::Relaxed);
+    State { class, status: Status::Free, kind: 0 }.store(block);
+    head.top.store(top + (1 << class) / GRAIN as u64, Ordering::Release);
+    Ok(Some(top))
+}
+
+/// Lets go of a block, if this process owns it.
+pub(crate) fn release(arena: &Arena, reference: Ref) {
+    let me = participant::my_number();
+    arena.with_ledger(|| {
+        let block = block_head(arena, reference.index());
+        if block.generation.load(Ordering::Relaxed) == reference.generation()
+            && State::of(block).status == Status::Used
+            && block.owner.load(Ordering::Relaxed) == u64::from(me.bits()) << 32
+        {
+            release_in_ledger(arena, reference.index(), me);
+        }
+    });
+}
+
+fn release_in_ledger(arena: &Arena, index: u64, owner: Number) {
+    let block = block_head(arena, index);
+    let released = arena.stamp();
+    block.released.store(released, Ordering::Relaxed);
+    if participant::has_heirs(arena, owner, block.born.load(Ordering::Relaxed), released) {
+        State { status: Status::Lingering, ..State::of(block) }.store(block);
+        arena.head().lingering.fetch_add(1, Ordering::Relaxed);
+    } else {
+        free(arena, index);
+    }
+}
+
+/// Lets go of everything that a dead process owned; under the ledger.
+pub(crate) fn release_all_of(arena: &Arena, owner: Number) {
+    for index in all(arena) {
+        let block = block_head(arena, index);
+        if State::of(block).status == Status::Used
+            && block.owner.load(Ordering::Acquire) == u64::from(owner.bits()) << 32
+        {
+            release_in_ledger(arena, index, owner);
+        }
+    }
+}
+
+/// Frees what was kept for processes that are gone now; under the ledger.
+pub(crate) fn free_lingering(arena: &Arena) {
+    if arena.head().lingering.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    for index in all(arena) {
+        let block = block_head(arena, index);
+        if State::of(block).status != Status::Lingering {
+            continue;
+        }
+        let owner = Number::from_bits((block.owner.load(Ordering::Relaxed) >> 32) as u32);
+        let (born, released) =
+            (block.born.load(Ordering::Relaxed), block.released.load(Ordering::Relaxed));
+        if !participant::has_heirs(arena, owner, born, released) {
+            arena.head().lingering.fetch_sub(1, Ordering::Relaxed);
+            free(arena, index);
+        }
+    }
+}
+
+/// Frees a block, and before it what belongs to it; under the ledger.
+fn free(arena: &Arena, index: u64) {
+    let block = block_head(arena, index);
+    let state = State::of(block);
+    if Kind::has_parts(state.kind) {
+        let owner = OBJECT | Ref::new(index, block.generation.load(Ordering::Relaxed)).to_bits();
+        for part in all(arena) {
+            let head = block_head(arena, part);
+            if State::of(head).status == Status::Used && head.owner.load(Ordering::Acquire) == owner
+            {
+                free_alone(arena, part);
+            }
+        }
+    }
+    free_alone(arena, index);
+}
+
+fn free_alone(arena: &Arena, index: u64) {
+    let head = arena.head();
+    let block = block_head(arena, index);
+    let state = State::of(block);
+    State { status: Status::Free, kind: 0, ..state }.store(block);
+    let mut committed = block.committed.load(Ordering::Relaxed);
+    if committed >= 1 << 20 && head.retained.load(Ordering::Relaxed) + committed > RETAIN {
+        let begin = index as usize * GRAIN;
+        let keep = (begin + GRAIN).next_multiple_of(4096) - begin;
+        // First the note, then the deed.
+        block.committed.store(keep as u64, Ordering::Relaxed);
+        arena.memory().discard(begin + keep, committed as usize - keep);
+        committed = keep as u64;
+    }
+    head.retained.fetch_add(committed, Ordering::Relaxed);
+    let list = &head.free[state.class as usize];
+    block.next.store(list.load(Ordering::Relaxed), Ordering::Relaxed);
+    list.store(index, Ordering::Relaxed);
+}
+
+/// Makes a block of this process that of an object.
+pub(crate) fn give(arena: &Arena, reference: Ref, object: Ref) {
+    block_head(arena, reference.index()).owner.store(OBJECT | object.to_bits(), Ordering::Release);
+}
+
+/// Makes a block of an object that of this process.
+pub(crate) fn take(arena: &Arena, reference: Ref) {
+    let block = block_head(arena, reference.index());
+    block.born.store(arena.stamp(), Ordering::Relaxed);
+    block.owner.store(participant::me(), Ordering::Release);
+}
+
+/// Whether that block belongs to that object.
+pub(crate) fn is_part(arena: &Arena, reference: Ref, object: Ref) -> bool {
+    let block = block_head(arena, reference.index());
+    block.generation.load(Ordering::Relaxed) == reference.generation()
+        && State::of(block).status == Status::Used
+        && block.owner.load(Ordering::Acquire) == OBJECT | object.to_bits()
+}
+
+/// The contents of a block, and how many bytes it was asked to hold.
+pub(crate) fn contents(arena: &Arena, reference: Ref) -> (*mut u8, usize) {
+    let begin = reference.index() as usize * GRAIN + GRAIN;
+    let len = block_head(arena, reference.index()).len.load(Ordering::Relaxed) as usize;
+    // SAFETY: a reference is of a block within the mapping.
+    (unsafe { arena.memory().base().add(begin).as_ptr() }, len)
+}
+
+/// How many bytes of a block's contents have memory.
+pub(crate) fn capacity(arena: &Arena, reference: Ref) -> usize {
+    let block = block_head(arena, reference.index());
+    block.committed.load(Ordering::Relaxed) as usize - GRAIN
+}
+
+/// Whether a reference is of a block that is in use still, of that kind.
+pub(crate) fn is_there(arena: &Arena, reference: Ref, kind: Kind) -> bool {
+    if reference.index() < (FIRST / GRAIN) as u64
+        || reference.index() >= arena.head().top.load(Ordering::Acquire)
+    {
+        return false;
+    }
+    let block = block_head(arena, reference.index());
+    let state = State::of(block);
+    state.status != Status::Free
+        && state.kind == kind as u32
+        && block.generation.load(Ordering::Relaxed) == reference.generation()
+}
+
+/// Rebuilds the ledger after somebody was killed while changing it; under the ledger.
+#[cold]
+pub(crate) fn repair(arena: &Arena) {
+    let head = arena.head();
+    for list in &head.free {
+        list.store(0, Ordering::Relaxed);
+    }
+    let (mut lingering, mut retained) = (0, 0);
+    for index in all(arena) {
+        let block = block_head(arena, index);
+        let state = State::of(block);
+        match state.status {
+            Status::Used => {}
+            Status::Lingering => lingering += 1,
+            Status::Free => {
+                retained += block.committed.load(Ordering::Relaxed);
+                let list = &head.free[state.class as usize];
+                block.next.store(list.load(Ordering::Relaxed), Ordering::Relaxed);
+                list.store(index, Ordering::Relaxed);
+            }
+        }
+    }
+    head.lingering.store(lingering, Ordering::Relaxed);
+    head.retained.store(retained, Ordering::Relaxed);
+    participant::forget_the_childless(arena);
+}
+
+/// What is in use at present.
+pub(crate) fn count(arena: &Arena) -> Statistics {
+    arena.with_ledger(|| {
+        let mut statistics = Statistics::default();
+        for index in all(arena) {
+            let block = block_head(arena, index);
+            match State::of(block).status {
+                Status::Free => {}
+                Status::Used => {
+                    statistics.blocks += 1;
+                    statistics.bytes += block.len.load(Ordering::Relaxed);
+                }
+                Status::Lingering => statistics.lingering += 1,
+            }
+        }
+        statistics
+    })
+}
+
+const _: () = assert!(CLASSES > 37, "the largest block is half of the arena");

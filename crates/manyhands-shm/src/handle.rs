@@ -1,0 +1,201 @@
+//! Objects in the arena, as a process holds them.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::arena::{Arena, existing};
+use crate::block;
+use crate::layout::Ref;
+use crate::{ArenaError, Kind};
+
+/// What can lie in the arena.
+///
+/// # Safety
+/// All fields are atomics (or arrays, or structs of such), the layout is `repr(C)`, and all bytes
+/// zero is a valid state to begin with.
+pub unsafe trait Shared: Sync + 'static {}
+
+/// Where an object lies: what is passed to a process that is to open it.
+///
+/// ```
+/// use manyhands_shm::{Handle, Kind, Plain};
+///
+/// let memory = Handle::<Plain>::with_tail(Kind::Plain, 100)?;
+/// let again = Handle::<Plain>::open(memory.reference(), Kind::Plain)?;
+/// assert_eq!(again.tail(), memory.tail());
+/// # Ok::<(), manyhands_shm::ArenaError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Reference {
+    /// The arena's number.
+    pub arena: u64,
+    /// The object's block, as a number.
+    pub block: u64,
+}
+
+/// A process's share of a block: dropped last, the block is let go of if the process owns it.
+#[derive(Debug)]
+struct Share {
+    arena: &'static Arena,
+    reference: Ref,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut table = table();
+        // Somebody may have opened it again meanwhile, and then it is theirs.
+        if table.get().get(&self.reference).is_some_and(|share| share.strong_count() == 0) {
+            table.get().remove(&self.reference);
+            block::release(self.arena, self.reference);
+        }
+    }
+}
+
+type Table = HashMap<Ref, Weak<Share>>;
+
+/// The shares that this process has: an object opened twice is let go of once.
+static TABLE: Mutex<Option<Table>> = Mutex::new(None);
+
+thread_local! {
+    /// Holds the table while this thread forks, so that no other thread does in the child.
+    static HELD: RefCell<Option<MutexGuard<'static, Option<Table>>>> = const { RefCell::new(None) };
+}
+
+struct TableGuard(MutexGuard<'static, Option<Table>>);
+
+impl TableGuard {
+    fn get(&mut self) -> &mut Table {
+        self.0.get_or_insert_with(Table::new)
+    }
+}
+
+fn table() -> TableGuard {
+    TableGuard(TABLE.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+pub(crate) fn lock_table() {
+    let guard = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
+    HELD.with_borrow_mut(|held| *held = Some(guard));
+}
+
+pub(crate) fn unlock_table() {
+    HELD.with_borrow_mut(|held| *held = None);
+}
+
+/// An object in the arena. It is there for as long as its maker, or a process that can have inherited
+/// it or been handed it from its maker, is there and has not let go of it.
+pub struct Handle<T: 'static> {
+    share: Arc<Share>,
+    object: &'static T,
+}
+
+impl<T: Shared> Handle<T> {
+    /// A new one, all zero.
+    ///
+    /// # Errors
+    /// The limits of descriptors, address space, memory.
+    pub fn new(kind: Kind) -> Result<Handle<T>, ArenaError> {
+        Handle::with_tail(kind, 0)
+    }
+
+    /// A new one with that many bytes after it; all zero.
+    ///
+    /// # Errors
+    /// As of [`Handle::new`].
+    pub fn with_tail(kind: Kind, bytes: usize) -> Result<Handle<T>, ArenaError> {
+        const { assert!(align_of::<T>() <= crate::layout::GRAIN) };
+        let arena = crate::arena()?;
+        let len = size_of::<T>().saturating_add(bytes);
+        let allocated = block::allocate(arena, len, kind)?;
+        let (contents, _) = block::contents(arena, allocated.reference);
+        // SAFETY: the block holds that many bytes, has memory for them, and is this process's alone.
+        unsafe { contents.write_bytes(0, allocated.dirty) };
+        let share = Arc::new(Share { arena, reference: allocated.reference });
+        table().get().insert(allocated.reference, Arc::downgrade(&share));
+        Ok(Handle::of(share))
+    }
+
+    /// That of the reference, which a relative has passed.
+    ///
+    /// # Errors
+    /// It is of another arena; it was freed; it is of another kind.
+    pub fn open(reference: Reference, kind: Kind) -> Result<Handle<T>, ArenaError> {
+        let arena = existing().filter(|arena| arena.id() == reference.arena);
+        let arena = arena.ok_or(ArenaError::Stranger)?;
+        let block = Ref::from_bits(reference.block).ok_or(ArenaError::Gone)?;
+        let mut table = table();
+        if let Some(share) = table.get().get(&block).and_then(Weak::upgrade) {
+            drop(table);
+            if !block::is_there(arena, block, kind) {
+                return Err(ArenaError::Gone);
+            }
+            return Ok(Handle::of(share));
+        }
+        if !block::is_there(arena, block, kind) {
+            return Err(ArenaError::Gone);
+        }
+        let share = Arc::new(Share { arena, reference: block });
+        table.get().insert(block, Arc::downgrade(&share));
+        Ok(Handle::of(share))
+    }
+
+    fn of(share: Arc<Share>) -> Handle<T> {
+        let (contents, _) = block::contents(share.arena, share.reference);
+        // SAFETY: the block was made for a T of that kind, is aligned to GRAIN, and the arena is never
+        // unmapped. Whoever holds a share keeps it from being anything else.
+        let object = unsafe { &*contents.cast::<T>() };
+        Handle { share, object }
+    }
+
+    /// What to pass to another process, for [`Handle::open`].
+    pub fn reference(&self) -> Reference {
+        Reference { arena: self.share.arena.id(), block: self.share.reference.to_bits() }
+    }
+
+    /// The bytes after it: where, and how many.
+    pub fn tail(&self) -> (*mut u8, usize) {
+        let (contents, len) = block::contents(self.share.arena, self.share.reference);
+        // SAFETY: the block holds at least a T.
+        (unsafe { contents.add(size_of::<T>()) }, len - size_of::<T>())
+    }
+
+    pub(crate) fn arena(&self) -> &'static Arena {
+        self.share.arena
+    }
+
+    pub(crate) fn block(&self) -> Ref {
+        self.share.reference
+    }
+}
+
+impl<T> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        Handle { share: Arc::clone(&self.share), object: self.object }
+    }
+}
+
+impl<T> Deref for Handle<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.object
+    }
+}
+
+impl<T> fmt::Debug for Handle<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Handle").field("reference", &self.share.reference).finish()
+    }
+}
+
+/// Nothing but the bytes after it.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct Plain {}
+
+// SAFETY: it has no fields.
+unsafe impl Shared for Plain {}
