@@ -21,7 +21,14 @@ import sys
 from manyhands._start_imports import MirrorFinder
 
 #: The modules that the engine puts ours in the place of.
-MIRRORED = ("threading", "queue")
+MIRRORED = ("threading", "queue", "multiprocessing")
+
+#: How the commands begin by which the standard library's own `multiprocessing` starts helpers and
+#: children. Ours has other ones, so if it did, this process talks to the standard library's.
+_STDLIB_CHILDREN = tuple(
+    f"from multiprocessing.{module} import "
+    for module in ("spawn", "forkserver", "resource_tracker")
+)
 
 SWITCH = "MANYHANDS_RUN"
 #: The switch's value that asks for the table of modules, in the first process only.
@@ -40,7 +47,8 @@ def start() -> None:
     early = [name for name in MIRRORED if name in sys.modules]
     if early:
         say(_imported_early(early))
-    sys.meta_path.insert(0, MirrorFinder([name for name in MIRRORED if name not in early]))
+    left = [*early, "multiprocessing"] if _is_stdlib_child() else early
+    sys.meta_path.insert(0, MirrorFinder([name for name in MIRRORED if name not in left]))
     if os.environ.get(SWITCH) == WITH_REPORT:
         os.environ[SWITCH] = "1"
         from manyhands._start_report import report
@@ -72,6 +80,10 @@ def _switched_on() -> bool:
             os.environ[SWITCH] = "1"  # for this process's children: there is no mark
             return True
     return False
+
+
+def _is_stdlib_child() -> bool:
+    return any(argument.startswith(_STDLIB_CHILDREN) for argument in sys.orig_argv)
 
 
 def _mark() -> None:

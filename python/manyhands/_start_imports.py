@@ -19,7 +19,7 @@ from manyhands._stdlib import LOADERS, ORIGINALS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from importlib.abc import Loader
     from types import ModuleType
     from typing import Any
@@ -28,6 +28,25 @@ else:
 
 #: Modules that change what is in the standard library's, or put others in its place.
 PATCHERS = ("gevent.monkey", "eventlet.patcher")
+
+#: The modules of a mirrored package that are ours too. Its others are the standard library's, which
+#: find ours where they import from their package.
+SUBMODULES = {
+    "multiprocessing": (
+        "connection",
+        "context",
+        "forkserver",
+        "heap",
+        "popen_fork",
+        "popen_forkserver",
+        "popen_spawn_posix",
+        "queues",
+        "shared_memory",
+        "sharedctypes",
+        "spawn",
+        "synchronize",
+    )
+}
 
 _STDLIB = os.path.dirname(os.__file__)
 
@@ -39,7 +58,7 @@ class MirrorFinder:
         # Locks of our own, since whoever imports `manyhands.queue` directly gets here without the
         # import system's lock on `queue`. Order: import lock of a name, then this lock of it, then
         # both of the modules that it imports.
-        self._locks = {name: RLock() for name in names}
+        self._locks = {name: RLock() for name in _with_submodules(names)}
         self._executing: dict[str, tuple[int, ModuleType]] = {}
         self._active = True
         LOADERS.update(dict.fromkeys(self._locks, self.load_original))
@@ -52,7 +71,13 @@ class MirrorFinder:
             return None
         if name in PATCHERS:
             self.withdraw(name)
-        if name not in self._locks:
+        parent = name.rpartition(".")[0]
+        if parent in self._locks:
+            if not is_ours(parent):
+                return None  # the program's own package
+            if name not in self._locks:
+                return self.find_original(name, path, target)
+        elif name not in self._locks:
             return None
         executing = self._executing.get(name)
         if executing is not None and executing[0] == get_ident():
@@ -60,6 +85,8 @@ class MirrorFinder:
         spec = self.find_original(name, path, target)
         if spec is None or not is_stdlib(spec):
             return spec  # the program has a module of that name: it gets what it would get
+        if name in SUBMODULES and not self.has_engine():
+            return spec
         mirror = ModuleSpec(name, _MirrorLoader(self, spec), origin=spec.origin)
         mirror.submodule_search_locations = spec.submodule_search_locations
         mirror.has_location = spec.has_location
@@ -69,9 +96,9 @@ class MirrorFinder:
         self, name: str, path: "Sequence[str] | None", target: "ModuleType | None" = None
     ) -> ModuleSpec | None:
         """The spec that the import system would find without us."""
-        parent = ORIGINALS.get(name.rpartition(".")[0])
-        if parent is not None:
-            path = parent.__path__
+        parent = name.rpartition(".")[0]
+        if parent in self._locks:
+            path = [os.path.join(_STDLIB, *parent.split("."))]
         for finder in sys.meta_path:
             if finder is not self and hasattr(finder, "find_spec"):
                 spec = finder.find_spec(name, path, target)
@@ -81,17 +108,17 @@ class MirrorFinder:
 
     def load_original(self, name: str) -> "ModuleType":
         """The standard library's module, executed apart from `sys.modules` the first time."""
+        parent = name.rpartition(".")[0]
+        if parent:
+            __import__(parent)  # ours: in its name the original imports others of the package
         with self._locks[name]:
             if name in ORIGINALS:
                 return ORIGINALS[name]
             if name in self._executing:
                 return self._executing[name][1]
-            parent = name.rpartition(".")[0]
-            if parent:
-                __import__(parent)
-            spec = self.find_original(name, sys.modules[parent].__path__ if parent else None)
+            spec = self.find_original(name, None)
             if spec is not None and not is_stdlib(spec):
-                spec = self.find_original(name, [os.path.join(_STDLIB, *parent.split("."))])
+                spec = self.find_original(name, [_STDLIB])
             if spec is None or spec.loader is None:
                 raise ModuleNotFoundError(f"No module named {name!r}", name=name)
             module = module_from_spec(spec)
@@ -110,16 +137,22 @@ class MirrorFinder:
 
     def load_mirror(self, name: str) -> "ModuleType":
         """Our module; the original where the native one cannot be loaded."""
+        if not self.has_engine(before_stop=lambda: self.load_original(name)):
+            return ORIGINALS[name]
+        __import__(f"manyhands.{name}")
+        return sys.modules[f"manyhands.{name}"]
+
+    def has_engine(self, before_stop: "Callable[[], object]" = lambda: None) -> bool:
+        """Whether the native module can be loaded; if not, the standard library serves instead."""
         try:
             import manyhands._native  # noqa: F401
         except ImportError as error:
-            original = self.load_original(name)
+            before_stop()
             self._stop(
                 f"the engine cannot be loaded ({error}); the standard library serves instead"
             )
-            return original
-        __import__(f"manyhands.{name}")
-        return sys.modules[f"manyhands.{name}"]
+            return False
+        return True
 
     def withdraw(self, patcher: str) -> None:
         """Leave the modules to somebody who is about to change them for purposes of his own.
@@ -156,7 +189,8 @@ class _MirrorLoader(Loader):
         self._original = original
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType":
-        self._finder.load_original(spec.name)
+        if not is_package_or_part(spec.name):
+            self._finder.load_original(spec.name)
         mirror = self._finder.load_mirror(spec.name)
         self._own_spec, self._own_class = mirror.__spec__, type(mirror)
         return mirror
@@ -202,6 +236,26 @@ def _become(mirror: "ModuleType", original: "ModuleType") -> None:
             return dir(original)
 
     type(sys).__setattr__(mirror, "__class__", Withdrawn)
+
+
+def _with_submodules(names: "Iterable[str]") -> "Iterator[str]":
+    for name in names:
+        yield name
+        for submodule in SUBMODULES.get(name, ()):
+            # Those that are not written yet are the standard library's.
+            if os.path.exists(os.path.join(os.path.dirname(__file__), name, f"{submodule}.py")):
+                yield f"{name}.{submodule}"
+
+
+def is_package_or_part(name: str) -> bool:
+    """Whether a mirrored name is of a package: our modules of it import the originals they need."""
+    return name.partition(".")[0] in SUBMODULES
+
+
+def is_ours(name: str) -> bool:
+    """Whether what `sys.modules` has under a name is our module."""
+    module = sys.modules.get(name)
+    return module is not None and module is sys.modules.get(f"manyhands.{name}")
 
 
 def is_stdlib(spec: ModuleSpec) -> bool:

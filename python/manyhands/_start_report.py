@@ -7,7 +7,7 @@ from _frozen_importlib import ModuleSpec
 from manyhands._start_imports import MirrorFinder, is_stdlib
 
 #: What the engine will mirror too, and does not yet.
-PLANNED = ("multiprocessing", "concurrent.futures", "gevent", "paramiko")
+PLANNED = ("concurrent.futures", "gevent", "paramiko")
 
 
 def report(mirrored: tuple[str, ...]) -> str:
@@ -30,8 +30,9 @@ def _row(name: str, mirrored: bool) -> tuple[str, str]:
     if not is_stdlib(spec):
         return "the program's own" if mirrored else "installed", spec.origin or ""
     if mirrored:
-        folder = os.path.dirname(__file__)
-        return "manyhands", os.path.join(folder, *name.split(".")) + ".py"
+        path = os.path.join(os.path.dirname(__file__), *name.split("."))
+        package = spec.submodule_search_locations is not None
+        return "manyhands", os.path.join(path, "__init__.py") if package else f"{path}.py"
     return "stdlib", spec.origin or ""
 
 

@@ -37,22 +37,32 @@ options:
   --version   show the version
 """
 
-RUN_USAGE = "usage: manyhands run [--engine] [PYTHON OPTIONS] [FILE | -m MODULE | -c CODE | -] ..."
+#: The variable that `manyhands.multiprocessing.context` asks for the default start method.
+START_METHOD = "MANYHANDS_START_METHOD"
+START_METHODS = ("fork", "forkserver", "spawn")
+
+RUN_USAGE = """\
+usage: manyhands run [--engine] [--start-method METHOD] [PYTHON OPTIONS]
+                     [FILE | -m MODULE | -c CODE | -] ...\
+"""
 
 RUN_HELP = f"""\
 {RUN_USAGE}
 
 Run a Python program, and all Python programs that it starts, on the engine: whoever imports
-threading or queue there gets Manyhands' modules. Everything else is as with python, whose options
-are all understood: -u, -O, -X dev, -W error, ...
+threading, queue or multiprocessing there gets Manyhands' modules. Everything else is as with
+python, whose options are all understood: -u, -O, -X dev, -W error, ...
 
 options:
-  -h, --help  show this text
-  --engine    tell on stderr, at start, which module comes from where
+  -h, --help             show this text
+  --engine               tell on stderr, at start, which module comes from where
+  --start-method METHOD  how processes are started where the program does not choose: fork,
+                         forkserver or spawn; by default as with python
 
 environment:
-  {SWITCH}=1  puts every python that is started on the engine, without this command
-  {SWITCH}=0  takes a child of a program on the engine off it
+  {SWITCH}=1        puts every python that is started on the engine, without this command
+  {SWITCH}=0        takes a child of a program on the engine off it
+  {START_METHOD}  the option --start-method
 """
 
 
@@ -77,6 +87,7 @@ def main() -> None:
 def run(arguments: list[str]) -> None:
     """Become the interpreter that runs the program; does not return."""
     report = False
+    start_method = None
     options = outer_options()
     while True:
         end, _ = scan(arguments)
@@ -84,11 +95,22 @@ def run(arguments: list[str]) -> None:
         if word in ("-h", "--help"):
             print(RUN_HELP, end="")
             return
-        if word != "--engine":
+        name, equals, value = word.partition("=")
+        used = 1
+        if word == "--engine":
+            report = True
+        elif name == "--start-method":
+            if not equals:
+                value = "".join(arguments[end + 1 : end + 2])
+                used = 2
+            if value not in START_METHODS:
+                known = ", ".join(START_METHODS)
+                fail(f"there is no start method {value!r}; there are {known}", RUN_USAGE)
+            start_method = value
+        else:
             break
-        report = True
         options += arguments[:end]
-        arguments = arguments[end + 1 :]
+        arguments = arguments[end + used :]
     if word.startswith("--") and word != "--" and word not in PYTHON_LONG_OPTIONS:
         fail(f"there is no option {word}; see manyhands run --help", RUN_USAGE)
 
@@ -98,6 +120,8 @@ def run(arguments: list[str]) -> None:
     check_installation(user_site="s" not in letters and "I" not in letters)
     environment = initial_environment()
     environment[SWITCH] = WITH_REPORT if report else "1"
+    if start_method is not None:
+        environment[START_METHOD] = start_method
     try:
         os.execve(sys.executable, [sys.executable, *options, *arguments], environment)
     except OSError as error:

@@ -3,6 +3,7 @@
 Source: https://docs.python.org/3/library/queue.html
 """
 
+from manyhands._mirror import forward
 from manyhands._native import LifoQueue, PriorityQueue, Queue, SimpleQueue
 from manyhands._stdlib import original
 
@@ -31,3 +32,6 @@ else:
 
     class ShutDown(Exception):
         """Raised by put() and get() of a queue that is shut down."""
+
+
+forward(globals(), _original)

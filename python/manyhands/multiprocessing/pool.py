@@ -1,0 +1,7 @@
+"""Pools of worker processes, or threads: the standard library's module itself."""
+
+import sys
+
+from manyhands._stdlib import original
+
+sys.modules[__name__] = original("multiprocessing.pool")
