@@ -271,12 +271,6 @@ pub(crate) fn contents(arena: &Arena, reference: Ref) -> (*mut u8, usize) {
     (unsafe { arena.memory().base().add(begin).as_ptr() }, len)
 }
 
-/// How many bytes of a block's contents have memory.
-pub(crate) fn capacity(arena: &Arena, reference: Ref) -> usize {
-    let block = block_head(arena, reference.index());
-    block.committed.load(Ordering::Relaxed) as usize - GRAIN
-}
-
 /// Whether a reference is of a block that is in use still, of that kind.
 pub(crate) fn is_there(arena: &Arena, reference: Ref, kind: Kind) -> bool {
     if reference.index() < (FIRST / GRAIN) as u64

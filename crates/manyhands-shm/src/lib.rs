@@ -8,6 +8,7 @@ mod handle;
 mod kind;
 mod layout;
 mod participant;
+mod queue;
 mod wait;
 
 pub use arena::{Arena, Statistics, arena, join};
@@ -18,4 +19,5 @@ pub use layout::Ref;
 pub use manyhands_sync::Limit;
 pub use manyhands_sys::time::Deadline;
 pub use participant::{Owner, Ticket, child_died, forked, reserve_child};
+pub use queue::{GetError, Message, Parcel, Piece, PutError, Queue, TooManyDone};
 pub use wait::{Patient, Pause, RECHECK};

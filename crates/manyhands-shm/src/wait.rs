@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 use std::sync::atomic::AtomicU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use manyhands_sys::futex;
+use manyhands_sync::Habit;
+use manyhands_sys::{futex, thread};
 
-use crate::Deadline;
+use crate::{Deadline, Limit};
 
 /// The longest sleep after which a waiter looks again by itself: whoever had to wake it may have
 /// been killed before it did.
@@ -33,6 +34,55 @@ pub trait Pause {
     /// # Errors
     /// The wait is given up, say because a signal handler raised.
     fn pause(&self, word: &AtomicU32, expected: u32, until: Deadline) -> Result<(), Self::Error>;
+
+    /// Does something that takes a moment and needs nothing of the host.
+    fn aside(&self, action: &mut (dyn FnMut() + Send)) {
+        action();
+    }
+}
+
+/// What waking a thread on an idle processor costs, about: the longest spin.
+const WAKE: Duration = Duration::from_micros(50);
+
+thread_local! {
+    /// Whether to look for a moment before sleeping.
+    static LOOKING: Habit = const { Habit::new() };
+}
+
+/// Looks for a moment whether `ready`, if that has paid off before; false if it is not, or was not
+/// looked for.
+pub(crate) fn look(pause: &impl Pause, ready: impl Fn() -> bool + Sync) -> bool {
+    if !LOOKING.with(Habit::is_ready) {
+        return false;
+    }
+    let mut found = false;
+    pause.aside(&mut || found = LOOKING.with(|looking| looking.spin(WAKE, &ready)));
+    found
+}
+
+/// Learns from a sleep that began then and was ended by a notice from that processor.
+pub(crate) fn learn(begun: Instant, processor: u32) {
+    if begun.elapsed() < 2 * WAKE && processor != thread::processor() {
+        LOOKING.with(Habit::chance);
+    }
+}
+
+/// The end of the next sleep of one who waits until `limit`.
+pub(crate) fn next_look(limit: Limit) -> Deadline {
+    let look = Deadline::after(RECHECK);
+    match limit {
+        Limit::Until(deadline) => deadline.min(look),
+        _ => look,
+    }
+}
+
+/// Whether one who waits until `limit` has waited long enough.
+pub(crate) fn is_over(limit: Limit) -> bool {
+    match limit {
+        Limit::Never => true,
+        Limit::Until(deadline) => deadline.has_passed(),
+        Limit::Forever => false,
+    }
 }
 
 /// Just sleeps, and goes on after a signal.

@@ -31,6 +31,7 @@ fn fork(child: impl FnOnce() -> i32) -> i32 {
         }
         pid => {
             assert!(pid > 0, "fork");
+            manyhands_shm::forked(Some(pid.cast_unsigned()));
             pid
         }
     }

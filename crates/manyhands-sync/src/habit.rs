@@ -17,7 +17,18 @@ const MOST_REFUSALS: u32 = 256;
 
 /// What one thread has learned of one sort of spinning.
 #[derive(Debug)]
-pub(crate) struct Habit {
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use manyhands_sync::Habit;
+///
+/// let habit = Habit::new();
+/// habit.chance();
+/// assert!(habit.is_ready());
+/// assert!(habit.spin(Duration::from_micros(50), || true));
+/// ```
+pub struct Habit {
     /// Whether to spin next time.
     ready: Cell<bool>,
     /// How many chances to let pass before being ready again.
@@ -26,18 +37,26 @@ pub(crate) struct Habit {
     penalty: Cell<u32>,
 }
 
+impl Default for Habit {
+    fn default() -> Habit {
+        Habit::new()
+    }
+}
+
 impl Habit {
-    pub(crate) const fn new() -> Habit {
+    /// Of a thread that has learned nothing yet: it does not spin.
+    pub const fn new() -> Habit {
         Habit { ready: Cell::new(false), refusals: Cell::new(0), penalty: Cell::new(1) }
     }
 
-    pub(crate) fn is_ready(&self) -> bool {
+    /// Whether to spin this time.
+    pub fn is_ready(&self) -> bool {
         // A model has no clock, and must do the same again when it is run again.
         !cfg!(loom) && self.ready.get()
     }
 
     /// Here is a case in which spinning might have helped.
-    pub(crate) fn chance(&self) {
+    pub fn chance(&self) {
         match self.refusals.get() {
             0 => self.ready.set(true),
             refusals => self.refusals.set(refusals - 1),
@@ -45,7 +64,7 @@ impl Habit {
     }
 
     /// Looks until `done`, for `longest`; returns whether it came to be.
-    pub(crate) fn spin(&self, longest: Duration, done: impl Fn() -> bool) -> bool {
+    pub fn spin(&self, longest: Duration, done: impl Fn() -> bool) -> bool {
         let begun = Instant::now();
         loop {
             for _ in 0..16 {

@@ -20,6 +20,7 @@ pub use condition::{Condition, Ticket};
 pub use event::Event;
 pub use exclusion::{Exclusion, Locked, Protected};
 pub use gate::{Gate, Limit, Patient};
+pub use habit::Habit;
 pub use lock::{Lock, LockGuard, NotHeld};
 pub use manyhands_sys::thread::ThreadId;
 pub use manyhands_sys::time::Deadline;

@@ -26,6 +26,10 @@ impl Pause for Outside<'_> {
             Ok(())
         }
     }
+
+    fn aside(&self, action: &mut (dyn FnMut() + Send)) {
+        self.0.detach(action);
+    }
 }
 
 /// The Python exception for what went wrong with the arena.
