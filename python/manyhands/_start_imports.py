@@ -160,9 +160,16 @@ class MirrorFinder:
         A queue that makes the thread wait, where patched programs expect that only a greenlet
         does, stops them for ever; and the patchers look into modules for what ours do not have.
         """
-        names = list(self._locks)
-        self._stop(f"{patcher} changes modules itself: {' and '.join(names)} are left to it")
-        for name in names:
+        families = _families(self._locks)
+        tops = list(families)
+        told = f"{', '.join(tops[:-1])} and {tops[-1]}" if tops[1:] else tops[0]
+        self._stop(
+            f"{patcher} changes modules itself: {told} {'are' if tops[1:] else 'is'} left to it"
+        )
+        for name, family in families.items():
+            if name in SUBMODULES:
+                _withdraw_package(name, family)
+                continue
             original = ORIGINALS.get(name)
             if original is None:
                 continue
@@ -179,6 +186,32 @@ class MirrorFinder:
             for name in self._locks:
                 del LOADERS[name]
             say(reason)
+
+
+def _withdraw_package(name: str, family: list[str]) -> None:
+    """Let the standard library's package be what everybody has who has ours."""
+    if f"manyhands.{name}" not in sys.modules:
+        return
+    mirrors = {}
+    for member in family:
+        __import__(f"manyhands.{member}")  # what is asked for later must have been withdrawn too
+        mirrors[member] = sys.modules[f"manyhands.{member}"]
+        sys.modules.pop(member, None)
+    for member in family:
+        if member in ORIGINALS:
+            sys.modules[member] = ORIGINALS[member]
+    chosen = mirrors[f"{name}.context"]._default_context.get_start_method(allow_none=True)
+    for member in family:
+        __import__(member)
+    package = sys.modules[name]
+    for member, module in list(sys.modules.items()):
+        parent, _, child = member.rpartition(".")
+        if parent == name:
+            setattr(package, child, module)
+    if chosen is not None:
+        package.set_start_method(chosen, force=True)
+    for member, mirror in mirrors.items():
+        _become(mirror, sys.modules[member])
 
 
 class _MirrorLoader(Loader):
@@ -245,6 +278,13 @@ def _with_submodules(names: "Iterable[str]") -> "Iterator[str]":
             # Those that are not written yet are the standard library's.
             if os.path.exists(os.path.join(os.path.dirname(__file__), name, f"{submodule}.py")):
                 yield f"{name}.{submodule}"
+
+
+def _families(names: "Iterable[str]") -> dict[str, list[str]]:
+    families: dict[str, list[str]] = {}
+    for name in names:
+        families.setdefault(name.partition(".")[0], []).append(name)
+    return families
 
 
 def is_package_or_part(name: str) -> bool:

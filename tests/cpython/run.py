@@ -115,6 +115,8 @@ class Run:
 
     def make_baseline(self):
         made = Baseline(self.interpreter.version)
+        if self.baseline.python == made.python:
+            made.modules = self.baseline.modules  # those of other modules remain
         for module in self.modules():
             suite = self.stdlib_suite(module)
             suite.run(suite.classes)

@@ -28,6 +28,7 @@ class Baseline:
             + ",\n".join(f"  {json.dumps(t)}: {json.dumps(r)}" for t, r in results.items())
             + "\n}"
             for module, results in self.modules.items()
+            if results
         )
         text = f'{{"python": {json.dumps(self.python)}, "modules": {{\n{modules}\n}}}}\n'
         path.write_text(text, encoding="utf-8")

@@ -20,6 +20,20 @@ _TO_BE_OWN = {
         "Event",
         "Barrier",
     ),
+    "multiprocessing.connection": ("Connection",),
+    "multiprocessing.popen_fork": ("Popen",),
+    "multiprocessing.popen_forkserver": ("Popen",),
+    "multiprocessing.popen_spawn_posix": ("Popen",),
+    "multiprocessing.queues": ("Queue", "JoinableQueue", "SimpleQueue"),
+    "multiprocessing.synchronize": (
+        "Lock",
+        "RLock",
+        "Condition",
+        "Semaphore",
+        "BoundedSemaphore",
+        "Event",
+        "Barrier",
+    ),
 }
 
 
@@ -33,8 +47,9 @@ def _moved():
 
 _original_types = {
     (source, name): _type_made_by(getattr(redirect.original_module(source), name))
-    for source, _ in _moved()
-    for name in _TO_BE_OWN.get(source, ())
+    for source, names in _TO_BE_OWN.items()
+    if redirect.replacement_name(source) not in (None, source)
+    for name in names
 }
 
 
