@@ -147,7 +147,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
     fn text(&self, form: u8, characters: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         match form {
             TEXT_ASCII if characters.is_ascii() => objects::new_ascii(self.py, characters),
-            1 | 2 | 4 if characters.len() % usize::from(form) == 0 => {
+            1 | 2 | 4 if characters.len().is_multiple_of(form.into()) => {
                 objects::new_text(self.py, form, characters)
             }
             _ => Err(corrupt(self.py)),
