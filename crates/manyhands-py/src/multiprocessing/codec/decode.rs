@@ -9,7 +9,7 @@ use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyList};
 
 use super::format::*;
 use super::mapping::{Buffers, Mapping, Range};
-use super::objects;
+use super::{keys, objects};
 
 /// Makes the object that was encoded as this head and these payloads.
 ///
@@ -128,7 +128,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
                 let len = self.items(2)?;
                 let dict = PyDict::new(py);
                 for _ in 0..len {
-                    let key = self.object(depth + 1)?;
+                    let key = self.key(depth + 1)?;
                     dict.set_item(key, self.object(depth + 1)?)?;
                 }
                 Ok(dict.into_any())
@@ -142,6 +142,16 @@ impl<'a, 'py> Decoder<'a, 'py> {
             }
             _ => Err(corrupt(py)),
         }
+    }
+
+    fn key(&mut self, depth: usize) -> PyResult<Bound<'py, PyAny>> {
+        if self.rest.first() != Some(&ASCII) {
+            return self.object(depth);
+        }
+        self.take(1)?;
+        let len = self.length()?;
+        let characters = self.take(len)?;
+        if characters.is_ascii() { keys::key(self.py, characters) } else { Err(corrupt(self.py)) }
     }
 
     fn text(&self, form: u8, characters: &[u8]) -> PyResult<Bound<'py, PyAny>> {

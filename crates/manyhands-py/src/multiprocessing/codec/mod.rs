@@ -19,6 +19,7 @@ use pyo3::types::{PyBytes, PyMemoryView};
 mod decode;
 mod encode;
 mod format;
+mod keys;
 #[allow(dead_code, reason = "as below")]
 mod mapping;
 mod objects;

@@ -105,6 +105,18 @@ pub(super) fn text<'a>(object: &'a Bound<'_, PyAny>) -> Option<Text<'a>> {
     }
 }
 
+/// Whether a str that was made of ASCII characters has these.
+#[inline]
+pub(super) fn is_ascii_text(text: &Bound<'_, PyAny>, characters: &[u8]) -> bool {
+    let pointer = text.as_ptr();
+    // SAFETY: the object is a str, which is ready and has one byte for each character.
+    unsafe {
+        let len = ffi::PyUnicode_GET_LENGTH(pointer).unsigned_abs();
+        let data = ffi::PyUnicode_DATA(pointer).cast::<u8>();
+        std::slice::from_raw_parts(data, len) == characters
+    }
+}
+
 /// Calls `each` with the items while it returns true.
 #[inline]
 pub(super) fn items_of_tuple<'py>(
@@ -226,7 +238,7 @@ pub(super) fn new_text<'py>(
     let kind = c_int::from(width);
     let len = ffi::Py_ssize_t::try_from(characters.len() / usize::from(width))?;
     let aligned;
-    let data = if characters.as_ptr().cast::<u32>().is_aligned() {
+    let data = if width == 1 || characters.as_ptr().cast::<u32>().is_aligned() {
         characters.as_ptr().cast()
     } else {
         aligned = copied_aligned(characters);

@@ -102,7 +102,8 @@ impl Sink {
 
     /// The pickler's `buffer_callback`: says whether the buffer shall be in the pickle.
     fn __call__(&self, buffer: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let view = PyUntypedBuffer::get(buffer)?;
+        // A buffer without dimensions, which this does not like, is a single item.
+        let Ok(view) = PyUntypedBuffer::get(buffer) else { return Ok(true) };
         if view.len_bytes() < OUT_OF_BAND {
             return Ok(true);
         }
