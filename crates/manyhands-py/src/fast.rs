@@ -68,7 +68,26 @@ pub(crate) trait ShortCut: 'static {
     fn original() -> &'static OnceLock<Function>;
 
     /// Does all of the method's work and returns its result, or declines.
-    fn call<'py>(call: Call<'_, 'py, Self::Class>) -> Option<Bound<'py, PyAny>>;
+    fn call<'py>(call: Call<'_, 'py, Self::Class>) -> Option<PyResult<Bound<'py, PyAny>>>;
+}
+
+/// What the body of a short cut may come to.
+pub(crate) trait Outcome<'py> {
+    fn outcome(self) -> Option<PyResult<Bound<'py, PyAny>>>;
+}
+
+impl<'py> Outcome<'py> for Option<Bound<'py, PyAny>> {
+    #[inline(always)]
+    fn outcome(self) -> Option<PyResult<Bound<'py, PyAny>>> {
+        self.map(Ok)
+    }
+}
+
+impl<'py> Outcome<'py> for Option<PyResult<Bound<'py, PyAny>>> {
+    #[inline(always)]
+    fn outcome(self) -> Option<PyResult<Bound<'py, PyAny>>> {
+        self
+    }
 }
 
 /// Defines a [`ShortCut`].
@@ -90,8 +109,9 @@ macro_rules! short_cut {
             #[inline(always)]
             fn call<'py>(
                 $call: $crate::fast::Call<'_, 'py, Self::Class>,
-            ) -> Option<pyo3::Bound<'py, pyo3::PyAny>> {
-                $body
+            ) -> Option<pyo3::PyResult<pyo3::Bound<'py, pyo3::PyAny>>> {
+                let body = move || $body;
+                $crate::fast::Outcome::outcome(body())
             }
         }
     };
@@ -112,7 +132,12 @@ unsafe fn ask<S: ShortCut>(
     // SAFETY: the caller vouches for it.
     let this = unsafe { Borrowed::from_ptr(py, this).cast_unchecked::<S::Class>() };
     match catch_unwind(AssertUnwindSafe(|| S::call(Call { this, arguments }))) {
-        Ok(result) => result.map(Bound::into_ptr),
+        Ok(None) => None,
+        Ok(Some(Ok(result))) => Some(result.into_ptr()),
+        Ok(Some(Err(error))) => {
+            error.restore(py);
+            Some(std::ptr::null_mut())
+        }
         Err(_) => {
             PyRuntimeError::new_err("a bug in manyhands: see the message above").restore(py);
             Some(std::ptr::null_mut())

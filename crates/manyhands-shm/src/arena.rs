@@ -47,7 +47,7 @@ pub fn arena() -> Result<&'static Arena, ArenaError> {
 
 /// The arena of this process if it has one.
 #[inline]
-pub(crate) fn existing() -> Option<&'static Arena> {
+pub fn existing() -> Option<&'static Arena> {
     ARENA.get()
 }
 

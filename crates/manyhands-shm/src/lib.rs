@@ -11,7 +11,7 @@ mod participant;
 mod queue;
 mod wait;
 
-pub use arena::{Arena, Statistics, arena, join};
+pub use arena::{Arena, Statistics, arena, existing, join};
 pub use error::ArenaError;
 pub use handle::{Handle, Plain, Reference, Shared};
 pub use kind::Kind;

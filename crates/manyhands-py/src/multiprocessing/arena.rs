@@ -106,6 +106,18 @@ fn join_arena(descriptor: RawFd, ticket: u64) -> PyResult<()> {
     manyhands_shm::join(descriptor, ticket).map(|_| ()).map_err(error)
 }
 
+/// The number of this process's arena; None if it has none.
+#[pyfunction]
+fn arena_number() -> Option<u64> {
+    manyhands_shm::existing().map(manyhands_shm::Arena::id)
+}
+
+/// Tells that the last fork by this thread has made that child; None if it failed.
+#[pyfunction]
+fn forked(pid: Option<u32>) {
+    manyhands_shm::forked(pid);
+}
+
 /// Tells that a child has ended, so that what it held is released.
 #[pyfunction]
 fn child_died(py: Python<'_>, pid: u32) {
@@ -130,6 +142,8 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyTicket>()?;
     module.add_function(wrap_pyfunction!(reserve_child, module)?)?;
     module.add_function(wrap_pyfunction!(join_arena, module)?)?;
+    module.add_function(wrap_pyfunction!(arena_number, module)?)?;
+    module.add_function(wrap_pyfunction!(forked, module)?)?;
     module.add_function(wrap_pyfunction!(child_died, module)?)?;
     module.add_function(wrap_pyfunction!(arena_statistics, module)?)
 }

@@ -28,14 +28,14 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// The exceptions of `manyhands.queue`, which are the stdlib's where that has them.
 #[derive(Clone, Copy)]
-enum Failure {
+pub(crate) enum Failure {
     Empty,
     Full,
     ShutDown,
 }
 
 impl Failure {
-    fn raise(self, py: Python<'_>) -> PyErr {
+    pub(crate) fn raise(self, py: Python<'_>) -> PyErr {
         static EMPTY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         static FULL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         static SHUT_DOWN: PyOnceLock<Py<PyType>> = PyOnceLock::new();

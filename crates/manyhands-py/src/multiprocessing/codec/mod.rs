@@ -20,20 +20,14 @@ mod decode;
 mod encode;
 mod format;
 mod keys;
-#[allow(dead_code, reason = "as below")]
 mod mapping;
 mod objects;
-#[allow(dead_code, reason = "as below")]
 mod payload;
 mod pickle;
 
 pub(crate) use decode::decode;
-#[allow(unused_imports, reason = "the queue that uses them is being written")]
-pub(crate) use encode::{Encoder, encode, with_encoder};
-#[allow(unused_imports, reason = "as above")]
-pub(crate) use format::HEAD_LIMIT;
+pub(crate) use encode::{encode, with_encoder};
 pub(crate) use mapping::{Buffers, Keeper, Mapping, Range};
-#[allow(unused_imports, reason = "as above")]
 pub(crate) use payload::Payload;
 
 /// Encodes an object; the payloads are copied into memory of their own.
