@@ -2,6 +2,22 @@
 
 use pyo3::prelude::*;
 
-pub(super) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+mod authentication;
+mod class;
+mod errors;
+mod gate;
+mod memory;
+mod pickling;
+mod pipe;
+mod wait;
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<class::Connection>()?;
+    module.add_function(wrap_pyfunction!(authentication::create_challenge, module)?)?;
+    module.add_function(wrap_pyfunction!(authentication::create_response, module)?)?;
+    module.add_function(wrap_pyfunction!(authentication::verify_response, module)?)?;
+    module.add_function(wrap_pyfunction!(authentication::read_challenge, module)?)?;
+    module.add_function(wrap_pyfunction!(pipe::pipe, module)?)?;
+    module.add_function(wrap_pyfunction!(pipe::hurry, module)?)?;
+    module.add_function(wrap_pyfunction!(wait::wait, module)?)
 }

@@ -1,1 +1,114 @@
-//! poll(2), sendmsg(2) with SCM_RIGHTS, fcntl(2).
+//! poll(2), sendmsg(2), recv(2), setsockopt(2), fcntl(2).
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, sockopt,
+};
+use rustix::pipe::PipeFlags;
+
+use crate::descriptor::Reading;
+
+/// The number as the calls below want it.
+fn borrow<'a>(number: RawFd) -> BorrowedFd<'a> {
+    assert_ne!(number, -1, "no descriptor has this number");
+    // SAFETY: it is not -1, the one value that would be undefined. Whether it is open is for the
+    // kernel to say at each call, and whose it is for the caller to know, as with any number: see
+    // the documentation of `crate::descriptor`.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+pub(crate) fn is_socket(number: RawFd) -> bool {
+    sockopt::socket_type(borrow(number)).is_ok()
+}
+
+pub(crate) fn read(number: RawFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    Ok(rustix::io::read(borrow(number), buffer)?.0.len())
+}
+
+pub(crate) fn receive(
+    number: RawFd,
+    buffer: &mut [MaybeUninit<u8>],
+    reading: Reading,
+) -> io::Result<usize> {
+    let flags = match reading {
+        Reading::Some => RecvFlags::empty(),
+        Reading::All => RecvFlags::WAITALL,
+        Reading::Now => RecvFlags::DONTWAIT,
+    };
+    Ok(rustix::net::recv(borrow(number), buffer, flags)?.0.0.len())
+}
+
+pub(crate) fn write(number: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    Ok(rustix::io::writev(borrow(number), slices)?)
+}
+
+pub(crate) fn send(number: RawFd, slices: &[IoSlice<'_>], wait: bool) -> io::Result<usize> {
+    let mut nothing = SendAncillaryBuffer::default();
+    let flags = if wait { SendFlags::empty() } else { SendFlags::DONTWAIT };
+    let flags = flags | SendFlags::NOSIGNAL;
+    Ok(rustix::net::sendmsg(borrow(number), slices, &mut nothing, flags)?)
+}
+
+pub(crate) fn close(number: RawFd) -> io::Result<()> {
+    // SAFETY: closing a number has no precondition; whose it is, is for the caller to know.
+    match unsafe { libc::close(number) } {
+        0 => Ok(()),
+        _ => match io::Error::last_os_error() {
+            // Linux has freed the number by then.
+            error if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            error => Err(error),
+        },
+    }
+}
+
+pub(crate) fn hurry(number: RawFd) {
+    // What is not TCP says so.
+    let _ = sockopt::set_tcp_nodelay(borrow(number), true);
+    let _ = sockopt::set_tcp_quickack(borrow(number), true);
+}
+
+pub(crate) fn enlarge(number: RawFd, socket: bool, bytes: usize) {
+    // What the kernel does not give, or not so much of, costs speed only.
+    if socket {
+        let _ = sockopt::set_socket_send_buffer_size(borrow(number), bytes);
+    } else {
+        let _ = rustix::pipe::fcntl_setpipe_size(borrow(number), bytes);
+    }
+}
+
+pub(crate) fn wait_readable(
+    numbers: &[RawFd],
+    ready: &mut [bool],
+    timeout: Option<Duration>,
+) -> io::Result<usize> {
+    let timeout = timeout.map(|timeout| Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX).min(i64::MAX / 2),
+        tv_nsec: i64::from(timeout.subsec_nanos()),
+    });
+    let new = |&number: &RawFd| PollFd::from_borrowed_fd(borrow(number), PollFlags::IN);
+    let wait = |polled: &mut [PollFd<'_>], ready: &mut [bool]| {
+        let count = rustix::event::poll(polled, timeout.as_ref())?;
+        for (polled, ready) in polled.iter().zip(ready) {
+            *ready = !polled.revents().is_empty();
+        }
+        Ok(count)
+    };
+    match numbers {
+        [only] => wait(&mut [new(only)], ready),
+        _ => wait(&mut numbers.iter().map(new).collect::<Vec<_>>(), ready),
+    }
+}
+
+pub(crate) fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::CLOEXEC;
+    Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+}
+
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?)
+}

@@ -1,0 +1,163 @@
+//! Memory of Python objects that the kernel reads from and writes to.
+#![expect(
+    unsafe_code,
+    reason = "bytes that are filled after they were made, buffers of any item size"
+)]
+
+use std::ffi::c_int;
+use std::mem::MaybeUninit;
+
+use manyhands_sys::descriptor::{Descriptor, Room};
+use manyhands_wire::stream::fill;
+use pyo3::buffer::PyUntypedBuffer;
+use pyo3::exceptions::{PyBufferError, PyTypeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::errors::of_receiving;
+use super::gate::Detached;
+
+/// How much memory a message gets before anything of it has come.
+const FIRST_STEP: u64 = 64 << 20;
+
+unsafe extern "C" {
+    /// Of the interpreter's stable interface; pyo3-ffi does not declare it.
+    fn _PyBytes_Resize(bytes: *mut *mut ffi::PyObject, length: ffi::Py_ssize_t) -> c_int;
+}
+
+/// A bytes object that nobody has seen yet, so that it may still be written to.
+struct NewBytes<'py> {
+    py: Python<'py>,
+    /// The only reference; null after an error.
+    object: *mut ffi::PyObject,
+}
+
+impl<'py> NewBytes<'py> {
+    fn with_length(py: Python<'py>, length: usize) -> PyResult<NewBytes<'py>> {
+        let length = isize::try_from(length).unwrap_or(isize::MAX);
+        // SAFETY: without a source its memory is left as it is, which nothing reads before all of
+        // it was written: see `receive`.
+        let object = unsafe { ffi::PyBytes_FromStringAndSize(std::ptr::null(), length) };
+        if object.is_null() { Err(PyErr::fetch(py)) } else { Ok(NewBytes { py, object }) }
+    }
+
+    fn grow(&mut self, length: usize) -> PyResult<()> {
+        let length = isize::try_from(length).unwrap_or(isize::MAX);
+        // SAFETY: it is a bytes object of which this is the only reference.
+        match unsafe { _PyBytes_Resize(&raw mut self.object, length) } {
+            0 => Ok(()),
+            _ => Err(PyErr::fetch(self.py)),
+        }
+    }
+
+    fn memory(&mut self) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: nobody else has a reference to the object, whose memory this is.
+        unsafe {
+            let start = ffi::PyBytes_AsString(self.object).cast();
+            let length = ffi::PyBytes_Size(self.object);
+            std::slice::from_raw_parts_mut(start, usize::try_from(length).unwrap_or(0))
+        }
+    }
+
+    fn finish(mut self) -> Bound<'py, PyBytes> {
+        let object = std::mem::replace(&mut self.object, std::ptr::null_mut());
+        // SAFETY: the reference that this had, to an exact bytes object.
+        unsafe { Bound::from_owned_ptr(self.py, object).cast_into_unchecked() }
+    }
+}
+
+impl Drop for NewBytes<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the reference that this had, or null.
+        unsafe { ffi::Py_XDECREF(self.object) };
+    }
+}
+
+/// Receives the message of that length, whose header was read, into a bytes object of its own.
+pub(super) fn receive<'py>(
+    py: Python<'py>,
+    from: Descriptor,
+    length: u64,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let step = |limit: u64| usize::try_from(length.min(limit)).unwrap_or(usize::MAX);
+    let mut limit = FIRST_STEP;
+    let mut bytes = NewBytes::with_length(py, step(limit))?;
+    let mut filled = 0;
+    loop {
+        let memory = bytes.memory();
+        let reached = memory.len();
+        let mut room = Room::from(memory.get_mut(filled..).unwrap_or_default());
+        fill(from, &mut room, &Detached(py)).map_err(|error| of_receiving(py, error))?;
+        filled = reached;
+        if filled as u64 == length {
+            return Ok(bytes.finish());
+        }
+        // A header may say anything: no more memory than twice what has really come.
+        limit = limit.saturating_mul(2);
+        bytes.grow(step(limit))?;
+    }
+}
+
+/// The bytes of an object with the buffer protocol, for as long as this lives.
+pub(super) struct Buffer(PyUntypedBuffer);
+
+impl Buffer {
+    pub(super) fn of(object: &Bound<'_, PyAny>) -> PyResult<Buffer> {
+        let buffer = PyUntypedBuffer::get(object)?;
+        if !buffer.is_c_contiguous() {
+            return Err(PyBufferError::new_err(
+                "memoryview: underlying buffer is not C-contiguous",
+            ));
+        }
+        Ok(Buffer(buffer))
+    }
+
+    pub(super) fn item_size(&self) -> usize {
+        self.0.item_size().max(1)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len_bytes()
+    }
+
+    /// What is in it. As everywhere in Python, whoever shares a buffer between threads sees to it
+    /// that nobody writes while others read.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        match self.len() {
+            0 => &[],
+            // SAFETY: the exporter guarantees contiguous memory of that length while the buffer is
+            // held. It may be written to meanwhile; the kernel copies what it finds.
+            length => unsafe { std::slice::from_raw_parts(self.0.buf_ptr().cast(), length) },
+        }
+    }
+
+    /// Its memory from `start` to `end`, to be written to.
+    pub(super) fn room(&mut self, start: usize, end: usize) -> PyResult<Room<'_>> {
+        if self.0.readonly() {
+            return Err(PyTypeError::new_err("a read-write bytes-like object is required"));
+        }
+        let memory: &mut [MaybeUninit<u8>] = match self.len() {
+            0 => &mut [],
+            // SAFETY: as above, and the exporter allows writing.
+            length => unsafe { std::slice::from_raw_parts_mut(self.0.buf_ptr().cast(), length) },
+        };
+        Ok(Room::from(memory.get_mut(start..end).unwrap_or_default()))
+    }
+
+    /// Copies bytes to the memory from `start` to `end`, as many as fit.
+    pub(super) fn copy(&mut self, start: usize, end: usize, bytes: &[u8]) -> PyResult<()> {
+        let length =
+            bytes.len().min(end.saturating_sub(start)).min(self.len().saturating_sub(start));
+        if self.0.readonly() {
+            return Err(PyTypeError::new_err("a read-write bytes-like object is required"));
+        }
+        // SAFETY: `start + length` is within the buffer, which may be written to; the bytes are
+        // those of an object that nothing else can reach.
+        unsafe {
+            let target = self.0.buf_ptr().cast::<u8>().add(start);
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, length);
+        }
+        Ok(())
+    }
+}
