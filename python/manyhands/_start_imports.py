@@ -161,6 +161,11 @@ class MirrorFinder:
         does, stops them for ever; and the patchers look into modules for what ours do not have.
         """
         families = _families(self._locks)
+        for package in SUBMODULES:
+            if f"manyhands.{package}" in sys.modules:
+                for member in families.get(package, ()):
+                    # What is asked for later must have been withdrawn too.
+                    __import__(f"manyhands.{member}")
         tops = list(families)
         told = f"{', '.join(tops[:-1])} and {tops[-1]}" if tops[1:] else tops[0]
         self._stop(
@@ -194,7 +199,6 @@ def _withdraw_package(name: str, family: list[str]) -> None:
         return
     mirrors = {}
     for member in family:
-        __import__(f"manyhands.{member}")  # what is asked for later must have been withdrawn too
         mirrors[member] = sys.modules[f"manyhands.{member}"]
         sys.modules.pop(member, None)
     for member in family:
