@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from manyhands import _native
 from support import ENGINES, Engine, Leftovers
 
 #: Seconds that a test may take.
@@ -73,6 +74,8 @@ _watchdog: Watchdog
 def pytest_configure(config: pytest.Config) -> None:
     global _watchdog
     _watchdog = Watchdog()
+    # What processes share is made when first needed, and stays.
+    _native.multiprocessing.arena_statistics()
 
 
 @pytest.fixture(autouse=True)

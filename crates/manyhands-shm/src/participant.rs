@@ -261,7 +261,9 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if !self.used {
+        // The child may be there all the same, and live on.
+        let slot = slot(self.arena, self.number.slot());
+        if !self.used && Identity::of(slot).state == State::Pending {
             bury(self.arena, self.number);
         }
     }

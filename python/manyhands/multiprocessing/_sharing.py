@@ -4,6 +4,8 @@ Children that we start have joined the arena before anything is unpickled. A chi
 by the standard library's own means gets the arena's descriptor along with the first object.
 """
 
+import os
+
 from manyhands import _native
 from manyhands._stdlib import original
 
@@ -18,23 +20,21 @@ def state(shared, reference):
     popen = _context.get_spawning_popen()
     if getattr(popen, "carries_arena", False):
         return (*reference, None)
-    ticket = getattr(popen, "_manyhands_ticket", None)
-    if ticket is None:
-        ticket = popen._manyhands_ticket = _native.reserve_child()
-    return (*reference, (_reduction.DupFd(ticket.fileno()), ticket.number))
+    passed = getattr(popen, "_passed_arena", None)
+    if passed is None:
+        ticket = _native.reserve_child()
+        passed = popen._passed_arena = _reduction.DupFd(ticket.fileno()), ticket.number, ticket
+    return (*reference, passed[:2])
 
 
 def reference(state):
     """The reference that was pickled, in the child; joins the arena if that was not done before."""
     arena, block, passed = state
-    if passed is not None:
-        import os
-
+    if passed is not None and _native.arena_number() != arena:
         descriptor, ticket = passed
         descriptor = descriptor.detach()
         try:
-            if _native.arena_number() != arena:
-                _native.join_arena(descriptor, ticket)
+            _native.join_arena(descriptor, ticket)
         finally:
             os.close(descriptor)
     return arena, block
