@@ -24,7 +24,11 @@ from conformance.suite import Suite
 
 HERE = Path(__file__).parent
 
-MAPPING = {"queue": "manyhands.queue", "threading": "manyhands.threading"}
+MAPPING = {
+    "queue": "manyhands.queue",
+    "threading": "manyhands.threading",
+    "multiprocessing": "manyhands.multiprocessing",
+}
 
 #: The test modules that concern a mapped module.
 SUITES = {

@@ -2,6 +2,7 @@
 
 import importlib
 import multiprocessing as stdlib
+import multiprocessing.dummy as stdlib_dummy
 import pickle
 import pkgutil
 import sys
@@ -53,7 +54,7 @@ def test_the_package_exports_what_the_stdlib_exports():
 
 def test_no_module_of_the_stdlib_is_missing():
     there = {module.name for module in pkgutil.iter_modules(stdlib.__path__)}
-    there |= {f"dummy.{module.name}" for module in pkgutil.iter_modules(stdlib.dummy.__path__)}
+    there |= {f"dummy.{module.name}" for module in pkgutil.iter_modules(stdlib_dummy.__path__)}
     assert there - {"popen_spawn_win32"} == {*SHARED, *OURS}
 
 
@@ -122,6 +123,14 @@ def test_any_module_may_be_the_first_to_be_imported(first):
         "assert theirs.reduction.context is theirs\n"
         f"assert package.{first} is first\n"
         "assert package.Process is package.context.Process"
+    )
+
+
+def test_modules_that_the_stdlib_has_at_once_are_there():
+    run_script(
+        "import sys; from manyhands import multiprocessing as m; import multiprocessing as s\n"
+        "names = [name for name, value in vars(s).items() if type(value) is type(sys)]\n"
+        "assert {'context', 'process', 'reduction'} <= set(names) <= set(vars(m)), names"
     )
 
 

@@ -10,7 +10,8 @@ Source: https://docs.python.org/3/library/multiprocessing.html
 
 import sys
 
-from manyhands.multiprocessing import context
+# Programs use these two without importing them: they are there as soon as the package is.
+from manyhands.multiprocessing import context, process as process, reduction as reduction
 
 __all__ = [name for name in dir(context._default_context) if not name.startswith("_")]
 
