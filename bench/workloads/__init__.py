@@ -6,10 +6,12 @@ how many units that were and how many seconds they took.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from time import perf_counter
 from types import SimpleNamespace
 
@@ -48,5 +50,42 @@ def run_threads(*targets: Callable[[], None]) -> float:
     return perf_counter() - begin
 
 
-for _module in ("queues", "sync"):
-    import_module(f"{__name__}.{_module}")
+def run_processes(*targets: Callable[[], None]) -> float:
+    """Runs each target in a forked process of its own; returns the seconds from the moment when all
+    were there to the end of the last."""
+    ready, set_ready = os.pipe()
+    go, set_go = os.pipe()
+    done, set_done = os.pipe()
+    children = []
+    for target in targets:
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                os.write(set_ready, b"x")
+                os.read(go, 1)
+                target()
+                os.write(set_done, b"x")
+                status = 0
+            finally:
+                os._exit(status)
+        children.append(pid)
+    for _ in targets:
+        os.read(ready, 1)
+    begin = perf_counter()
+    os.write(set_go, b"x" * len(targets))
+    for _ in targets:
+        os.read(done, 1)
+    seconds = perf_counter() - begin
+    for end in (ready, set_ready, go, set_go, done, set_done):
+        os.close(end)
+    if any(os.waitpid(pid, 0)[1] for pid in children):
+        raise RuntimeError("a measured process failed")
+    return seconds
+
+
+_MODULES = ("queues", "sync", "process_queues", "processes", "processes_sync", "pipes", "values")
+
+for _module in _MODULES:
+    if find_spec(f"{__name__}.{_module}") is not None:
+        import_module(f"{__name__}.{_module}")

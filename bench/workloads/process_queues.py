@@ -1,0 +1,89 @@
+"""Queues between processes."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from types import SimpleNamespace
+
+from bench.workloads import run_processes, workload
+
+ITEMS = 40_000
+ROUND_TRIPS = 1_000
+
+SMALL = {
+    "int": 12345,
+    "str of 64": "x" * 64,
+    "None": None,
+    "tuple": (1, "two", 3.0),
+    "dict": {"id": 7, "name": "seven", "tags": ["a", "b"]},
+}
+
+
+def _through(of: SimpleNamespace, item: object, count: int, many: int) -> tuple[int, float]:
+    queue = of.ProcessQueue()
+
+    def produce() -> None:
+        put = queue.put
+        for _ in range(count // many):
+            put(item)
+        # A child of the stdlib's waits for its feeder thread at its end, which os._exit() skips.
+        close = getattr(queue, "join_thread", None)
+        if close is not None:
+            queue.close()
+            close()
+
+    def consume() -> None:
+        get = queue.get
+        for _ in range(count // many):
+            get()
+
+    return count, run_processes(*[produce] * many, *[consume] * many)
+
+
+def _small(name: str, item: object, many: int) -> None:
+    @workload(f"mp queue: {name}, {many}P{many}C", "item", "ProcessQueue")
+    def measure(of: SimpleNamespace) -> tuple[int, float]:
+        return _through(of, item, ITEMS, many)
+
+
+for _name, _item in SMALL.items():
+    _small(_name, _item, 1)
+for _name in ("int", "str of 64", "tuple"):
+    _small(_name, SMALL[_name], 4)
+
+
+@workload("mp queue: 1 MiB of bytes, 1P1C", "item", "ProcessQueue")
+def megabyte(of: SimpleNamespace) -> tuple[int, float]:
+    return _through(of, b"x" * (1 << 20), 100, 1)
+
+
+@workload("mp queue: array of 8 MB, 1P1C", "item", "ProcessQueue")
+def array(of: SimpleNamespace) -> tuple[int, float]:
+    import numpy
+
+    return _through(of, numpy.zeros(1_000_000), 20, 1)
+
+
+@workload("mp queue: round trip", "round trip", "ProcessQueue")
+def round_trip(of: SimpleNamespace) -> tuple[int, float]:
+    there, back = of.ProcessQueue(), of.ProcessQueue()
+
+    def answer() -> None:
+        for _ in range(ROUND_TRIPS):
+            back.put(there.get())
+
+    def ask() -> None:
+        for _ in range(ROUND_TRIPS):
+            there.put(1)
+            back.get()
+
+    return ROUND_TRIPS, run_processes(ask, answer)
+
+
+@workload("mp queue: new and close", "object", "multiprocessing")
+def create(of: SimpleNamespace) -> tuple[int, float]:
+    context, count = of.multiprocessing.get_context("fork"), 200
+    begin = perf_counter()
+    for _ in range(count):
+        context.Queue().close()
+    return count, perf_counter() - begin
