@@ -1,1 +1,23 @@
 #![doc = include_str!("../README.md")]
+
+mod child;
+mod error;
+mod fork;
+mod guard;
+mod message;
+mod process;
+mod reaper;
+mod serve;
+mod spawn;
+mod surroundings;
+mod zygote;
+
+pub use child::{Child, ExitStatus, Waited};
+pub use error::StartError;
+pub use fork::{Forked, fork};
+pub use guard::{Guard, program_threads};
+pub use process::Process;
+pub use reaper::{pause_reaper, resume_reaper, set_death_hook};
+pub use serve::{Born, Served, serve};
+pub use spawn::spawn;
+pub use zygote::{Birth, RequestError, Zygote};

@@ -34,6 +34,13 @@ extern "C" fn count() {
     }
 }
 
+/// For a child that was made in a way that the C library does not know: counts it as a fork.
+///
+/// Called in the child, by its only thread.
+pub(crate) fn mark_forked() {
+    count();
+}
+
 /// A number that is another one in a forked child than it was in its parent.
 ///
 /// ```

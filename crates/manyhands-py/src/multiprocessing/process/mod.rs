@@ -1,7 +1,27 @@
 //! Starting and watching processes.
 
+use manyhands_process::StartError;
+use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 
-pub(super) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+mod child;
+mod fork;
+mod serve;
+mod zygote;
+
+/// The Python exception for a process that could not be started.
+fn error(error: &StartError) -> PyErr {
+    let text = error.to_string();
+    match error.os_error() {
+        Some(number) => PyOSError::new_err((number, text)),
+        None => PyOSError::new_err(text),
+    }
+}
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    manyhands_process::set_death_hook(manyhands_shm::child_died);
+    child::register(module)?;
+    fork::register(module)?;
+    serve::register(module)?;
+    zygote::register(module)
 }

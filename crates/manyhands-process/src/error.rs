@@ -1,0 +1,43 @@
+//! Why a process could not be started.
+
+use std::io;
+
+use rustix::io::Errno;
+
+/// Why a process could not be started. The text names the limit that was reached.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", sentence(.doing, .error))]
+pub struct StartError {
+    doing: &'static str,
+    #[source]
+    error: io::Error,
+}
+
+impl StartError {
+    pub(crate) fn new(doing: &'static str, error: impl Into<io::Error>) -> StartError {
+        StartError { doing, error: error.into() }
+    }
+
+    /// The system's number of the error, if it came from there.
+    pub fn os_error(&self) -> Option<i32> {
+        self.error.raw_os_error()
+    }
+}
+
+fn sentence(doing: &str, error: &io::Error) -> String {
+    let limit = match Errno::from_io_error(error) {
+        Some(Errno::AGAIN) => {
+            "the limit of processes is reached: RLIMIT_NPROC of this user (ulimit -u), pids.max of the \
+             control group, or the system's"
+        }
+        Some(Errno::NOMEM) => {
+            "the limit of memory is reached: the system's, or RLIMIT_AS (ulimit -v) of this process"
+        }
+        Some(Errno::MFILE) => {
+            "the limit of open descriptors is reached: RLIMIT_NOFILE of this process (ulimit -n)"
+        }
+        Some(Errno::NFILE) => "the system's limit of open descriptors is reached",
+        _ => return format!("{doing}: {error}"),
+    };
+    format!("{doing}: {limit}")
+}

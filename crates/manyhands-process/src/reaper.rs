@@ -1,0 +1,242 @@
+//! No zombies: one native thread waits for the ends of all children that nobody waits for.
+//!
+//! It sleeps on the descriptors of the processes started here, and on nothing else: children that the
+//! program starts otherwise are the program's. It begins with the first child and ends some
+//! time after the last one has.
+//!
+//! Under the registry's lock: a child is in `watched` from its birth until somebody has reaped it, and
+//! only who holds the lock reaps. The lock is held across fork(2), so that a forked child never
+//! finds it taken; what it finds in the registry then are its parent's children, which it forgets.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use manyhands_sys::{fork, process};
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+
+use crate::child::Child;
+use crate::guard::{Helper, NAME};
+
+/// How long the thread stays when it has nothing to do: programs start one child after another.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// The event that asks the thread to end. Children are numbered from 1.
+const STOP: u64 = 0;
+
+const STACK: usize = 64 << 10;
+
+pub(crate) struct Registry {
+    /// The [`fork::epoch`] of the process whose children these are.
+    epoch: u32,
+    next: u64,
+    watched: HashMap<u64, Arc<Child>>,
+    thread: Option<Running>,
+    /// Somebody forks, and does not want the thread to be there.
+    paused: bool,
+}
+
+struct Running {
+    watch: Arc<Watch>,
+    handle: JoinHandle<()>,
+}
+
+struct Watch {
+    epoll: OwnedFd,
+    stop: OwnedFd,
+}
+
+static REGISTRY: OnceLock<Mutex<Registry>> = OnceLock::new();
+static FORK_HOOKS: Once = Once::new();
+static DEATH_HOOK: OnceLock<fn(u32)> = OnceLock::new();
+
+thread_local! {
+    /// The registry's lock while this thread forks.
+    static HELD: RefCell<Option<MutexGuard<'static, Registry>>> = const { RefCell::new(None) };
+}
+
+extern "C" fn hold() {
+    let _ = HELD.try_with(|held| *held.borrow_mut() = Some(lock()));
+}
+
+extern "C" fn let_go() {
+    let _ = HELD.try_with(|held| held.borrow_mut().take());
+}
+
+fn lock() -> MutexGuard<'static, Registry> {
+    let registry = REGISTRY.get_or_init(|| {
+        Mutex::new(Registry {
+            epoch: fork::epoch(),
+            next: STOP + 1,
+            watched: HashMap::new(),
+            thread: None,
+            paused: false,
+        })
+    });
+    registry.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The registry of this process.
+pub(crate) fn registry() -> MutexGuard<'static, Registry> {
+    FORK_HOOKS.call_once(|| {
+        fork::register(hold, let_go, let_go).expect("pthread_atfork: out of memory");
+    });
+    let mut registry = lock();
+    if registry.epoch != fork::epoch() {
+        registry.epoch = fork::epoch();
+        registry.watched = HashMap::new();
+        registry.paused = false;
+        if let Some(running) = registry.thread.take() {
+            // The thread, which is the parent's, holds on to it in a stack that nobody runs on.
+            process::close(running.watch.epoll.as_raw_fd());
+            process::close(running.watch.stop.as_raw_fd());
+            std::mem::forget(running);
+        }
+    }
+    registry
+}
+
+/// Sets what is to be called with the number of each child that has ended, before the number can be
+/// given to another process. Set once, for all; a second one is not taken.
+///
+/// ```
+/// manyhands_process::set_death_hook(|pid| println!("{pid} has ended"));
+/// ```
+pub fn set_death_hook(hook: fn(u32)) {
+    let _ = DEATH_HOOK.set(hook);
+}
+
+pub(crate) fn death_hook() -> Option<fn(u32)> {
+    DEATH_HOOK.get().copied()
+}
+
+impl Registry {
+    /// Sees to it that the child is reaped when it ends.
+    pub(crate) fn watch(&mut self, child: Child) -> Arc<Child> {
+        let token = self.next;
+        self.next += 1;
+        let child = Arc::new(child.numbered(token));
+        self.watched.insert(token, Arc::clone(&child));
+        self.run();
+        if let Some(running) = &self.thread {
+            running.watch.add(&child);
+        }
+        child
+    }
+
+    /// The child has been reaped.
+    pub(crate) fn forget(&mut self, child: &Child) {
+        if self.watched.remove(&child.token()).is_some()
+            && let Some(running) = &self.thread
+        {
+            let _ = epoll::delete(&running.watch.epoll, child.descriptor());
+        }
+    }
+
+    /// Has the thread run. If there can be none, for want of threads or descriptors, children are
+    /// reaped by who waits for them, or when there is one again.
+    fn run(&mut self) {
+        if self.thread.is_some() || self.paused || self.watched.is_empty() {
+            return;
+        }
+        let Ok(watch) = Watch::new().map(Arc::new) else { return };
+        for child in self.watched.values() {
+            watch.add(child);
+        }
+        let mine = Arc::clone(&watch);
+        let helper = Helper::new();
+        // Signals are for the program's threads.
+        let blocked = process::set_blocked_signals(u64::MAX);
+        let thread = std::thread::Builder::new().name(format!("{NAME}-reap")).stack_size(STACK);
+        let spawned = thread.spawn(move || {
+            let _helper = helper;
+            reap(&mine);
+        });
+        process::set_blocked_signals(blocked);
+        self.thread = spawned.ok().map(|handle| Running { watch, handle });
+    }
+}
+
+impl Watch {
+    fn new() -> rustix::io::Result<Watch> {
+        let watch = Watch {
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            stop: eventfd(0, EventfdFlags::CLOEXEC)?,
+        };
+        let stop = epoll::EventData::new_u64(STOP);
+        epoll::add(&watch.epoll, &watch.stop, stop, epoll::EventFlags::IN)?;
+        Ok(watch)
+    }
+
+    fn add(&self, child: &Child) {
+        let token = epoll::EventData::new_u64(child.token());
+        let _ = epoll::add(&self.epoll, child.descriptor(), token, epoll::EventFlags::IN);
+    }
+}
+
+/// What the thread does.
+fn reap(watch: &Arc<Watch>) {
+    let mut events: Vec<epoll::Event> = Vec::with_capacity(64);
+    loop {
+        let idle = registry().watched.is_empty();
+        let patience = Timespec { tv_sec: 0, tv_nsec: LINGER.subsec_nanos().into() };
+        events.clear();
+        let waited = epoll::wait(
+            &watch.epoll,
+            rustix::buffer::spare_capacity(&mut events),
+            idle.then_some(&patience),
+        );
+        if waited.is_err() {
+            continue;
+        }
+        let mut left = false;
+        for event in &events {
+            let token = event.data.u64();
+            if token == STOP {
+                return;
+            }
+            let child = registry().watched.get(&token).cloned();
+            left |= child.is_some_and(|child| child.status().is_none());
+        }
+        if left {
+            // Its end is told first to somebody who traces it.
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if events.is_empty() && idle {
+            let mut registry = registry();
+            if registry.watched.is_empty() {
+                registry.end(watch);
+                return;
+            }
+        }
+    }
+}
+
+impl Registry {
+    /// The thread that waits with `watch` ends by itself.
+    fn end(&mut self, watch: &Arc<Watch>) {
+        if self.thread.as_ref().is_some_and(|running| Arc::ptr_eq(&running.watch, watch)) {
+            self.thread = None;
+        }
+    }
+}
+
+/// Ends the thread for now, so that a fork finds a process without it.
+pub fn pause_reaper() {
+    let mut registry = registry();
+    registry.paused = true;
+    let Some(running) = registry.thread.take() else { return };
+    drop(registry);
+    let _ = rustix::io::write(&running.watch.stop, &1_u64.to_ne_bytes());
+    let _ = running.handle.join();
+}
+
+/// Has the thread run again, if there are children to watch.
+pub fn resume_reaper() {
+    let mut registry = registry();
+    registry.paused = false;
+    registry.run();
+}

@@ -1,0 +1,170 @@
+//! What a process has from its parent besides memory and descriptors.
+//!
+//! A child from a zygote is to be as if the program itself had started it: what the program has
+//! changed since the zygote began is carried over (`Inherited`); where that is not possible the
+//! zygote is of no use any more (`Identity`).
+
+use std::fmt::Write as _;
+use std::fs;
+
+use manyhands_sys::process;
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
+use rustix::process::{getpriority_process, setpriority_process};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+const RESOURCES: [Resource; 16] = [
+    Resource::As,
+    Resource::Core,
+    Resource::Cpu,
+    Resource::Data,
+    Resource::Fsize,
+    Resource::Locks,
+    Resource::Memlock,
+    Resource::Msgqueue,
+    Resource::Nice,
+    Resource::Nofile,
+    Resource::Nproc,
+    Resource::Rss,
+    Resource::Rtprio,
+    Resource::Rttime,
+    Resource::Sigpending,
+    Resource::Stack,
+];
+
+/// Lines of /proc/PID/status that say what a process may do, and to which group and session it
+/// belongs.
+const IDENTITY: [&str; 14] = [
+    "Uid", "Gid", "Groups", "NSpgid", "NSsid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb",
+    "NoNewPrivs", "Seccomp", "Seccomp_filters", "Speculation_Store_Bypass",
+];
+
+const NAMESPACES: [&str; 7] = ["cgroup", "ipc", "mnt", "net", "pid_for_children", "user", "uts"];
+
+/// What can be carried over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inherited {
+    pub(crate) umask: u32,
+    /// The signals that are ignored, as a set of [`process::signal_bit`].
+    pub(crate) ignored: u64,
+    nice: i32,
+    limits: [(u64, u64); 16],
+    /// The processors on which the starting thread may run, a bit each.
+    processors: [u64; 16],
+}
+
+/// What cannot: it has to be the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity(String);
+
+/// The surroundings of the calling thread; `None` where the system does not tell them.
+pub(crate) fn here() -> Option<(Inherited, Identity)> {
+    let status = fs::read_to_string("/proc/thread-self/status").ok()?;
+    let mut identity = String::with_capacity(512);
+    let (mut mask, mut ignored) = (None, None);
+    for line in status.lines() {
+        let Some((name, value)) = line.split_once(':') else { continue };
+        let value = value.trim_start();
+        match name {
+            "Umask" => mask = u32::from_str_radix(value, 8).ok(),
+            "SigIgn" => ignored = u64::from_str_radix(value, 16).ok(),
+            name if IDENTITY.contains(&name) => {
+                let _ = writeln!(identity, "{name} {value}");
+            }
+            _ => {}
+        }
+    }
+    for namespace in NAMESPACES {
+        if let Ok(file) = rustix::fs::stat(format!("/proc/self/ns/{namespace}")) {
+            let _ = writeln!(identity, "{namespace} {}", file.st_ino);
+        }
+    }
+    let root = rustix::fs::stat("/").ok()?;
+    let _ = writeln!(identity, "root {} {}", root.st_dev, root.st_ino);
+    let processors = sched_getaffinity(None).ok()?;
+    let inherited = Inherited {
+        umask: mask?,
+        ignored: ignored?,
+        nice: getpriority_process(None).ok()?,
+        limits: RESOURCES.map(|resource| {
+            let limit = getrlimit(resource);
+            (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
+        }),
+        processors: std::array::from_fn(|word| {
+            (0..64).filter(|bit| has(&processors, word * 64 + bit)).fold(0, |set, bit| set | 1 << bit)
+        }),
+    };
+    Some((inherited, Identity(identity)))
+}
+
+fn has(processors: &CpuSet, number: usize) -> bool {
+    number < CpuSet::MAX_CPU && processors.is_set(number)
+}
+
+impl Inherited {
+    /// Makes these the surroundings of this process, except for `ignored`, of which an interpreter
+    /// has to know. What the system refuses stays as it is.
+    pub(crate) fn apply(&self) {
+        umask(Mode::from_raw_mode(self.umask));
+        for (resource, (current, maximum)) in RESOURCES.into_iter().zip(self.limits) {
+            let some = |limit| (limit != u64::MAX).then_some(limit);
+            let wanted = Rlimit { current: some(current), maximum: some(maximum) };
+            if getrlimit(resource) != wanted {
+                let _ = setrlimit(resource, wanted);
+            }
+        }
+        let mut processors = CpuSet::new();
+        for number in (0..CpuSet::MAX_CPU.min(1024)).filter(|n| self.processors[n / 64] >> (n % 64) & 1 == 1) {
+            processors.set(number);
+        }
+        if sched_getaffinity(None).is_ok_and(|now| now != processors) {
+            let _ = sched_setaffinity(None, &processors);
+        }
+        if getpriority_process(None).is_ok_and(|now| now != self.nice) {
+            let _ = setpriority_process(None, self.nice);
+        }
+    }
+
+    pub(crate) fn to_words(&self) -> Vec<u64> {
+        let mut words = vec![u64::from(self.umask), self.ignored, self.nice as u64];
+        words.extend(self.limits.iter().flat_map(|&(current, maximum)| [current, maximum]));
+        words.extend(self.processors);
+        words
+    }
+
+    pub(crate) fn from_words(words: &[u64]) -> Option<Inherited> {
+        let (&[umask, ignored, nice], rest) = words.split_first_chunk::<3>()?;
+        let (limits, processors) = rest.split_at_checked(32)?;
+        let mut pairs = limits.chunks_exact(2);
+        Some(Inherited {
+            umask: u32::try_from(umask).ok()?,
+            ignored,
+            nice: nice as i32,
+            limits: std::array::from_fn(|_| match pairs.next() {
+                Some(&[current, maximum]) => (current, maximum),
+                _ => (u64::MAX, u64::MAX),
+            }),
+            processors: processors.try_into().ok()?,
+        })
+    }
+}
+
+/// The entries of an environment that count when an interpreter starts, and not later.
+pub(crate) fn environment_at_start(block: &[u8]) -> Vec<u8> {
+    const PREFIXES: [&[u8]; 5] = [b"PYTHON", b"LD_", b"MALLOC_", b"LC_", b"MANYHANDS_"];
+    const NAMES: [&[u8]; 4] = [b"LANG=", b"LANGUAGE=", b"GLIBC_TUNABLES=", b"TZ="];
+    let mut entries: Vec<&[u8]> = block
+        .split(|&byte| byte == 0)
+        .filter(|entry| {
+            PREFIXES.iter().any(|prefix| entry.starts_with(prefix))
+                || NAMES.iter().any(|name| entry.starts_with(name))
+        })
+        .collect();
+    entries.sort_unstable();
+    entries.join(&0)
+}
+
+/// The signals that an interpreter ignores from its start, whatever its parent did.
+pub(crate) fn ignored_anyway() -> u64 {
+    [13, 25].into_iter().fold(0, |set, signal| set | process::signal_bit(signal))
+}

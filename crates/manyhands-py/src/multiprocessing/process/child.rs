@@ -1,0 +1,100 @@
+//! A child process, as the `Popen` classes see it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use manyhands_process::{Child, ExitStatus, Waited};
+use manyhands_sync::Limit;
+use manyhands_sys::thread;
+use manyhands_sys::time::Deadline;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::timeout;
+
+/// As of [`crate::gate::Outside`]: how long a signal may go unnoticed that arrives just before a sleep.
+const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(500);
+
+/// A child of this process. It is reaped when it ends, whether anybody asks or not.
+// py: multiprocessing.popen_fork.Popen
+#[pyclass(frozen, name = "Child", module = "manyhands._native.multiprocessing")]
+pub(super) struct PyChild {
+    pid: u32,
+    child: Mutex<Option<Arc<Child>>>,
+}
+
+impl PyChild {
+    pub(super) fn new(child: Arc<Child>) -> PyChild {
+        PyChild { pid: child.id(), child: Mutex::new(Some(child)) }
+    }
+
+    fn get(&self) -> PyResult<Arc<Child>> {
+        let child = self.child.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        child.ok_or_else(|| PyValueError::new_err("the child process was closed"))
+    }
+}
+
+/// Waits for the end of a child, and runs signal handlers meanwhile.
+pub(super) fn wait(py: Python<'_>, child: &Child, limit: Limit) -> PyResult<Option<ExitStatus>> {
+    let until = match limit {
+        Limit::Never => return Ok(child.status()),
+        Limit::Until(deadline) => Some(deadline),
+        Limit::Forever => None,
+    };
+    let is_main = thread::is_main();
+    loop {
+        let look = is_main.then(|| Deadline::after(LOOK_FOR_SIGNALS));
+        let last = match (until, look) {
+            (Some(until), Some(look)) => until <= look,
+            (_, look) => look.is_none(),
+        };
+        match py.detach(|| child.wait(if last { until } else { look })) {
+            Waited::Ended(status) => return Ok(Some(status)),
+            Waited::TimedOut if last => return Ok(None),
+            Waited::TimedOut | Waited::Interrupted => py.check_signals()?,
+        }
+    }
+}
+
+#[pymethods]
+impl PyChild {
+    /// Its number.
+    #[getter]
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// A descriptor that becomes readable when it ends.
+    #[getter]
+    fn sentinel(&self) -> PyResult<i32> {
+        Ok(self.get()?.raw_descriptor())
+    }
+
+    /// Its exit code, if it has ended.
+    // py: multiprocessing.popen_fork.Popen.poll
+    fn poll(&self) -> PyResult<Option<i32>> {
+        Ok(self.get()?.status().map(ExitStatus::code))
+    }
+
+    /// Waits for its end, at most so many seconds; returns the exit code, or None if it lives on.
+    // py: multiprocessing.popen_fork.Popen.wait
+    #[pyo3(signature = (timeout=None))]
+    fn wait(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<i32>> {
+        let limit = timeout::optional(timeout)?;
+        Ok(wait(py, &*self.get()?, limit)?.map(ExitStatus::code))
+    }
+
+    /// Sends it a signal; False if it has ended.
+    fn send_signal(&self, signal: i32) -> PyResult<bool> {
+        Ok(self.get()?.send_signal(signal)?)
+    }
+
+    /// Gives the descriptor back.
+    fn close(&self) {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyChild>()
+}

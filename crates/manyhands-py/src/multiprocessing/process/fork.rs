@@ -1,0 +1,99 @@
+//! fork(2) as an interpreter has to do it.
+#![allow(unsafe_code, reason = "the interpreter's hooks around a fork are C functions")]
+
+use std::cell::Cell;
+use std::os::fd::IntoRawFd;
+
+use manyhands_process::{Forked, pause_reaper, program_threads, resume_reaper};
+use pyo3::exceptions::PyDeprecationWarning;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyInt;
+
+use super::child::PyChild;
+
+thread_local! {
+    /// This thread is in a fork of ours, which does not mind the threads of ours.
+    static OWN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Copies this process. Returns the child, a `Child`; and in that itself the descriptor of its parent,
+/// an integer. With `guarded` the child dies when this process does.
+// py: multiprocessing.popen_fork.Popen._launch
+#[pyfunction]
+fn fork<'py>(py: Python<'py>, guarded: bool) -> PyResult<Bound<'py, PyAny>> {
+    OWN.set(true);
+    // SAFETY: this thread is attached; one of the other two follows in each process.
+    unsafe { ffi::PyOS_BeforeFork() };
+    let forked = manyhands_process::fork(guarded);
+    if let Ok(Forked::Child(parent)) = forked {
+        // SAFETY: this is the child, after PyOS_BeforeFork.
+        unsafe { ffi::PyOS_AfterFork_Child() };
+        OWN.set(false);
+        return Ok(PyInt::new(py, parent.into_raw_fd()).into_any());
+    }
+    let child = match &forked {
+        Ok(Forked::Parent(child)) => Some(child.id()),
+        _ => None,
+    };
+    manyhands_shm::forked(child);
+    // SAFETY: this is the parent, after PyOS_BeforeFork.
+    unsafe { ffi::PyOS_AfterFork_Parent() };
+    OWN.set(false);
+    match forked {
+        Ok(Forked::Parent(child)) => {
+            warn_about_threads(py);
+            Ok(Bound::new(py, PyChild::new(child))?.into_any())
+        }
+        Ok(Forked::Child(_)) => unreachable!("the child has returned"),
+        Err(error) => Err(super::error(&error)),
+    }
+}
+
+/// What `os.fork()` says from 3.12 on; but the engine's own threads, which a fork does not disturb, do
+/// not count.
+fn warn_about_threads(py: Python<'_>) {
+    if cfg!(Py_3_12) && program_threads() > 1 {
+        let text = format!(
+            "This process (pid={}) is multi-threaded, use of fork() may lead to deadlocks in the child.",
+            std::process::id()
+        );
+        let text = std::ffi::CString::new(text).unwrap_or_default();
+        let category = py.get_type::<PyDeprecationWarning>();
+        if let Err(error) = PyErr::warn(py, &category, &text, 1) {
+            // There is a child: it is too late to fail.
+            error.write_unraisable(py, None);
+        }
+    }
+}
+
+/// For `os.register_at_fork(before=...)`: a program that forks itself finds no thread of ours.
+#[pyfunction]
+fn before_fork(py: Python<'_>) {
+    if !OWN.get() {
+        py.detach(pause_reaper);
+    }
+}
+
+/// For `os.register_at_fork(after_in_parent=...)`.
+#[pyfunction]
+fn after_fork_in_parent() {
+    extern "C" fn resume(_nothing: *mut std::ffi::c_void) -> std::ffi::c_int {
+        resume_reaper();
+        0
+    }
+    if !OWN.get() {
+        // Later: `os.fork()` counts the threads when this has returned.
+        // SAFETY: the function is fit for that, and needs no argument.
+        let queued = unsafe { ffi::Py_AddPendingCall(Some(resume), std::ptr::null_mut()) };
+        if queued != 0 {
+            resume_reaper();
+        }
+    }
+}
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(fork, module)?)?;
+    module.add_function(wrap_pyfunction!(before_fork, module)?)?;
+    module.add_function(wrap_pyfunction!(after_fork_in_parent, module)?)
+}
