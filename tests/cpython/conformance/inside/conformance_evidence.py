@@ -4,6 +4,7 @@ To be imported before any replacement is, so that it knows the originals as they
 """
 
 import sys
+from operator import attrgetter
 from types import FunctionType, ModuleType
 
 import conformance_redirect as redirect
@@ -20,10 +21,6 @@ _TO_BE_OWN = {
         "Event",
         "Barrier",
     ),
-    "multiprocessing.connection": ("Connection",),
-    "multiprocessing.popen_fork": ("Popen",),
-    "multiprocessing.popen_forkserver": ("Popen",),
-    "multiprocessing.popen_spawn_posix": ("Popen",),
     "multiprocessing.queues": ("Queue", "JoinableQueue", "SimpleQueue"),
     "multiprocessing.synchronize": (
         "Lock",
@@ -36,6 +33,14 @@ _TO_BE_OWN = {
     ),
 }
 
+#: The same of functions, and of methods of classes that inherit from the original's.
+_FUNCTIONS_TO_BE_OWN = {
+    "multiprocessing.connection": ("Connection.recv", "Connection.send", "Pipe", "wait"),
+    "multiprocessing.popen_fork": ("Popen._launch",),
+    "multiprocessing.popen_forkserver": ("Popen._launch",),
+    "multiprocessing.popen_spawn_posix": ("Popen._launch",),
+}
+
 
 def _type_made_by(factory):
     return factory if isinstance(factory, type) else type(factory())
@@ -45,12 +50,17 @@ def _moved():
     return [(source, target) for source, target in redirect.MAPPING.items() if source != target]
 
 
-_original_types = {
-    (source, name): _type_made_by(getattr(redirect.original_module(source), name))
-    for source, names in _TO_BE_OWN.items()
-    if redirect.replacement_name(source) not in (None, source)
-    for name in names
-}
+def _originals(table):
+    return {
+        (source, name): attrgetter(name)(redirect.original_module(source))
+        for source, names in table.items()
+        if redirect.replacement_name(source) not in (None, source)
+        for name in names
+    }
+
+
+_original_types = {key: _type_made_by(made) for key, made in _originals(_TO_BE_OWN).items()}
+_original_functions = _originals(_FUNCTIONS_TO_BE_OWN)
 
 
 def _borrowed():
@@ -60,6 +70,10 @@ def _borrowed():
         target = redirect.replacement_name(source)
         offered = getattr(sys.modules.get(target), name, None)
         if offered is not None and issubclass(_type_made_by(offered), original):
+            found.append(f"{target}.{name} is the original's {source}.{name}")
+    for (source, name), original in _original_functions.items():
+        target = redirect.replacement_name(source)
+        if target in sys.modules and attrgetter(name)(sys.modules[target]) is original:
             found.append(f"{target}.{name} is the original's {source}.{name}")
     return found
 
