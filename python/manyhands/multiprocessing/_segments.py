@@ -9,14 +9,15 @@ Who can lock it exclusively knows that nobody else is left:
 * A process that is killed cannot. The next family that creates its first segment tries to lock all
   other folders, and so tidies up behind families of which nobody is left.
 
-So a segment is never unlinked while a process of its creator's family is there; nor what has its name
-but is another file; nor what somebody else created, for it is in no folder. One that is created in
-the instant before its process is killed may not be listed yet, and stays.
+So a segment is never unlinked while a process of its creator's family uses shared memory; nor what
+has its name but is another file; nor what somebody else created, for it is in no folder. One that is
+created in the instant before its process is killed may not be listed yet, and stays.
 
 There is one folder for all families of a user. If it cannot be made, segments live until they are
 unlinked. It is not in /dev/shm, which may be full.
 """
 
+import _posixshmem
 import contextlib
 import errno
 import fcntl
@@ -25,11 +26,10 @@ import stat
 import tempfile
 from _thread import RLock
 
-import _posixshmem
-
 from manyhands import _native
 from manyhands._stdlib import original
 
+_native = _native.multiprocessing
 _util = original("multiprocessing.util")
 
 
@@ -47,8 +47,10 @@ class _Folder:
         """Hold the folder's lock; False if there is no folder. With `create`, there is."""
         if self.descriptor >= 0:
             return True
+        if not create and _native.arena_number() is None:
+            return False
         base = _base(create)
-        self.path = os.path.join(base, f"{_native.multiprocessing.tree():016x}")
+        self.path = os.path.join(base, f"{_native.tree():016x}")
         while True:
             is_new = create and _make(self.path)
             try:
@@ -116,7 +118,11 @@ def _base(create):
     if create:
         _make(base)
         status = os.lstat(base)
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o22:
+        if (
+            not stat.S_ISDIR(status.st_mode)
+            or status.st_uid != os.geteuid()
+            or status.st_mode & 0o22
+        ):
             raise PermissionError(errno.EPERM, "others may write here", base)
     return base
 

@@ -10,7 +10,7 @@ Source: https://docs.python.org/3/library/multiprocessing.html#shared-ctypes-obj
 import sys
 
 from manyhands import _native
-from manyhands.multiprocessing.context import assert_spawning
+from manyhands.multiprocessing import _sharing
 
 __all__ = ["BufferWrapper"]
 
@@ -29,12 +29,11 @@ class Arena(_SharedBlock):
         return memoryview(self)
 
     def __reduce__(self):
-        assert_spawning(self)
-        return _open, self.reference
+        return _open, (self.size, _sharing.state(self, self.reference))
 
 
-def _open(arena, block):
-    return Arena.open(arena, block)
+def _open(size, state):
+    return Arena(size, reference=_sharing.reference(state))
 
 
 class Heap:

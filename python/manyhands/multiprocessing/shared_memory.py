@@ -7,13 +7,12 @@ that nobody unlinks goes.
 Source: https://docs.python.org/3/library/multiprocessing.shared_memory.html
 """
 
+import _posixshmem
 import errno
 import mmap
 import os
 import secrets
 from types import FunctionType
-
-import _posixshmem
 
 from manyhands._mirror import forward
 from manyhands._stdlib import original
@@ -41,9 +40,9 @@ def _make_filename():
 class SharedMemory(_original.SharedMemory):
     """A segment of shared memory: a new one, or the one that has that name already.
 
-    `close()` ends the use of it by this object, `unlink()` takes away its name, so that it goes when
-    all have closed it. A segment that nobody unlinks goes when all processes of the family of its
-    creator are gone, however they ended; unless it was created with `track=False`.
+    `close()` ends the use of it by this object; `unlink()` takes away its name, so that it goes
+    when all have closed it. A segment that nobody unlinks goes when all processes of the family of
+    its creator are gone, however they ended; unless it was created with `track=False`.
     """
 
     def __init__(self, name=None, create=False, size=0, *, track=True):

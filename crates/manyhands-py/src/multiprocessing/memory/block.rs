@@ -19,27 +19,22 @@ pub(super) struct SharedBlock {
 
 #[pymethods]
 impl SharedBlock {
+    /// A new block, or that of a reference which a relative has passed.
     #[new]
-    #[pyo3(signature = (size, *_args, **_options))]
-    fn new(
-        size: isize,
-        _args: &Bound<'_, pyo3::types::PyTuple>,
-        _options: Option<&Bound<'_, pyo3::types::PyDict>>,
-    ) -> PyResult<Self> {
-        let size = usize::try_from(size)
-            .map_err(|_| PyValueError::new_err(format!("Size {size} out of range")))?;
-        let memory = Handle::with_tail(Kind::Plain, size).map_err(arena::error)?;
-        Ok(SharedBlock { memory })
-    }
-
-    /// That of a reference which a relative has passed.
-    #[staticmethod]
-    fn open(arena: u64, block: u64) -> PyResult<Self> {
-        let memory = Handle::open(Reference { arena, block }, Kind::Plain);
+    #[pyo3(signature = (size, *, reference = None))]
+    fn new(size: isize, reference: Option<(u64, u64)>) -> PyResult<Self> {
+        let memory = match reference {
+            Some((arena, block)) => Handle::open(Reference { arena, block }, Kind::Plain),
+            None => {
+                let size = usize::try_from(size)
+                    .map_err(|_| PyValueError::new_err(format!("Size {size} out of range")))?;
+                Handle::with_tail(Kind::Plain, size)
+            }
+        };
         Ok(SharedBlock { memory: memory.map_err(arena::error)? })
     }
 
-    /// What to pass to `open` in another process of the tree.
+    /// What to pass to the constructor in another process of the tree.
     #[getter]
     fn reference(&self) -> (u64, u64) {
         let reference = self.memory.reference();
