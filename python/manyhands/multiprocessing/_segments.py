@@ -10,8 +10,8 @@ Who can lock it exclusively knows that nobody else is left:
   other folders, and so tidies up behind families of which nobody is left.
 
 So a segment is never unlinked while a process of its creator's family uses shared memory; nor what
-has its name but is another file; nor what somebody else created, for it is in no folder. One that is
-created in the instant before its process is killed may not be listed yet, and stays.
+has its name but is another file; nor what somebody else created, for it is in no folder. One that
+is created in the instant before its process is killed may not be listed yet, and stays.
 
 There is one folder for all families of a user. If it cannot be made, segments live until they are
 unlinked. It is not in /dev/shm, which may be full.
