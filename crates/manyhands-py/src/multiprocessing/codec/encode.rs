@@ -143,7 +143,7 @@ impl Encoder {
         }
         let Ok(view) = PyUntypedBuffer::get(array.as_any()) else { return false };
         self.head.push(PAYLOAD_BYTEARRAY);
-        self.payload(Payload::of_bytearray(view));
+        self.payload(Payload::of_view(view));
         true
     }
 

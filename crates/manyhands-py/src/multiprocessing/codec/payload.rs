@@ -14,7 +14,6 @@ pub(crate) struct Payload {
     pointer: *const u8,
     len: usize,
     is_writable: bool,
-    is_mapped: bool,
     /// Held for its drop only.
     _owner: Owner,
 }
@@ -39,7 +38,6 @@ impl Payload {
             pointer: content.as_ptr(),
             len: content.len(),
             is_writable: false,
-            is_mapped: false,
             _owner: Owner::Object(bytes.clone().into_any().unbind()),
         }
     }
@@ -50,23 +48,16 @@ impl Payload {
             pointer: characters.as_ptr(),
             len: characters.len(),
             is_writable: false,
-            is_mapped: false,
             _owner: Owner::Object(text.clone().unbind()),
         }
     }
 
-    /// The content of a bytearray, which cannot be resized while this lives.
-    pub(super) fn of_bytearray(view: PyUntypedBuffer) -> Self {
-        Payload { is_mapped: false, ..Payload::of_view(view) }
-    }
-
-    /// An out-of-band buffer, which is contiguous.
+    /// A buffer, which is contiguous. Its object cannot be resized while this lives.
     pub(super) fn of_view(view: PyUntypedBuffer) -> Self {
         Payload {
             pointer: view.buf_ptr().cast(),
             len: view.len_bytes(),
             is_writable: !view.readonly(),
-            is_mapped: true,
             _owner: Owner::View(view),
         }
     }
@@ -77,7 +68,6 @@ impl Payload {
             pointer: head.as_ptr(),
             len: head.len(),
             is_writable: false,
-            is_mapped: true,
             _owner: Owner::Bytes(head),
         }
     }
@@ -95,12 +85,6 @@ impl Payload {
     /// Whether the getter may write to it: exactly if the sender could.
     pub(crate) fn is_writable(&self) -> bool {
         self.is_writable
-    }
-
-    /// Whether objects that [`decode`](super::decode) makes may use it in place, for as long as they live.
-    /// If not, decode copies, and has no use for it any more when it returns.
-    pub(crate) fn is_mapped(&self) -> bool {
-        self.is_mapped
     }
 
     /// A copy, as bytes or bytearray.
