@@ -1,23 +1,55 @@
 #![doc = include_str!("../README.md")]
 #![allow(unsafe_code, reason = "this crate gives shape to memory that other processes write, too")]
 
+#[cfg(not(loom))]
 mod arena;
+#[cfg(not(loom))]
+mod barrier;
+#[cfg(not(loom))]
 mod block;
+mod condition;
+#[cfg(not(loom))]
 mod error;
+mod event;
+#[cfg(not(loom))]
 mod handle;
+#[cfg(not(loom))]
 mod kind;
+#[cfg(not(loom))]
 mod layout;
+mod lock;
+mod owned;
+#[cfg(not(loom))]
 mod participant;
+#[cfg(not(loom))]
 mod queue;
+mod rlock;
+mod semaphore;
+mod shim;
 mod wait;
 
+#[cfg(not(loom))]
 pub use arena::{Arena, Statistics, arena, existing, join};
+#[cfg(not(loom))]
+pub use barrier::{Barrier, Broken, Last, Passage};
+pub use condition::{Condition, Waiting};
+#[cfg(not(loom))]
 pub use error::ArenaError;
+pub use event::Event;
+#[cfg(not(loom))]
 pub use handle::{Handle, Plain, Reference, Shared};
+#[cfg(not(loom))]
 pub use kind::Kind;
+#[cfg(not(loom))]
 pub use layout::Ref;
+pub use lock::{Acquired, Lock, NotHeld};
 pub use manyhands_sync::Limit;
 pub use manyhands_sys::time::Deadline;
-pub use participant::{Owner, Ticket, child_died, forked, reserve_child};
+#[cfg(not(loom))]
+pub use participant::{Ticket, child_died, forked, reserve_child};
+#[cfg(not(loom))]
 pub use queue::{GetError, Message, Parcel, Piece, PutError, Queue, TooManyDone};
+pub use rlock::{NotOwner, RLock};
+pub use semaphore::{Semaphore, TooManyReleases};
+pub use shim::Owner;
 pub use wait::{Patient, Pause, RECHECK};

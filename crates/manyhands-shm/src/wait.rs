@@ -1,12 +1,16 @@
 //! How a thread sleeps on a word that another process may change.
 
 use std::convert::Infallible;
-use std::sync::atomic::AtomicU32;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+#[cfg(not(loom))]
+use std::time::Instant;
 
+#[cfg(not(loom))]
 use manyhands_sync::Habit;
-use manyhands_sys::{futex, thread};
+#[cfg(not(loom))]
+use manyhands_sys::thread;
 
+use crate::shim::{self, AtomicU32};
 use crate::{Deadline, Limit};
 
 /// The longest sleep after which a waiter looks again by itself: whoever had to wake it may have
@@ -42,8 +46,10 @@ pub trait Pause {
 }
 
 /// What waking a thread on an idle processor costs, about: the longest spin.
+#[cfg(not(loom))]
 const WAKE: Duration = Duration::from_micros(50);
 
+#[cfg(not(loom))]
 thread_local! {
     /// Whether to look for a moment before sleeping.
     static LOOKING: Habit = const { Habit::new() };
@@ -51,6 +57,7 @@ thread_local! {
 
 /// Looks for a moment whether `ready`, if that has paid off before; false if it is not, or was not
 /// looked for.
+#[cfg(not(loom))]
 pub(crate) fn look(pause: &impl Pause, ready: impl Fn() -> bool + Sync) -> bool {
     if !LOOKING.with(Habit::is_ready) {
         return false;
@@ -61,6 +68,7 @@ pub(crate) fn look(pause: &impl Pause, ready: impl Fn() -> bool + Sync) -> bool 
 }
 
 /// Learns from a sleep that began then and was ended by a notice from that processor.
+#[cfg(not(loom))]
 pub(crate) fn learn(begun: Instant, processor: u32) {
     if begun.elapsed() < 2 * WAKE && processor != thread::processor() {
         LOOKING.with(Habit::chance);
@@ -93,7 +101,7 @@ impl Pause for Patient {
     type Error = Infallible;
 
     fn pause(&self, word: &AtomicU32, expected: u32, until: Deadline) -> Result<(), Infallible> {
-        futex::wait_shared(word, expected, Some(until));
+        shim::sleep(word, expected, until);
         Ok(())
     }
 }
