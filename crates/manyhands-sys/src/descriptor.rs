@@ -154,8 +154,10 @@ impl Descriptor {
         os::hurry(self.number);
     }
 
-    /// Asks the kernel to hold so many bytes between the writer and the reader, and takes what it
-    /// gives. Before the first write, for a socket that this end writes to.
+    /// Asks the kernel to hold up to so many bytes that were written here and not read yet, if it
+    /// is a pipe or a local socket, and takes what it gives. Never makes that less.
+    ///
+    /// Buffers of TCP sockets are left alone: the kernel finds out by itself what these need.
     pub fn enlarge(self, bytes: usize) {
         os::enlarge(self.number, self.is_socket, bytes);
     }

@@ -216,7 +216,7 @@ def _check_authkey(authkey):
 
 
 def _create_response(authkey, message):
-    """The response to a challenge: its MAC, with the name of the digest if the challenge has one."""
+    """The response to a challenge: its MAC, named as the challenge names its digest."""
     return _checked(_native.create_response, authkey, message)
 
 
@@ -270,7 +270,7 @@ def _over_xml(connection):
 
 
 def reduce_connection(conn):
-    """How a connection is pickled: as a duplicate of its descriptor for the process that gets it."""
+    """How a connection is pickled: as a duplicate of its descriptor for its new owner."""
     descriptor = reduction.DupFd(conn.fileno())
     return rebuild_connection, (descriptor, conn.readable, conn.writable)
 

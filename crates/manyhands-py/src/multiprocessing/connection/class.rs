@@ -13,12 +13,19 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use super::errors::{of_receiving, of_sending, os_error};
 use super::gate::Detached;
-use super::memory::{Buffer, receive};
+use super::memory::{Buffer, Scratch, receive};
 use super::{pickling, wait};
 use crate::timeout::{self, Flag};
 
 /// The state of a connection that is closed, or not opened yet.
 const CLOSED: i64 = -1;
+
+/// Messages longer than this get more room in the kernel and a kept buffer.
+const SMALL: usize = 32 * 1024;
+
+/// What the kernel is asked to hold for a connection that carries large messages (measured: more
+/// makes pipes slower again).
+const CAPACITY: usize = 256 * 1024;
 
 /// One end of a connection over a file descriptor.
 ///
@@ -34,6 +41,8 @@ pub(super) struct Connection {
     open: AtomicI64,
     readable: AtomicBool,
     writable: AtomicBool,
+    /// Whether the kernel was asked for more room between this end and the other.
+    is_roomy: AtomicBool,
 }
 
 impl Connection {
@@ -90,6 +99,17 @@ impl Connection {
         let length = self.length(py, from, limit)?;
         receive(py, from, length)
     }
+
+    fn send_parts(&self, py: Python<'_>, parts: &[&[u8]]) -> PyResult<()> {
+        let to = self.to_write()?;
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        // So that the two ends do not have to take turns for every piece of a large message. Who
+        // sends none does not take that memory: a user's pipes have only so much together.
+        if length > SMALL && !self.is_roomy.swap(true, Ordering::Relaxed) {
+            to.enlarge(CAPACITY);
+        }
+        stream::send(to, parts, &Detached(py)).map_err(|error| of_sending(py, error))
+    }
 }
 
 #[pymethods]
@@ -101,6 +121,7 @@ impl Connection {
             open: AtomicI64::new(CLOSED),
             readable: AtomicBool::new(false),
             writable: AtomicBool::new(false),
+            is_roomy: AtomicBool::new(false),
         }
     }
 
@@ -199,16 +220,13 @@ impl Connection {
         self.to_write()?;
         let py = obj.py();
         let pieces = pickling::dump(obj)?;
-        // Pickling runs others' code.
-        let to = self.to_write()?;
-        let sent = match pieces.as_slice() {
-            [piece] => stream::send(to, &[piece.as_bytes(py)], &Detached(py)),
+        match pieces.as_slice() {
+            [piece] => self.send_parts(py, &[piece.as_bytes(py)]),
             pieces => {
                 let parts: Vec<&[u8]> = pieces.iter().map(|piece| piece.as_bytes(py)).collect();
-                stream::send(to, &parts, &Detached(py))
+                self.send_parts(py, &parts)
             }
-        };
-        sent.map_err(|error| of_sending(py, error))
+        }
     }
 
     /// Send the bytes of a bytes-like object as one message; only `size` of them from `offset` on,
@@ -221,22 +239,29 @@ impl Connection {
         offset: isize,
         size: Option<isize>,
     ) -> PyResult<()> {
-        let to = self.to_write()?;
+        self.to_write()?;
         let py = buf.py();
         if let Ok(bytes) = buf.cast_exact::<PyBytes>() {
-            let part = part(bytes.as_bytes(), offset, size)?;
-            return stream::send(to, &[part], &Detached(py)).map_err(|error| of_sending(py, error));
+            return self.send_parts(py, &[part(bytes.as_bytes(), offset, size)?]);
         }
         let buffer = Buffer::of(buf)?;
-        let part = part(buffer.as_bytes(), offset, size)?;
-        stream::send(to, &[part], &Detached(py)).map_err(|error| of_sending(py, error))
+        self.send_parts(py, &[part(buffer.as_bytes(), offset, size)?])
     }
 
     /// Receive an object that was sent with send(). EOFError if the other end is closed and there
     /// is nothing left.
     // py: multiprocessing.connection.Connection.recv
     fn recv<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        pickling::load(&self.message(py, None)?)
+        let from = self.to_read()?;
+        let length = self.length(py, from, None)?;
+        match usize::try_from(length) {
+            Ok(length) if length > SMALL && length <= Scratch::LONGEST => {
+                let mut scratch = Scratch::take(py, length)?;
+                scratch.receive(py, from, length)?;
+                scratch.with(py, length, pickling::load)
+            }
+            _ => pickling::load(receive(py, from, length)?.as_any()),
+        }
     }
 
     /// Receive a message as bytes. If it is longer than `maxlength`, OSError is raised, and the

@@ -6,6 +6,7 @@
 
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
+use std::sync::Mutex;
 
 use manyhands_sys::descriptor::{Descriptor, Room};
 use manyhands_wire::stream::fill;
@@ -13,7 +14,7 @@ use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PySlice};
 
 use super::errors::of_receiving;
 use super::gate::Detached;
@@ -97,6 +98,80 @@ pub(super) fn receive<'py>(
         limit = limit.saturating_mul(2);
         bytes.grow(step(limit))?;
     }
+}
+
+/// Memory for a pickled message, kept from one to the next: the pages of memory that is given
+/// back and taken again cost more than what is copied into them.
+pub(super) struct Scratch<'py>(Bound<'py, PyByteArray>);
+
+/// The scratch that nobody uses at the moment.
+static SPARE: Mutex<Option<Py<PyByteArray>>> = Mutex::new(None);
+
+impl<'py> Scratch<'py> {
+    /// What is longer does not stay in memory.
+    pub(super) const LONGEST: usize = 4 << 20;
+
+    /// A scratch for so many bytes.
+    pub(super) fn take(py: Python<'py>, length: usize) -> PyResult<Scratch<'py>> {
+        // Never waits: a fork may have left it locked for ever.
+        let spare = SPARE.try_lock().ok().and_then(|mut spare| spare.take());
+        match spare.map(|spare| spare.into_bound(py)) {
+            Some(spare) if spare.len() >= length => Ok(Scratch(spare)),
+            _ => {
+                let length = isize::try_from(length.next_power_of_two()).unwrap_or(isize::MAX);
+                // SAFETY: an exact bytearray or an error comes back. Nothing reads its memory
+                // before it was written: see `receive` and `with`.
+                let made = unsafe {
+                    let made = ffi::PyByteArray_FromStringAndSize(std::ptr::null(), length);
+                    Bound::from_owned_ptr_or_err(py, made)?.cast_into_unchecked()
+                };
+                Ok(Scratch(made))
+            }
+        }
+    }
+
+    /// Receives the message of that length, whose header was read.
+    pub(super) fn receive(
+        &mut self,
+        py: Python<'_>,
+        from: Descriptor,
+        length: usize,
+    ) -> PyResult<()> {
+        // SAFETY: nobody else has a reference to it: a new one is not shown to anybody, and one of
+        // which `with` has left a reference behind does not become the spare.
+        let memory = unsafe {
+            std::slice::from_raw_parts_mut(self.0.data().cast::<MaybeUninit<u8>>(), self.0.len())
+        };
+        let mut room = Room::from(memory.get_mut(..length).unwrap_or_default());
+        fill(from, &mut room, &Detached(py)).map_err(|error| of_receiving(py, error))
+    }
+
+    /// Shows the message to `reader`, and keeps the memory for the next one.
+    pub(super) fn with<T>(
+        self,
+        py: Python<'py>,
+        length: usize,
+        reader: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<T>,
+    ) -> PyResult<T> {
+        let whole = PyMemoryView::from(&self.0)?;
+        let message = whole.get_item(PySlice::new(py, 0, length as isize, 1))?;
+        let read = reader(&message);
+        drop((message, whole));
+        if is_only(&self.0)
+            && let Ok(mut spare) = SPARE.try_lock()
+        {
+            let before = spare.replace(self.0.unbind());
+            drop(spare);
+            drop(before);
+        }
+        read
+    }
+}
+
+/// Whether nobody else has a reference to the object, or could get one.
+fn is_only(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: it is an object, and we are attached.
+    unsafe { ffi::Py_REFCNT(object.as_ptr()) == 1 }
 }
 
 /// The bytes of an object with the buffer protocol, for as long as this lives.

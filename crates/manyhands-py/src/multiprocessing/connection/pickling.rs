@@ -132,7 +132,7 @@ pub(super) fn dump(object: &Bound<'_, PyAny>) -> PyResult<Vec<Py<PyBytes>>> {
 
 /// The object that was pickled.
 // py: multiprocessing.reduction.ForkingPickler.loads
-pub(super) fn load<'py>(message: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn load<'py>(message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = message.py();
     pickling(py)?.loads.bind(py).call1((message,))
 }

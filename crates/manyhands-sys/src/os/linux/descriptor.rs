@@ -74,10 +74,16 @@ pub(crate) fn hurry(number: RawFd) {
 
 pub(crate) fn enlarge(number: RawFd, socket: bool, bytes: usize) {
     // What the kernel does not give, or not so much of, costs speed only.
-    if socket {
-        let _ = sockopt::set_socket_send_buffer_size(borrow(number), bytes);
-    } else {
-        let _ = rustix::pipe::fcntl_setpipe_size(borrow(number), bytes);
+    let descriptor = borrow(number);
+    if !socket {
+        if rustix::pipe::fcntl_getpipe_size(descriptor).is_ok_and(|size| size < bytes) {
+            let _ = rustix::pipe::fcntl_setpipe_size(descriptor, bytes);
+        }
+    } else if sockopt::socket_domain(descriptor) == Ok(AddressFamily::UNIX)
+        // The kernel doubles what is asked for, to allow for its own bookkeeping.
+        && sockopt::socket_send_buffer_size(descriptor).is_ok_and(|size| size < 2 * bytes)
+    {
+        let _ = sockopt::set_socket_send_buffer_size(descriptor, bytes);
     }
 }
 

@@ -1,0 +1,520 @@
+"""One connection after the other: messages, arguments, errors, closing."""
+
+from __future__ import annotations
+
+import array
+import gc
+import io
+import os
+import pickle
+import socket
+import struct
+import sys
+import threading
+from types import ModuleType
+from typing import Any
+
+import pytest
+from connections import both, ours, stdlib
+from support import Hand
+
+
+@pytest.fixture(params=[True, False], ids=["duplex", "simplex"])
+def ends(request: pytest.FixtureRequest) -> Any:
+    """A reader and a writer of ours."""
+    reader, writer = ours.Pipe(request.param)
+    yield reader, writer
+    reader.close()
+    writer.close()
+
+
+SIZES = [0, 1, 64, 4096, 16384, 16385, 32768, 32769, 65536, 1 << 20, 5_000_000, 64 << 20]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_messages_of_all_sizes(ends: Any, size: int) -> None:
+    reader, writer = ends
+    message = os.urandom(min(size, 4096)) * (size // 4096) if size > 4096 else os.urandom(size)
+    sending = Hand(writer.send_bytes, message)
+    assert reader.recv_bytes() == message
+    sending.result()
+    sending = Hand(writer.send, message)
+    assert reader.recv() == message
+    sending.result()
+    target = bytearray(len(message) + 3)
+    sending = Hand(writer.send_bytes, message)
+    assert reader.recv_bytes_into(target, 3) == len(message)
+    assert target == b"\0\0\0" + message
+    sending.result()
+
+
+OBJECTS: list[Any] = [
+    None,
+    True,
+    0,
+    -(1 << 100),
+    2.5,
+    "text",
+    "\udc80",
+    b"",
+    [],
+    {},
+    (1, [2, {"three": {4}}], "five" * 1000),
+    [b"large" * 100_000, bytearray(b"changing" * 100_000), "text" * 100_000],
+    range(10),
+    io.UnsupportedOperation("an exception"),
+    len,
+    int.__add__,
+    "text".upper,
+]
+
+
+@pytest.mark.parametrize("value", OBJECTS, ids=lambda value: repr(value)[:20])
+def test_objects(ends: Any, value: Any) -> None:
+    reader, writer = ends
+    sending = Hand(writer.send, value)
+    got = reader.recv()
+    sending.result()
+    if isinstance(value, Exception):
+        assert type(got) is type(value)
+        assert got.args == value.args
+    elif callable(value) and not isinstance(value, type):
+        assert getattr(got, "__name__", None) == value.__name__
+    else:
+        assert got == value
+        assert type(got) is type(value)
+
+
+def test_pickles_are_the_standard_librarys(ends: Any) -> None:
+    reader, writer = ends
+    for value in OBJECTS:
+        sending = Hand(writer.send, value)
+        message = reader.recv_bytes()
+        sending.result()
+        assert message == bytes(ours._ForkingPickler.dumps(value))
+
+
+def test_an_object_is_let_go_of_when_it_was_sent(ends: Any) -> None:
+    import weakref
+
+    reader, writer = ends
+    value = Registered("x")
+    gone = weakref.ref(value)
+    ours._ForkingPickler.register(Registered, _reduce_registered)
+    writer.send([value, value])
+    del value
+    gc.collect()
+    assert gone() is None
+    first, second = reader.recv()
+    assert first is second
+    assert first.how == "forking x"
+
+
+class Registered:
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+
+def _reduce_registered(value: Registered) -> Any:
+    return Registered, (f"forking {value.how}",)
+
+
+def _reduce_otherwise(value: Registered) -> Any:
+    return Registered, (f"otherwise {value.how}",)
+
+
+def test_reducers_that_are_registered_at_any_time_count(ends: Any) -> None:
+    import copyreg
+
+    reader, writer = ends
+
+    class_ = type("Late", (Registered,), {"__module__": __name__})
+    globals()["Late"] = class_
+
+    def through() -> str:
+        writer.send(class_("x"))
+        got = reader.recv()
+        return str(got.how)
+
+    try:
+        assert through() == "x"
+        copyreg.pickle(class_, _reduce_otherwise)
+        assert through() == "otherwise x"
+        ours._ForkingPickler.register(class_, _reduce_registered)
+        assert through() == "forking x"
+        ours._ForkingPickler.register(class_, _reduce_otherwise)
+        assert through() == "otherwise x"
+    finally:
+        del globals()["Late"]
+        copyreg.dispatch_table.pop(class_, None)
+        ours._ForkingPickler._extra_reducers.pop(class_, None)
+
+
+class SendsWhilePickled:
+    def __init__(self, writer: Any) -> None:
+        self.writer = writer
+
+    def __reduce__(self) -> Any:
+        self.writer.send("from inside")
+        return str, ("outside",)
+
+
+def test_an_object_may_send_while_it_is_pickled(ends: Any) -> None:
+    reader, writer = ends
+    writer.send(SendsWhilePickled(writer))
+    assert reader.recv() == "from inside"
+    assert reader.recv() == "outside"
+
+
+@both
+def test_what_cannot_be_pickled_is_not_sent(module: ModuleType) -> None:
+    reader, writer = module.Pipe()
+    with reader, writer:
+        for _ in range(2):
+            with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
+                writer.send([1, lambda: 0])
+        with pytest.raises(TypeError, match="cannot pickle"):
+            writer.send(threading.Lock())
+        writer.send("afterwards")
+        assert reader.recv() == "afterwards"
+
+
+@both
+def test_parts_of_a_buffer(module: ModuleType) -> None:
+    reader, writer = module.Pipe()
+    with reader, writer:
+        letters = b"abcdefghijklmnopqrstuvwxyz"
+        for buffer in (letters, bytearray(letters), memoryview(letters)):
+            for arguments, part in [
+                ((), letters),
+                ((5,), letters[5:]),
+                ((7, 8), letters[7:15]),
+                ((26,), b""),
+                ((26, 0), b""),
+                ((0, None), letters),
+            ]:
+                writer.send_bytes(buffer, *arguments)
+                assert reader.recv_bytes() == part
+            writer.send_bytes(buf=buffer, offset=1, size=2)
+            assert reader.recv_bytes() == b"bc"
+            for wrong, why in [
+                ((27,), "buffer length < offset"),
+                ((22, 5), "buffer length < offset"),
+                ((26, 1), "buffer length < offset"),
+                ((-1,), "offset is negative"),
+                ((4, -1), "size is negative"),
+            ]:
+                with pytest.raises(ValueError, match=why):
+                    writer.send_bytes(buffer, *wrong)
+        numbers = array.array("i", range(4))
+        writer.send_bytes(numbers)
+        assert reader.recv_bytes() == numbers.tobytes()
+        with pytest.raises(TypeError):
+            writer.send_bytes("text")
+        with pytest.raises((TypeError, BufferError)):
+            writer.send_bytes(memoryview(array.array("i", range(8)))[::2])
+        assert not reader.poll()
+
+
+@both
+def test_receiving_into_a_buffer(module: ModuleType) -> None:
+    reader, writer = module.Pipe()
+    with reader, writer:
+        numbers = array.array("i", range(4))
+        writer.send_bytes(numbers)
+        target = array.array("i", [9] * 10)
+        assert reader.recv_bytes_into(target, 3 * target.itemsize) == 16
+        assert list(target) == [9, 9, 9, 0, 1, 2, 3, 9, 9, 9]
+        # Bytes that are no whole item are left out, and an offset inside an item is rounded.
+        writer.send_bytes(struct.pack("iih", 1, 2, 3))
+        target = array.array("i", [9] * 4)
+        assert reader.recv_bytes_into(target, 5) == 10
+        assert list(target) == [9, 1, 2, 9]
+        writer.send_bytes(b"")
+        assert reader.recv_bytes_into(bytearray(0)) == 0
+        message = b"does not fit" * 10_000
+        for room in (bytearray(40), bytearray(len(message) - 1), array.array("i", [0])):
+            sending = Hand(writer.send_bytes, message)
+            with pytest.raises(module.BufferTooShort) as caught:
+                reader.recv_bytes_into(room)
+            assert caught.value.args == (message,)
+            sending.result()
+        with pytest.raises(ValueError, match="negative offset"):
+            reader.recv_bytes_into(bytearray(3), -1)
+        with pytest.raises(ValueError, match="offset too large"):
+            reader.recv_bytes_into(bytearray(3), 4)
+        writer.send_bytes(b"abc")
+        with pytest.raises(TypeError):
+            reader.recv_bytes_into(b"constant")
+
+
+@both
+@pytest.mark.parametrize("duplex", [True, False])
+def test_too_long_a_message_ends_receiving(module: ModuleType, duplex: bool) -> None:
+    reader, writer = module.Pipe(duplex)
+    with reader, writer:
+        writer.send_bytes(b"ten bytes!")
+        writer.send_bytes(b"ten bytes!")
+        with pytest.raises(ValueError, match="negative maxlength"):
+            reader.recv_bytes(-1)
+        assert reader.recv_bytes(10) == b"ten bytes!"
+        with pytest.raises(OSError, match="bad message length"):
+            reader.recv_bytes(9)
+        if duplex:
+            assert not reader.readable
+            assert not reader.closed
+            with pytest.raises(OSError, match="connection is write-only"):
+                reader.recv()
+            reader.send("can still answer")
+            assert writer.recv() == "can still answer"
+        else:
+            assert reader.closed
+
+
+@both
+def test_simplex_ends_do_only_one_thing(module: ModuleType) -> None:
+    reader, writer = module.Pipe(duplex=False)
+    with reader, writer:
+        assert (reader.readable, reader.writable) == (True, False)
+        assert (writer.readable, writer.writable) == (False, True)
+        for call in (lambda: reader.send(1), lambda: reader.send_bytes(b"1")):
+            with pytest.raises(OSError, match="connection is read-only"):
+                call()
+        for call in (
+            writer.recv,
+            writer.recv_bytes,
+            writer.poll,
+            lambda: writer.recv_bytes_into(bytearray(1)),
+        ):
+            with pytest.raises(OSError, match="connection is write-only"):
+                call()
+
+
+@both
+def test_a_closed_connection(module: ModuleType) -> None:
+    one, other = module.Pipe()
+    assert not one.closed
+    one.close()
+    one.close()
+    assert one.closed
+    for call in (
+        one.recv,
+        one.recv_bytes,
+        one.poll,
+        one.fileno,
+        lambda: one.send(1),
+        lambda: one.send_bytes(b"1"),
+        lambda: one.recv_bytes_into(bytearray(1)),
+    ):
+        with pytest.raises(OSError, match="handle is closed"):
+            call()
+    with other:
+        assert other.poll()
+        assert other.poll(None)
+        for receive in (other.recv, other.recv_bytes, lambda: other.recv_bytes_into(bytearray(1))):
+            with pytest.raises(EOFError) as caught:
+                receive()
+            assert caught.value.args == ()
+        with pytest.raises(BrokenPipeError) as broken:
+            other.send(1)
+        assert broken.value.errno == 32
+    with pytest.raises(OSError, match="handle is closed"), other:
+        other.fileno()
+
+
+@both
+def test_a_connection_is_closed_with_its_last_reference(module: ModuleType) -> None:
+    one, other = module.Pipe()
+    number = one.fileno()
+    del one
+    gc.collect()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
+    other.close()
+
+
+@both
+def test_handles(module: ModuleType) -> None:
+    with pytest.raises(ValueError, match="invalid handle"):
+        module.Connection(-1)
+    with pytest.raises(ValueError, match="at least one of `readable` and `writable` must be True"):
+        module.Connection(0, False, False)
+    with pytest.raises((AttributeError, TypeError)):
+        module.Connection("0")
+    one, other = socket.socketpair()
+    with module.Connection(one.detach()) as end, other:
+        other.sendall(b"\0\0\0\3abc")
+        assert end.recv_bytes() == b"abc"
+        end.send_bytes(b"defg")
+        assert other.recv(100) == b"\0\0\0\4defg"
+
+
+@both
+def test_a_handle_that_is_not_open(module: ModuleType) -> None:
+    end = module.Connection(1_000_000)
+    for call in (end.recv, lambda: end.send(1)):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            call()
+    end.poll()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        end.close()
+    assert end.closed
+    end = module.Connection(1_000_000)
+    end._handle = None
+    assert end.closed
+
+
+@both
+@pytest.mark.parametrize("duplex", [True, False])
+def test_ends_in_the_middle(module: ModuleType, duplex: bool) -> None:
+    """Where a message ends too early says how."""
+    cases: list[tuple[bytes, type[Exception], str]] = [
+        (b"", EOFError, "^$"),
+        (b"\0\0", OSError, "got end of file during message"),
+        (b"\0\0\0\5", EOFError, "^$"),
+        (b"\0\0\0\5abc", OSError, "got end of file during message"),
+        (b"\xff\xff\xff\xff", EOFError, "^$"),
+        (b"\xff\xff\xff\xff\0\0", OSError, "got end of file during message"),
+    ]
+    for sent, error, text in cases:
+        reader, writer = module.Pipe(duplex)
+        os.write(writer.fileno(), sent)
+        writer.close()
+        with reader, pytest.raises(error, match=text):
+            reader.recv_bytes()
+
+
+def test_large_headers(ends: Any) -> None:
+    """Nobody believes a length before the bytes have come."""
+    reader, writer = ends
+    os.write(writer.fileno(), struct.pack("!iQ", -1, 5) + b"small")
+    assert reader.recv_bytes() == b"small"
+    os.write(writer.fileno(), struct.pack("!iQ", -1, 1 << 62) + b"x" * 1000)
+    writer.close()
+    with pytest.raises(OSError, match="got end of file during message"):
+        reader.recv_bytes()
+
+
+def test_a_header_of_4_gib_is_refused_by_its_length(ends: Any) -> None:
+    reader, writer = ends
+    os.write(writer.fileno(), struct.pack("!iQ", -1, 1 << 32))
+    with pytest.raises(OSError, match="bad message length"):
+        reader.recv_bytes((1 << 32) - 1)
+
+
+def test_a_negative_length_is_refused(ends: Any) -> None:
+    reader, writer = ends
+    os.write(writer.fileno(), struct.pack("!i", -2))
+    with pytest.raises(OSError, match="bad message length"):
+        reader.recv()
+
+
+def test_a_message_that_comes_byte_by_byte(ends: Any) -> None:
+    reader, writer = ends
+    message = struct.pack("!i", 40) + bytes(range(40))
+
+    def trickle() -> None:
+        for byte in message:
+            os.write(writer.fileno(), bytes([byte]))
+
+    receiving = Hand(reader.recv_bytes)
+    trickle()
+    assert receiving.result() == bytes(range(40))
+
+
+def test_what_is_broken_when_it_is_unpickled_leaves_the_next_message(ends: Any) -> None:
+    reader, writer = ends
+    for broken in (b"no pickle", b"no pickle" * 10_000):
+        sending = Hand(writer.send_bytes, broken)
+        with pytest.raises((pickle.UnpicklingError, ValueError, KeyError, EOFError)):
+            reader.recv()
+        sending.result()
+    writer.send("next")
+    assert reader.recv() == "next"
+
+
+def test_it_is_the_standard_librarys_too() -> None:
+    one, other = ours.Pipe()
+    with one, other:
+        assert isinstance(one, stdlib.Connection)
+        assert isinstance(one, ours._ConnectionBase)
+        assert stdlib.wait([one], 0) == []
+        one.anything = "goes"
+        # The methods that others call below the public ones are there, and agree with these.
+        one._send_bytes(b"below")
+        assert other.recv_bytes() == b"below"
+        one.send_bytes(b"above")
+        assert other._recv_bytes().getvalue() == b"above"
+        assert not other._poll(0)
+
+
+class Counting(ours.Connection):  # type: ignore[misc]
+    """Overrides what is below the public methods."""
+
+    sent = 0
+    received = 0
+
+    def _send_bytes(self, buf: Any) -> None:
+        self.sent += 1
+        super()._send_bytes(buf)
+
+    def _recv_bytes(self, maxsize: int | None = None) -> Any:
+        self.received += 1
+        return super()._recv_bytes(maxsize)
+
+
+def test_a_subclass_may_override_what_is_below() -> None:
+    one, other = socket.socketpair()
+    here, there = Counting(one.detach()), ours.Connection(other.detach())
+    with here, there:
+        here.send("object")
+        here.send_bytes(b"bytes")
+        assert here.sent == 2
+        assert [there.recv(), there.recv_bytes()] == ["object", b"bytes"]
+        there.send("object")
+        there.send_bytes(b"bytes")
+        assert [here.recv(), here.recv_bytes()] == ["object", b"bytes"]
+        assert here.received == 2
+
+
+def test_many_threads_use_one_connection(ends: Any) -> None:
+    """Small messages are whole, whoever sends and receives at the same time."""
+    reader, writer = ends
+    count, hands = 300, 4
+
+    def send(who: int) -> None:
+        for number in range(count):
+            writer.send((who, number))
+
+    lock = threading.Lock()
+    got: list[tuple[int, int]] = []
+
+    def receive() -> None:
+        for _ in range(count):
+            with lock:
+                got.append(reader.recv())
+
+    working = [Hand(send, who) for who in range(hands)] + [Hand(receive) for _ in range(hands)]
+    for hand in working:
+        hand.result()
+    for who in range(hands):
+        assert [number for by, number in got if by == who] == list(range(count))
+
+
+def test_others_run_while_one_waits(ends: Any) -> None:
+    reader, writer = ends
+    receiving = Hand(reader.recv).blocks()
+    writer.send("at last")
+    assert receiving.result() == "at last"
+
+
+def test_names() -> None:
+    """Whatever the standard library's module has that is not of another system."""
+    foreign = {"PipeClient", "PipeListener", "PipeConnection", "xmlrpclib", "selectors"}
+    modules = {name for name in vars(stdlib) if isinstance(getattr(stdlib, name), ModuleType)}
+    internal = {"_winapi", "_multiprocessing", "_mmap_counter", "_WaitSelector"}
+    internal |= {"_get_digest_name_and_payload"}
+    expected = set(vars(stdlib)) - foreign - modules - internal
+    assert not {name for name in expected if not name.startswith("__")} - set(vars(ours))
+    assert ours.__all__ == stdlib.__all__
+    assert sys.modules[ours.__name__] is ours
