@@ -35,8 +35,20 @@ const RESOURCES: [Resource; 16] = [
 /// Lines of /proc/PID/status that say what a process may do, and to which group and session it
 /// belongs.
 const IDENTITY: [&str; 14] = [
-    "Uid", "Gid", "Groups", "NSpgid", "NSsid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb",
-    "NoNewPrivs", "Seccomp", "Seccomp_filters", "Speculation_Store_Bypass",
+    "Uid",
+    "Gid",
+    "Groups",
+    "NSpgid",
+    "NSsid",
+    "CapInh",
+    "CapPrm",
+    "CapEff",
+    "CapBnd",
+    "CapAmb",
+    "NoNewPrivs",
+    "Seccomp",
+    "Seccomp_filters",
+    "Speculation_Store_Bypass",
 ];
 
 const NAMESPACES: [&str; 7] = ["cgroup", "ipc", "mnt", "net", "pid_for_children", "user", "uts"];
@@ -91,7 +103,9 @@ pub(crate) fn here() -> Option<(Inherited, Identity)> {
             (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
         }),
         processors: std::array::from_fn(|word| {
-            (0..64).filter(|bit| has(&processors, word * 64 + bit)).fold(0, |set, bit| set | 1 << bit)
+            (0..64)
+                .filter(|bit| has(&processors, word * 64 + bit))
+                .fold(0, |set, bit| set | 1 << bit)
         }),
     };
     Some((inherited, Identity(identity)))
@@ -114,7 +128,9 @@ impl Inherited {
             }
         }
         let mut processors = CpuSet::new();
-        for number in (0..CpuSet::MAX_CPU.min(1024)).filter(|n| self.processors[n / 64] >> (n % 64) & 1 == 1) {
+        for number in
+            (0..CpuSet::MAX_CPU.min(1024)).filter(|n| self.processors[n / 64] >> (n % 64) & 1 == 1)
+        {
             processors.set(number);
         }
         if sched_getaffinity(None).is_ok_and(|now| now != processors) {

@@ -51,11 +51,7 @@ impl PyZygote {
     /// Runs a program that calls `serve(3, ...)`; it finds the arena's descriptor, if given, as 4.
     #[new]
     #[pyo3(signature = (path, arguments, arena=None))]
-    fn __new__(
-        path: Vec<u8>,
-        arguments: Vec<Vec<u8>>,
-        arena: Option<RawFd>,
-    ) -> PyResult<PyZygote> {
+    fn __new__(path: Vec<u8>, arguments: Vec<Vec<u8>>, arena: Option<RawFd>) -> PyResult<PyZygote> {
         let path = strings(&[path])?;
         let arguments = strings(&arguments)?;
         let arguments: Vec<&CStr> = arguments.iter().map(CString::as_c_str).collect();
@@ -120,13 +116,8 @@ impl PyZygote {
             None => None,
         };
         let environment = process::environment();
-        let birth = Birth {
-            payload,
-            descriptors: &descriptors,
-            arena,
-            guarded,
-            environment: &environment,
-        };
+        let birth =
+            Birth { payload, descriptors: &descriptors, arena, guarded, environment: &environment };
         Ok(unless_gone(py.detach(|| self.0.request(&birth)))?.map(PyChild::new))
     }
 
