@@ -40,7 +40,8 @@ pub fn fork(guarded: bool) -> Result<Forked, StartError> {
     const DOING: &str = "cannot fork a child process";
     let guard = Guard::here();
     // Opened here: the child could open another process's if its parent has ended already.
-    let parent = process::open(std::process::id()).map_err(|error| StartError::new(DOING, error))?;
+    let parent =
+        process::open(std::process::id()).map_err(|error| StartError::new(DOING, error))?;
     // One for the child's descriptor, so that a limit is met before there is a child.
     let spare = parent.try_clone().map_err(|error| StartError::new(DOING, error))?;
     match process::fork().map_err(|error| StartError::new(DOING, error))? {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use manyhands_sys::process::{INTERRUPT, KILL, exit};
 use manyhands_sys::time::Deadline;
 
+use crate::StartError;
 use crate::child::{Child, ExitStatus, Waited};
 use crate::fork::{Forked, fork};
-use crate::StartError;
 
 const TERMINATE: i32 = 15;
 
@@ -57,9 +57,7 @@ impl Process {
         match fork(guarded)? {
             Forked::Parent(child) => Ok(Process(child)),
             // What the function borrows is a copy, which nobody sees after a panic.
-            Forked::Child(_parent) => {
-                exit(catch_unwind(AssertUnwindSafe(function)).unwrap_or(101))
-            }
+            Forked::Child(_parent) => exit(catch_unwind(AssertUnwindSafe(function)).unwrap_or(101)),
         }
     }
 

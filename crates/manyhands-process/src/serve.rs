@@ -5,7 +5,7 @@
 
 use std::io::{IoSliceMut, Read as _};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use manyhands_sys::process::{self, Disposition, INTERRUPT};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -73,7 +73,8 @@ pub fn serve(socket: OwnedFd, by_main: bool) -> Result<Served, StartError> {
     let interrupt = process::ignore_signal(INTERRUPT).map_err(fail)?;
     let mut buffer = vec![0; DATAGRAM];
     loop {
-        let mut watched = [PollFd::new(&parent, PollFlags::IN), PollFd::new(&socket, PollFlags::IN)];
+        let mut watched =
+            [PollFd::new(&parent, PollFlags::IN), PollFd::new(&socket, PollFlags::IN)];
         if poll(&mut watched, None).is_err() {
             continue;
         }
@@ -117,8 +118,7 @@ fn split_first(descriptors: Vec<OwnedFd>) -> Option<(OwnedFd, std::vec::IntoIter
 }
 
 fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Option<Letter> {
-    let mut space =
-        [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS + 6))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS + 6))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [IoSliceMut::new(buffer)];
     let received = recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC);
@@ -188,7 +188,8 @@ impl Newborn {
             }
         }
         for (number, descriptor) in standard {
-            copy(&descriptor, number as RawFd)?;
+            // It stays open for as long as this process is there.
+            let _ = copy(&descriptor, number as RawFd)?.into_raw_fd();
         }
         if let Some(inherited) = &order.inherited {
             inherited.apply();
@@ -248,9 +249,11 @@ impl<'a> Seats<'a> {
         apart
             .into_iter()
             .zip(self.targets)
-            .map(|(descriptor, &target)| {
-                if target < 0 { Ok(descriptor) } else { copy(&descriptor, target) }
-            })
+            .map(
+                |(descriptor, &target)| {
+                    if target < 0 { Ok(descriptor) } else { copy(&descriptor, target) }
+                },
+            )
             .collect()
     }
 }

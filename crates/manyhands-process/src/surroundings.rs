@@ -35,8 +35,20 @@ const RESOURCES: [Resource; 16] = [
 /// Lines of /proc/PID/status that say what a process may do, and to which group and session it
 /// belongs.
 const IDENTITY: [&str; 14] = [
-    "Uid", "Gid", "Groups", "NSpgid", "NSsid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb",
-    "NoNewPrivs", "Seccomp", "Seccomp_filters", "Speculation_Store_Bypass",
+    "Uid",
+    "Gid",
+    "Groups",
+    "NSpgid",
+    "NSsid",
+    "CapInh",
+    "CapPrm",
+    "CapEff",
+    "CapBnd",
+    "CapAmb",
+    "NoNewPrivs",
+    "Seccomp",
+    "Seccomp_filters",
+    "Speculation_Store_Bypass",
 ];
 
 const NAMESPACES: [&str; 7] = ["cgroup", "ipc", "mnt", "net", "pid_for_children", "user", "uts"];
@@ -91,7 +103,9 @@ pub(crate) fn here() -> Option<(Inherited, Identity)> {
             (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
         }),
         processors: std::array::from_fn(|word| {
-            (0..64).filter(|bit| has(&processors, word * 64 + bit)).fold(0, |set, bit| set | 1 << bit)
+            (0..64)
+                .filter(|bit| has(&processors, word * 64 + bit))
+                .fold(0, |set, bit| set | 1 << bit)
         }),
     };
     Some((inherited, Identity(identity)))
@@ -114,7 +128,9 @@ impl Inherited {
             }
         }
         let mut processors = CpuSet::new();
-        for number in (0..CpuSet::MAX_CPU.min(1024)).filter(|n| self.processors[n / 64] >> (n % 64) & 1 == 1) {
+        for number in
+            (0..CpuSet::MAX_CPU.min(1024)).filter(|n| self.processors[n / 64] >> (n % 64) & 1 == 1)
+        {
             processors.set(number);
         }
         if sched_getaffinity(None).is_ok_and(|now| now != processors) {
@@ -162,6 +178,14 @@ pub(crate) fn environment_at_start(block: &[u8]) -> Vec<u8> {
         .collect();
     entries.sort_unstable();
     entries.join(&0)
+}
+
+/// The signals that this process ignores, as a set of [`process::signal_bit`], but for those that
+/// interpreters ignore anyway; `None` where the system does not tell.
+pub fn ignored_signals() -> Option<u64> {
+    let status = fs::read_to_string("/proc/thread-self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    Some(u64::from_str_radix(line.trim(), 16).ok()? & !ignored_anyway())
 }
 
 /// The signals that an interpreter ignores from its start, whatever its parent did.

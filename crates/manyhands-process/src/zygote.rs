@@ -91,10 +91,8 @@ impl Zygote {
         let (ours, theirs) = pair().map_err(fail)?;
         // Apart from the numbers that they are copied to.
         let theirs = fcntl_dupfd_cloexec(&theirs, ARENA + 1).map_err(fail)?;
-        let arena = arena
-            .map(|arena| fcntl_dupfd_cloexec(arena, ARENA + 1))
-            .transpose()
-            .map_err(fail)?;
+        let arena =
+            arena.map(|arena| fcntl_dupfd_cloexec(arena, ARENA + 1)).transpose().map_err(fail)?;
         let mut descriptors = vec![(theirs.as_raw_fd(), SOCKET)];
         descriptors.extend(arena.as_ref().map(|arena| (arena.as_raw_fd(), ARENA)));
         let environment = process::environment();
@@ -106,7 +104,9 @@ impl Zygote {
             // The keyboard means the program; the zygote ignores it as soon as it is up.
             blocked: process::blocked_signals() | signal_bit(INTERRUPT),
         })
-        .map_err(|error| StartError::new("cannot run the interpreter for child processes", error))?;
+        .map_err(|error| {
+            StartError::new("cannot run the interpreter for child processes", error)
+        })?;
         let child = Child::adopt(pid)?;
         Ok(Zygote {
             child,
@@ -196,9 +196,7 @@ impl Zygote {
         drop((answers, spare));
         match answer {
             Answer::Born(pid) => Ok(Child::adopt(pid)?),
-            Answer::Failed(error) => {
-                Err(fail(std::io::Error::from_raw_os_error(error)).into())
-            }
+            Answer::Failed(error) => Err(fail(std::io::Error::from_raw_os_error(error)).into()),
         }
     }
 

@@ -51,11 +51,7 @@ impl PyZygote {
     /// Runs a program that calls `serve(3, ...)`; it finds the arena's descriptor, if given, as 4.
     #[new]
     #[pyo3(signature = (path, arguments, arena=None))]
-    fn __new__(
-        path: Vec<u8>,
-        arguments: Vec<Vec<u8>>,
-        arena: Option<RawFd>,
-    ) -> PyResult<PyZygote> {
+    fn __new__(path: Vec<u8>, arguments: Vec<Vec<u8>>, arena: Option<RawFd>) -> PyResult<PyZygote> {
         let path = strings(&[path])?;
         let arguments = strings(&arguments)?;
         let arguments: Vec<&CStr> = arguments.iter().map(CString::as_c_str).collect();
@@ -120,13 +116,8 @@ impl PyZygote {
             None => None,
         };
         let environment = process::environment();
-        let birth = Birth {
-            payload,
-            descriptors: &descriptors,
-            arena,
-            guarded,
-            environment: &environment,
-        };
+        let birth =
+            Birth { payload, descriptors: &descriptors, arena, guarded, environment: &environment };
         Ok(unless_gone(py.detach(|| self.0.request(&birth)))?.map(PyChild::new))
     }
 
@@ -162,6 +153,7 @@ fn program_threads() -> usize {
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyZygote>()?;
+    module.add("MOST_DESCRIPTORS", manyhands_process::MOST_DESCRIPTORS)?;
     module.add_function(wrap_pyfunction!(spawn, module)?)?;
     module.add_function(wrap_pyfunction!(is_main_thread, module)?)?;
     module.add_function(wrap_pyfunction!(program_threads, module)?)
