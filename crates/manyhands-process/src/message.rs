@@ -16,8 +16,10 @@ use crate::surroundings::Inherited;
 /// The first word of an order: also tells versions apart.
 const MAGIC: u64 = 0x4d68_7a79_676f_7401;
 
-/// The most descriptors that the kernel passes in a message, without ours.
-pub(crate) const MOST_DESCRIPTORS: usize = 253 - 6;
+/// How many descriptors a child can get from its parent by way of a zygote.
+///
+/// The kernel passes 253 in a message; some are our own.
+pub const MOST_DESCRIPTORS: usize = 253 - 6;
 
 /// Contents up to this size are in the datagram itself.
 pub(crate) const INLINE: usize = 48 << 10;

@@ -5,7 +5,7 @@
 
 use std::io::{IoSliceMut, Read as _};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use manyhands_sys::process::{self, Disposition, INTERRUPT};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -188,7 +188,8 @@ impl Newborn {
             }
         }
         for (number, descriptor) in standard {
-            copy(&descriptor, number as RawFd)?;
+            // It stays open for as long as this process is there.
+            let _ = copy(&descriptor, number as RawFd)?.into_raw_fd();
         }
         if let Some(inherited) = &order.inherited {
             inherited.apply();

@@ -180,6 +180,14 @@ pub(crate) fn environment_at_start(block: &[u8]) -> Vec<u8> {
     entries.join(&0)
 }
 
+/// The signals that this process ignores, as a set of [`process::signal_bit`], but for those that
+/// interpreters ignore anyway; `None` where the system does not tell.
+pub fn ignored_signals() -> Option<u64> {
+    let status = fs::read_to_string("/proc/thread-self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    Some(u64::from_str_radix(line.trim(), 16).ok()? & !ignored_anyway())
+}
+
 /// The signals that an interpreter ignores from its start, whatever its parent did.
 pub(crate) fn ignored_anyway() -> u64 {
     [13, 25].into_iter().fold(0, |set, signal| set | process::signal_bit(signal))

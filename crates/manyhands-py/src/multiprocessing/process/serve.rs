@@ -66,7 +66,15 @@ fn die_with_parent(parent: u32, by_main: bool) -> PyResult<()> {
     Ok(Guard::new(parent, by_main).stand(&sentinel?)?)
 }
 
+/// The signals that this process ignores, as a set of bits, but for those that an interpreter ignores
+/// anyway.
+#[pyfunction]
+fn ignored_signals() -> Option<u64> {
+    manyhands_process::ignored_signals()
+}
+
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(serve, module)?)?;
+    module.add_function(wrap_pyfunction!(ignored_signals, module)?)?;
     module.add_function(wrap_pyfunction!(die_with_parent, module)?)
 }

@@ -153,6 +153,7 @@ fn program_threads() -> usize {
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyZygote>()?;
+    module.add("MOST_DESCRIPTORS", manyhands_process::MOST_DESCRIPTORS)?;
     module.add_function(wrap_pyfunction!(spawn, module)?)?;
     module.add_function(wrap_pyfunction!(is_main_thread, module)?)?;
     module.add_function(wrap_pyfunction!(program_threads, module)?)

@@ -1,0 +1,165 @@
+"""Where children come from that are no copies of this process: its zygotes.
+
+A zygote is an interpreter that waits to become a child of this process. It takes tens of milliseconds
+to start one, and one to have a child born of it. There is one for each of the start methods
+`spawn` (it has loaded nothing of the program) and `forkserver` (it has loaded what the program wants
+its children to have), begun when it is first wanted, and begun anew when it is gone or when what
+children have to inherit from their parent has changed.
+"""
+
+import os
+import pickle
+import sys
+
+from manyhands import _native
+from manyhands._stdlib import original
+from manyhands.multiprocessing import spawn, util
+
+_native = _native.multiprocessing
+
+#: What runs a zygote.
+_COMMAND = "from manyhands.multiprocessing import _zygote; _zygote.main()"
+
+#: What a zygote says when it is ready, or if it wants to be started with the arena.
+READY = f"ready 1 {sys.hexversion}".encode()
+WANTS_ARENA = b"arena"
+
+
+class Nursery:
+    """The zygote of one start method."""
+
+    def __init__(self, method):
+        self._method = method
+        self._lock = original("threading").RLock()
+        self._zygote = None
+        #: How the zygote was made, and how none could be made.
+        self._recipe = None
+        self._failed = None
+        self._wants_arena = False
+
+    @property
+    def pid(self):
+        """The number of the zygote's process, None if there is none."""
+        zygote = self._zygote
+        return None if zygote is None else zygote.pid
+
+    def stop(self):
+        """End the zygote. Its children live on."""
+        with self._lock:
+            zygote, self._zygote = self._zygote, None
+            self._failed = None
+            self._wants_arena = False
+            if zygote is not None:
+                zygote.stop()
+
+    def start(self):
+        """Return a zygote that can be used, a new one if need be; None if there can be none."""
+        with self._lock:
+            preload, preparation = _to_preload() if self._method == "forkserver" else (None, None)
+            recipe = _arguments(), preload
+            if self._zygote is not None:
+                if self._recipe == recipe and self._zygote.fits():
+                    return self._zygote
+                self.stop()
+            if getattr(sys, "frozen", False) or self._failed == recipe:
+                return None
+            setup = preload and (preload[0], preparation())
+            self._zygote = self._begin(recipe[0], setup)
+            self._recipe = recipe
+            if self._zygote is None:
+                self._failed = recipe
+            return self._zygote
+
+    def _begin(self, arguments, setup):
+        """Start a zygote and wait until it is ready; None if it does not become so."""
+        ticket = arena = number = None
+        if self._wants_arena:
+            ticket = _native.reserve_child()
+            arena, number = ticket.fileno(), ticket.number
+        executable = arguments[0]
+        try:
+            arguments = [os.fsencode(argument) for argument in arguments]
+            zygote = _native.Zygote(arguments[0], arguments, arena)
+        except BaseException as error:
+            if ticket is not None:
+                ticket.cancel()
+            if isinstance(error, OSError):
+                error.filename = os.fsdecode(executable)
+            raise
+        if ticket is not None:
+            ticket.started(zygote.pid)
+        try:
+            zygote.say(pickle.dumps((zygote.by_main, self._method, number, setup)))
+            heard = zygote.hear()
+        except BaseException:
+            zygote.stop()
+            raise
+        if heard == READY:
+            return zygote
+        zygote.stop()
+        if heard == WANTS_ARENA and not self._wants_arena:
+            self._wants_arena = True
+            return self._begin([executable, *arguments[1:]], setup)
+        return None
+
+
+def _arguments():
+    """The command line of a zygote."""
+    executable = spawn.get_executable()
+    options = util._args_from_interpreter_flags()
+    return [executable, *options, "-c", _COMMAND, "--multiprocessing-fork"]
+
+
+def _to_preload():
+    """What the program wants its children to have loaded, and how to prepare that."""
+    from manyhands.multiprocessing.forkserver import _forkserver
+
+    modules = tuple(_forkserver._preload_modules)
+    if not modules:
+        return None, None
+    data = spawn.get_preparation_data("ignore")
+    main = {name: data.pop(name) for name in _MAIN if name in data}
+    for name in ("name", "authkey", "log_to_stderr", "log_level"):
+        data.pop(name, None)
+    if "__main__" not in modules:
+        main = {}
+    return (modules, main), lambda: {**data, **main}
+
+
+_MAIN = ("init_main_from_name", "init_main_from_path")
+
+_nurseries = {}
+
+
+def _forget():
+    # They are the parent's.
+    _nurseries.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def nursery(method):
+    """The zygote of a start method, of this process."""
+    return _nurseries.get(method) or _nurseries.setdefault(method, Nursery(method))
+
+
+def stop():
+    """End all zygotes of this process. Their children live on."""
+    for each in list(_nurseries.values()):
+        each.stop()
+
+
+def order(method, payload, descriptors, arena, guarded):
+    """Have a child born; None if there is no zygote that could."""
+    if len(descriptors) > _native.MOST_DESCRIPTORS:
+        return None
+    for _ in range(3):
+        zygote = nursery(method).start()
+        if zygote is None:
+            return None
+        child = zygote.request(payload, descriptors, arena, guarded)
+        if child is not None:
+            return child
+        # The zygote was killed: there is no child, and a next zygote.
+    return None

@@ -1,0 +1,97 @@
+"""Starts a process as a copy of this one."""
+
+import atexit
+import os
+import signal
+
+from manyhands import _native
+from manyhands.multiprocessing import process, util
+
+__all__ = ["Popen"]
+
+_native = _native.multiprocessing
+
+#: From 3.13 on, the functions registered with `atexit` run in a child that was forked.
+RUNS_EXIT_FUNCTIONS = "_exit_function" not in process.BaseProcess._bootstrap.__code__.co_names
+
+# `os.fork()` warns of threads from 3.12 on, and cannot know which of them are the engine's.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_native.before_fork, after_in_parent=_native.after_fork_in_parent
+    )
+
+
+class Popen:
+    """A started process: its number, its end, and ways to hasten that."""
+
+    method = "fork"
+    #: A child of ours has the arena, so that what is in it is passed by reference.
+    carries_arena = True
+
+    def __init__(self, process_obj):
+        util._flush_std_streams()
+        self.returncode = None
+        self.finalizer = None
+        self._launch(process_obj)
+
+    def duplicate_for_child(self, fd):
+        """Return by which number the child has a descriptor."""
+        return fd
+
+    def poll(self, flag=os.WNOHANG):
+        """Return the exit code; None if the process lives. A flag of 0 waits for its end."""
+        if self.returncode is None:
+            self.returncode = self._child.poll() if flag == os.WNOHANG else self._child.wait()
+        return self.returncode
+
+    def wait(self, timeout=None):
+        """Wait for the end, at most so many seconds; return the exit code, None if it lives."""
+        if self.returncode is None:
+            self.returncode = self._child.wait(timeout)
+        return self.returncode
+
+    def _send_signal(self, sig):
+        if self.returncode is None:
+            try:
+                self._child.send_signal(sig)
+            except OSError:
+                if self.wait(timeout=0.1) is None:
+                    raise
+
+    def interrupt(self):
+        """Send it SIGINT."""
+        self._send_signal(signal.SIGINT)
+
+    def terminate(self):
+        """Send it SIGTERM."""
+        self._send_signal(signal.SIGTERM)
+
+    def kill(self):
+        """Send it SIGKILL."""
+        self._send_signal(signal.SIGKILL)
+
+    def _launch(self, process_obj):
+        code = 1
+        started = _native.fork(process_obj.daemon)
+        if type(started) is int:
+            try:
+                if RUNS_EXIT_FUNCTIONS:
+                    atexit._clear()
+                    atexit.register(util._exit_function)
+                code = process_obj._bootstrap(parent_sentinel=started)
+            finally:
+                if RUNS_EXIT_FUNCTIONS:
+                    atexit._run_exitfuncs()
+                os._exit(code)
+        self._watch(started)
+
+    def _watch(self, child):
+        self._child = child
+        self.pid = child.pid
+        self.sentinel = child.sentinel
+        self.finalizer = util.Finalize(self, child.close)
+
+    def close(self):
+        """Give the sentinel back."""
+        if self.finalizer is not None:
+            self.finalizer()
