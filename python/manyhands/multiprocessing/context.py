@@ -20,8 +20,7 @@ __all__ = ()
 #: What `manyhands run --start-method` sets.
 START_METHOD = "MANYHANDS_START_METHOD"
 
-#: Modules of the standard library that use the two pipe ends inside of a SimpleQueue, which ours
-#: does not have. They get the standard library's until they are ours.
+#: Modules of the standard library that use the pipe inside of a SimpleQueue; see `_piped`.
 _USERS_OF_PIPES = (
     "multiprocessing.pool",
     "multiprocessing.managers",
@@ -114,8 +113,9 @@ class BaseContext(_original.BaseContext):
         """Return an unbounded queue between processes, with the bare minimum of methods."""
         caller = sys._getframe(1).f_globals.get("__name__")
         if caller in _USERS_OF_PIPES:
-            return original("multiprocessing.queues").SimpleQueue(ctx=self.get_context())
-        from manyhands.multiprocessing.queues import SimpleQueue
+            from manyhands.multiprocessing._piped import SimpleQueue
+        else:
+            from manyhands.multiprocessing.queues import SimpleQueue
 
         return SimpleQueue(ctx=self.get_context())
 
