@@ -139,6 +139,25 @@ def test_what_the_killed_leave_goes_when_the_next_family_comes(tmp_path: Path) -
     assert folders(tmp_path) == []
 
 
+def test_a_segment_of_the_killed_cannot_be_attached_to(tmp_path: Path) -> None:
+    with program("say(segment.name); input()", tmp_path) as (process, _, get):
+        name = get.readline().strip()
+        attach = f"""
+segment.unlink()
+try:
+    shared_memory.SharedMemory({name!r}).close()
+except FileNotFoundError:
+    say("gone")
+else:
+    say("there")
+"""
+        for expected in ("there", "gone"):
+            with program(attach, tmp_path) as (_, _, answer):
+                assert answer.readline().strip() == expected
+            process.send_signal(signal.SIGKILL)
+            process.wait(60)
+
+
 def test_a_child_of_the_killed_keeps_the_segment(tmp_path: Path) -> None:
     source = """
 child = os.fork()

@@ -6,8 +6,8 @@ family that uses shared memory holds a shared lock on the folder, from its first
 Who can lock it exclusively knows that nobody else is left:
 
 * A process that ends tries to; if it can, it unlinks what is listed, and the folder.
-* A process that is killed cannot. The next family that creates its first segment tries to lock all
-  other folders, and so tidies up behind families of which nobody is left.
+* A process that is killed cannot. Whoever attaches to a segment, or creates the first of a family,
+  tries to lock all other folders, and so tidies up behind families of which nobody is left.
 
 So a segment is never unlinked while a process of its creator's family uses shared memory; nor what
 has its name but is another file; nor what somebody else created, for it is in no folder. One that
@@ -90,10 +90,14 @@ def created(name, descriptor):
         os.symlink(_identity(descriptor), _entry(_folder.path, name))
 
 
-def attached():
-    """Note that this process uses a segment that there was already."""
+def attaching():
+    """Note that this process is about to use a segment that is there already.
+
+    Not one of a family that is gone: it is gone, too.
+    """
     with _folder.lock, _tolerant():
         _folder.join(create=False)
+        _tidy_up(_base(create=False), _folder.path)
 
 
 def unlinked(name):
@@ -117,13 +121,9 @@ def _base(create):
         base = os.path.join(tempfile.gettempdir(), f"manyhands-{os.geteuid()}")
     if create:
         _make(base)
-        status = os.lstat(base)
-        if (
-            not stat.S_ISDIR(status.st_mode)
-            or status.st_uid != os.geteuid()
-            or status.st_mode & 0o22
-        ):
-            raise PermissionError(errno.EPERM, "others may write here", base)
+    status = os.lstat(base)
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o22:
+        raise PermissionError(errno.EPERM, "others may write here", base)
     return base
 
 
