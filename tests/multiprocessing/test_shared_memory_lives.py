@@ -105,6 +105,24 @@ if os.fork() == 0:
     until(lambda: folders(tmp_path) == [])
 
 
+def test_what_a_child_created_outlives_it(tmp_path: Path) -> None:
+    source = """
+segment.unlink()
+child = os.fork()
+if child == 0:
+    say(shared_memory.SharedMemory(create=True, size=10).name)
+    sys.exit()
+os.waitpid(child, 0)
+shared_memory.SharedMemory(sys.stdin.readline().strip()).close()
+"""
+    with program(source, tmp_path) as (process, put, get):
+        name = get.readline()
+        put.write(name)
+        put.flush()
+        assert process.wait(60) == 0
+    assert not (SHM / name.strip()).exists()
+
+
 def test_all_who_end_at_once_leave_nothing(tmp_path: Path) -> None:
     source = """
 for _ in range(6):

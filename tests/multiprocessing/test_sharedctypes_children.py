@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from manyhands import multiprocessing
-from manyhands.multiprocessing import _segments
 from manyhands.multiprocessing.heap import BufferWrapper
 from manyhands.multiprocessing.shared_memory import ShareableList, SharedMemory
 from support import PATIENCE
@@ -32,9 +30,8 @@ def helpers_of_the_package() -> None:
 
 
 @pytest.fixture(params=METHODS)
-def context(request: pytest.FixtureRequest) -> Iterator[Any]:
-    yield multiprocessing.get_context(request.param)
-    _segments._folder.leave()
+def context(request: pytest.FixtureRequest) -> Any:
+    return multiprocessing.get_context(request.param)
 
 
 def run(context: Any, target: Any, *args: Any, processes: int = 1) -> None:
@@ -145,11 +142,9 @@ def create(names: Any) -> None:
 
 
 def test_what_a_child_created_outlives_it(context: Any) -> None:
-    holds_the_family = SharedMemory(create=True, size=1)
     name = context.Array("c", 100)
     run(context, create, name)
     segment = SharedMemory(name.value.decode())
     assert segment.buf[0] == 7
-    for each in (segment, holds_the_family):
-        each.close()
-        each.unlink()
+    segment.close()
+    segment.unlink()

@@ -2,8 +2,9 @@
 
 Each family (the processes that share an arena) has a folder, and in it a link for each segment that
 one of them created and nobody unlinked yet: its name, and which file that was. Every process of the
-family that uses shared memory holds a shared lock on the folder, from its first use to its end.
-Who can lock it exclusively knows that nobody else is left:
+family that uses shared memory holds a shared lock on the folder, to its end: the program itself
+since it imported this module, so that it finds what a child created that has ended; a child since
+its first use. Who can lock it exclusively knows that nobody else is left:
 
 * A process that ends tries to; if it can, it unlinks what is listed, and the folder.
 * A process that is killed cannot. Whoever attaches to a segment, or creates the first of a family,
@@ -23,13 +24,13 @@ import errno
 import fcntl
 import os
 import stat
-import tempfile
 from _thread import RLock
 
 from manyhands import _native
 from manyhands._stdlib import original
 
 _native = _native.multiprocessing
+_process = original("multiprocessing.process")
 _util = original("multiprocessing.util")
 
 
@@ -118,6 +119,9 @@ def _base(create):
     if runtime and os.path.isdir(runtime):
         base = os.path.join(runtime, "manyhands")
     else:
+        # Not before it is needed: it loads much.
+        import tempfile
+
         base = os.path.join(tempfile.gettempdir(), f"manyhands-{os.geteuid()}")
     if create:
         _make(base)
@@ -232,3 +236,8 @@ os.register_at_fork(
     after_in_child=_after_fork_in_child,
 )
 _util.register_after_fork(_folder, _after_bootstrap)
+
+# Not in a child that loads the program's modules, nor in who does so once for many children.
+if not getattr(_process.current_process(), "_inheriting", False):
+    with _folder.lock, _tolerant():
+        _folder.join(create=True)
