@@ -105,6 +105,24 @@ if os.fork() == 0:
     until(lambda: folders(tmp_path) == [])
 
 
+def test_what_a_child_created_outlives_it(tmp_path: Path) -> None:
+    source = """
+segment.unlink()
+child = os.fork()
+if child == 0:
+    say(shared_memory.SharedMemory(create=True, size=10).name)
+    sys.exit()
+os.waitpid(child, 0)
+shared_memory.SharedMemory(sys.stdin.readline().strip()).close()
+"""
+    with program(source, tmp_path) as (process, put, get):
+        name = get.readline()
+        put.write(name)
+        put.flush()
+        assert process.wait(60) == 0
+    assert not (SHM / name.strip()).exists()
+
+
 def test_all_who_end_at_once_leave_nothing(tmp_path: Path) -> None:
     source = """
 for _ in range(6):
@@ -137,6 +155,25 @@ def test_what_the_killed_leave_goes_when_the_next_family_comes(tmp_path: Path) -
     tidy_up(tmp_path)
     assert not (SHM / living).exists()
     assert folders(tmp_path) == []
+
+
+def test_a_segment_of_the_killed_cannot_be_attached_to(tmp_path: Path) -> None:
+    with program("say(segment.name); input()", tmp_path) as (process, _, get):
+        name = get.readline().strip()
+        attach = f"""
+segment.unlink()
+try:
+    shared_memory.SharedMemory({name!r}).close()
+except FileNotFoundError:
+    say("gone")
+else:
+    say("there")
+"""
+        for expected in ("there", "gone"):
+            with program(attach, tmp_path) as (_, _, answer):
+                assert answer.readline().strip() == expected
+            process.send_signal(signal.SIGKILL)
+            process.wait(60)
 
 
 def test_a_child_of_the_killed_keeps_the_segment(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 Each family (the processes that share an arena) has a folder, and in it a link for each segment that
 one of them created and nobody unlinked yet: its name, and which file that was. Every process of the
-family that uses shared memory holds a shared lock on the folder, from its first use to its end.
-Who can lock it exclusively knows that nobody else is left:
+family that uses shared memory holds a shared lock on the folder, to its end: the program itself
+since it imported this module, so that it finds what a child created that has ended; a child since
+its first use. Who can lock it exclusively knows that nobody else is left:
 
 * A process that ends tries to; if it can, it unlinks what is listed, and the folder.
-* A process that is killed cannot. The next family that creates its first segment tries to lock all
-  other folders, and so tidies up behind families of which nobody is left.
+* A process that is killed cannot. Whoever attaches to a segment, or creates the first of a family,
+  tries to lock all other folders, and so tidies up behind families of which nobody is left.
 
 So a segment is never unlinked while a process of its creator's family uses shared memory; nor what
 has its name but is another file; nor what somebody else created, for it is in no folder. One that
@@ -23,13 +24,13 @@ import errno
 import fcntl
 import os
 import stat
-import tempfile
 from _thread import RLock
 
 from manyhands import _native
 from manyhands._stdlib import original
 
 _native = _native.multiprocessing
+_process = original("multiprocessing.process")
 _util = original("multiprocessing.util")
 
 
@@ -90,10 +91,14 @@ def created(name, descriptor):
         os.symlink(_identity(descriptor), _entry(_folder.path, name))
 
 
-def attached():
-    """Note that this process uses a segment that there was already."""
+def attaching():
+    """Note that this process is about to use a segment that is there already.
+
+    Not one of a family that is gone: it is gone, too.
+    """
     with _folder.lock, _tolerant():
         _folder.join(create=False)
+        _tidy_up(_base(create=False), _folder.path)
 
 
 def unlinked(name):
@@ -114,16 +119,15 @@ def _base(create):
     if runtime and os.path.isdir(runtime):
         base = os.path.join(runtime, "manyhands")
     else:
+        # Not before it is needed: it loads much.
+        import tempfile
+
         base = os.path.join(tempfile.gettempdir(), f"manyhands-{os.geteuid()}")
     if create:
         _make(base)
-        status = os.lstat(base)
-        if (
-            not stat.S_ISDIR(status.st_mode)
-            or status.st_uid != os.geteuid()
-            or status.st_mode & 0o22
-        ):
-            raise PermissionError(errno.EPERM, "others may write here", base)
+    status = os.lstat(base)
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o22:
+        raise PermissionError(errno.EPERM, "others may write here", base)
     return base
 
 
@@ -232,3 +236,8 @@ os.register_at_fork(
     after_in_child=_after_fork_in_child,
 )
 _util.register_after_fork(_folder, _after_bootstrap)
+
+# Not in a child that loads the program's modules, nor in who does so once for many children.
+if not getattr(_process.current_process(), "_inheriting", False):
+    with _folder.lock, _tolerant():
+        _folder.join(create=True)

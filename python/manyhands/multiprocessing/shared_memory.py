@@ -55,6 +55,8 @@ class SharedMemory(_original.SharedMemory):
         self._track = track
         if create:
             self._flags = os.O_CREAT | os.O_EXCL | os.O_RDWR
+        else:
+            _segments.attaching()
         self._fd, self._name = self._open(name)
         try:
             if create:
@@ -68,9 +70,7 @@ class SharedMemory(_original.SharedMemory):
                 _posixshmem.shm_unlink(self._name)
             raise
         self._buf = memoryview(self._mmap)
-        if not create:
-            _segments.attached()
-        elif track:
+        if create and track:
             _segments.created(self._name, self._fd)
 
     def _open(self, name):
