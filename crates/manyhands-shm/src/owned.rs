@@ -15,7 +15,7 @@
 //!   if somebody was killed: between replacing the word and waking, or woken and before he looked.
 //!   Then the sleep ends with RECHECK.
 //! * Killed as the owner: a sleeper who was not woken asks whether the owner is alive, and inherits.
-//!   Who does not wait asks, too, but not more often than once in RECHECK all together.
+//!   Who has not slept yet asks, too, but not more often than once in RECHECK all together.
 //! * `abandoned` is set by the heir; killed before, it is his own heir who sets it.
 
 use std::fmt;
@@ -95,10 +95,15 @@ impl Owned {
                 }
                 continue;
             }
-            if limit == Limit::Never && !slept {
-                let is_due = shim::is_due(&self.looked);
-                let inherited = if is_due { self.inherit(word, &is_gone) } else { None };
-                return Ok(inherited.unwrap_or(Acquired::No));
+            if !slept {
+                if shim::is_due(&self.looked)
+                    && let Some(acquired) = self.inherit(word, &is_gone)
+                {
+                    return Ok(acquired);
+                }
+                if limit == Limit::Never {
+                    return Ok(Acquired::No);
+                }
             }
             if word & WAITERS == 0 && !self.exchange(word, word | WAITERS) {
                 continue;
