@@ -20,8 +20,9 @@ pub enum Acquired {
     No,
     /// It was.
     Yes,
-    /// It was, from one who died holding it: what it protects may be half changed.
-    Inherited(Owner),
+    /// It was, from one who died holding it (the number of the process, if that is known still): what
+    /// the lock protects may be half changed.
+    Inherited(Option<u32>),
 }
 
 impl Acquired {

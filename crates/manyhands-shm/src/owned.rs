@@ -15,7 +15,7 @@
 //!   if somebody was killed: between replacing the word and waking, or woken and before he looked.
 //!   Then the sleep ends with RECHECK.
 //! * Killed as the owner: a sleeper who was not woken asks whether the owner is alive, and inherits.
-//!   Who does not wait asks, too, but not more often than once in RECHECK all together.
+//!   Who has not slept yet asks, too, but not more often than once in RECHECK all together.
 //! * `abandoned` is set by the heir; killed before, it is his own heir who sets it.
 
 use std::fmt;
@@ -88,28 +88,29 @@ impl Owned {
         loop {
             let turn = self.turn.load(Ordering::Acquire);
             let word = self.word.load(Ordering::Relaxed);
-            let Some(owner) = Owner::from_bits(word) else {
+            if word == 0 {
                 let flag = if slept { WAITERS } else { 0 };
-                if self.exchange(word, Owner::current().to_bits() | flag) {
+                if self.exchange(0, Owner::current().to_bits() | flag) {
                     return Ok(Acquired::Yes);
                 }
                 continue;
-            };
-            if limit == Limit::Never && !slept {
+            }
+            if !slept {
                 if shim::is_due(&self.looked)
-                    && is_gone(owner)
-                    && let Some(acquired) = self.inherit(word, owner)
+                    && let Some(acquired) = self.inherit(word, &is_gone)
                 {
                     return Ok(acquired);
                 }
-                return Ok(Acquired::No);
+                if limit == Limit::Never {
+                    return Ok(Acquired::No);
+                }
             }
             if word & WAITERS == 0 && !self.exchange(word, word | WAITERS) {
                 continue;
             }
             if is_over(limit) {
-                let is_left = shim::is_due(&self.looked) && is_gone(owner);
-                let inherited = is_left.then(|| self.inherit(word | WAITERS, owner)).flatten();
+                let is_due = shim::is_due(&self.looked);
+                let inherited = if is_due { self.inherit(word | WAITERS, &is_gone) } else { None };
                 return Ok(inherited.unwrap_or(Acquired::No));
             }
             if let Err(error) = pause.pause(&self.turn, turn, next_look(limit)) {
@@ -119,8 +120,7 @@ impl Owned {
             slept = true;
             if self.turn.load(Ordering::Relaxed) == turn
                 && self.word.load(Ordering::Relaxed) == word | WAITERS
-                && is_gone(owner)
-                && let Some(acquired) = self.inherit(word | WAITERS, owner)
+                && let Some(acquired) = self.inherit(word | WAITERS, &is_gone)
             {
                 return Ok(acquired);
             }
@@ -131,13 +131,17 @@ impl Owned {
         self.word.compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Puts the calling thread in the place of a dead owner, if that is the owner still.
-    fn inherit(&self, word: u64, from: Owner) -> Option<Acquired> {
-        if !self.exchange(word, Owner::current().to_bits() | word & WAITERS) {
+    /// Puts the calling thread in the place of the word's owner if he is gone, and the owner still.
+    #[cold]
+    fn inherit(&self, word: u64, is_gone: &impl Fn(Owner) -> bool) -> Option<Acquired> {
+        let owner = Owner::from_bits(word)?;
+        // Once it is known that the process has died, its number may be forgotten.
+        let process = owner.pid();
+        if !is_gone(owner) || !self.exchange(word, Owner::current().to_bits() | word & WAITERS) {
             return None;
         }
         self.set_abandoned(true);
-        Some(Acquired::Inherited(from))
+        Some(Acquired::Inherited(process))
     }
 
     /// Gives up waiting: whoever was to be woken instead of us is.

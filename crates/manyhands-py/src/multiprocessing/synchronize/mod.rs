@@ -1,7 +1,168 @@
 //! Locks and their relatives between processes: multiprocessing.synchronize.
 
+use std::sync::OnceLock;
+
+use manyhands_shm::{Acquired, Handle, Kind, Limit, Pause, Reference, Shared};
+use pyo3::create_exception;
+use pyo3::exceptions::{PyOverflowError, PyRuntimeError, PyRuntimeWarning};
 use pyo3::prelude::*;
 
-pub(super) fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+use super::arena::{self, Outside};
+use crate::{fast, timeout};
+
+mod barrier;
+mod condition;
+mod event;
+mod lock;
+mod rlock;
+mod semaphore;
+
+create_exception!(
+    manyhands.multiprocessing.synchronize,
+    AbandonedLockWarning,
+    PyRuntimeWarning,
+    "A process ended while it held this lock: what the lock protects may be half changed."
+);
+
+/// An object of the arena that a Python object gets when it is initialized or unpickled.
+struct Late<T: 'static>(OnceLock<Handle<T>>);
+
+impl<T: Shared> Late<T> {
+    const fn new() -> Late<T> {
+        Late(OnceLock::new())
+    }
+
+    fn create(&self, kind: Kind) -> PyResult<&Handle<T>> {
+        self.set(Handle::new(kind).map_err(arena::error)?)
+    }
+
+    fn open(&self, kind: Kind, arena: u64, block: u64) -> PyResult<()> {
+        self.set(Handle::open(Reference { arena, block }, kind).map_err(arena::error)?).map(drop)
+    }
+
+    fn set(&self, handle: Handle<T>) -> PyResult<&Handle<T>> {
+        match self.0.set(handle) {
+            Ok(()) => self.get(),
+            Err(_) => Err(PyRuntimeError::new_err("the object is initialized already")),
+        }
+    }
+
+    #[inline]
+    fn get(&self) -> PyResult<&Handle<T>> {
+        self.0.get().ok_or_else(not_initialized)
+    }
+
+    /// For short cuts.
+    #[inline(always)]
+    fn known(&self) -> Option<&T> {
+        self.0.get().map(|handle| &**handle)
+    }
+
+    fn reference(&self) -> PyResult<(u64, u64)> {
+        let reference = self.get()?.reference();
+        Ok((reference.arena, reference.block))
+    }
+}
+
+#[cold]
+fn not_initialized() -> PyErr {
+    PyRuntimeError::new_err("the object is not initialized: its __init__ was not called")
+}
+
+/// How long to wait: for ever, also if the timeout is larger than any clock.
+fn limit(block: bool, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Limit> {
+    if !block {
+        return Ok(Limit::Never);
+    }
+    timeout::optional(timeout).or_else(|error| match timeout {
+        Some(timeout) if error.is_instance_of::<PyOverflowError>(timeout.py()) => {
+            Ok(Limit::Forever)
+        }
+        _ => Err(error),
+    })
+}
+
+/// Says of an inherited lock that it is, and whether a lock was acquired at all.
+fn acquired(py: Python<'_>, acquired: Acquired) -> PyResult<bool> {
+    if let Acquired::Inherited(process) = acquired {
+        warn(py, process)?;
+    }
+    Ok(acquired.is_acquired())
+}
+
+#[cold]
+fn warn(py: Python<'_>, process: Option<u32>) -> PyResult<()> {
+    let who = process.map_or_else(|| "a process".to_owned(), |number| format!("process {number}"));
+    let message = std::ffi::CString::new(format!(
+        "{who} or its thread ended while it held this lock: what the lock protects may be half \
+         changed (lock.abandoned is True until it is set to False)"
+    ))?;
+    PyErr::warn(py, &py.get_type::<AbandonedLockWarning>(), &message, 1)
+}
+
+/// A pause for what must end well: the first exception of a signal handler is kept for afterwards,
+/// the second gives the wait up.
+struct Determined<'py> {
+    outside: Outside<'py>,
+    kept: std::cell::RefCell<Option<PyErr>>,
+}
+
+impl<'py> Determined<'py> {
+    fn new(py: Python<'py>) -> Self {
+        Determined { outside: Outside(py), kept: std::cell::RefCell::new(None) }
+    }
+
+    /// The exception that was kept, if there was one.
+    fn finish(self) -> PyResult<()> {
+        self.kept.into_inner().map_or(Ok(()), Err)
+    }
+}
+
+impl Pause for Determined<'_> {
+    type Error = PyErr;
+
+    fn pause(
+        &self,
+        word: &std::sync::atomic::AtomicU32,
+        expected: u32,
+        until: manyhands_shm::Deadline,
+    ) -> PyResult<()> {
+        match self.outside.pause(word, expected, until) {
+            Err(error) if self.kept.borrow().is_none() => {
+                *self.kept.borrow_mut() = Some(error);
+                Ok(())
+            }
+            paused => paused,
+        }
+    }
+}
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("AbandonedLockWarning", py.get_type::<AbandonedLockWarning>())?;
+    module.add_class::<lock::Lock>()?;
+    module.add_class::<rlock::RLock>()?;
+    module.add_class::<semaphore::Semaphore>()?;
+    module.add_class::<event::Event>()?;
+    module.add_class::<condition::Condition>()?;
+    module.add_class::<barrier::Barrier>()?;
+    fast::install::<lock::Acquire>(py)?;
+    fast::install::<lock::Release>(py)?;
+    fast::install::<lock::Enter>(py)?;
+    fast::install::<lock::Exit>(py)?;
+    fast::install::<rlock::Acquire>(py)?;
+    fast::install::<rlock::Release>(py)?;
+    fast::install::<rlock::Enter>(py)?;
+    fast::install::<rlock::Exit>(py)?;
+    fast::install::<semaphore::Acquire>(py)?;
+    fast::install::<semaphore::Release>(py)?;
+    fast::install::<semaphore::Enter>(py)?;
+    fast::install::<semaphore::Exit>(py)?;
+    fast::install::<event::IsSet>(py)?;
+    fast::install::<event::Set>(py)?;
+    fast::install::<event::Clear>(py)?;
+    fast::install::<event::Wait>(py)?;
+    fast::install::<condition::Notify>(py)?;
+    fast::install::<condition::Enter>(py)?;
+    fast::install::<condition::Exit>(py)
 }
