@@ -4,21 +4,23 @@
 //! fork, or joined in a child that was started in another way. It is never unmapped.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use manyhands_sys::memory::{SharedMemory, file_size_limit};
 use manyhands_sys::robust::Previous;
 
-use crate::ArenaError;
 use crate::layout::{FIRST, GRAIN, Head, MAGIC};
-use crate::participant;
+use crate::{ArenaError, child, participant};
 
 /// How much address space to take: nothing of it is memory until used.
 const LARGEST: usize = 128 << 30;
 const SMALLEST: usize = 64 << 20;
 
-static ARENA: OnceLock<Arena> = OnceLock::new();
+/// Less is of no use.
+const LEAST: usize = FIRST + (1 << 20);
+
+/// Set once, and not by a lock of any sort: a fork by another thread would leave it locked.
+static ARENA: AtomicPtr<Arena> = AtomicPtr::new(std::ptr::null_mut());
 
 /// The arena of this process.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ pub struct Arena {
 /// The limits of descriptors, address space, memory.
 #[inline]
 pub fn arena() -> Result<&'static Arena, ArenaError> {
-    match ARENA.get() {
+    match existing() {
         Some(arena) => Ok(arena),
         None => create(),
     }
@@ -48,7 +50,8 @@ pub fn arena() -> Result<&'static Arena, ArenaError> {
 /// The arena of this process if it has one.
 #[inline]
 pub fn existing() -> Option<&'static Arena> {
-    ARENA.get()
+    // SAFETY: null, or a box that was leaked before its address was stored.
+    unsafe { ARENA.load(Ordering::Acquire).as_ref() }
 }
 
 #[cold]
@@ -56,6 +59,10 @@ fn create() -> Result<&'static Arena, ArenaError> {
     let mut len = LARGEST;
     if let Some(limit) = file_size_limit() {
         len = len.min(usize::try_from(limit).unwrap_or(usize::MAX) / 4096 * 4096);
+        if len < LEAST {
+            let error = rustix::io::Errno::FBIG.into();
+            return Err(ArenaError::system("cannot share memory with other processes", error));
+        }
     }
     let memory = loop {
         match SharedMemory::create("manyhands", len) {
@@ -84,17 +91,26 @@ fn create() -> Result<&'static Arena, ArenaError> {
     head.clock.store(1, Ordering::Relaxed);
     head.top.store((FIRST / GRAIN) as u64, Ordering::Relaxed);
     head.magic.store(MAGIC, Ordering::Release);
-    Ok(install(arena))
+    let arena = install(arena);
+    participant::enter(arena);
+    Ok(arena)
 }
 
-/// Makes it the arena of this process, unless another thread was faster.
+/// Makes it the arena of this process, unless it has one already.
 fn install(arena: Arena) -> &'static Arena {
-    let arena = ARENA.get_or_init(|| {
-        participant::watch_forks();
-        arena
-    });
-    participant::enter(arena);
-    arena
+    child::watch_forks();
+    let new = Box::into_raw(Box::new(arena));
+    match ARENA.compare_exchange(std::ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
+        // SAFETY: from now on it lives as long as the process.
+        Ok(_) => unsafe { &*new },
+        Err(old) => {
+            // SAFETY: nobody has seen the new one; the old one was leaked as this would have been.
+            unsafe {
+                drop(Box::from_raw(new));
+                &*old
+            }
+        }
+    }
 }
 
 /// Joins the arena behind a descriptor as the child that the ticket of that number is for.
@@ -114,14 +130,11 @@ pub fn join(descriptor: OwnedFd, ticket: u64) -> Result<&'static Arena, ArenaErr
     }
     joined.id = joined.head().id.load(Ordering::Relaxed);
     let id = joined.id;
-    let arena = ARENA.get_or_init(|| {
-        participant::watch_forks();
-        joined
-    });
+    let arena = install(joined);
     if arena.id != id {
         return Err(ArenaError::AlreadyJoined);
     }
-    participant::enter_by_ticket(arena, ticket);
+    child::enter_by_ticket(arena, ticket);
     Ok(arena)
 }
 
@@ -193,7 +206,7 @@ pub struct Statistics {
 impl Arena {
     /// Counts what is there, after tidying up behind processes that have died.
     pub fn statistics(&self) -> Statistics {
-        participant::sweep(self);
+        participant::sweep(self, None);
         let mut statistics = crate::block::count(self);
         statistics.participants = participant::count(self);
         statistics.resident = self.memory.resident();

@@ -15,10 +15,12 @@
 
 use std::sync::atomic::Ordering;
 
+use manyhands_sys::step::step;
+
 use crate::arena::{Arena, Statistics};
 use crate::layout::{BlockHead, CLASSES, FIRST, GRAIN, Ref, SMALLEST_CLASS};
 use crate::participant::{self, Number};
-use crate::{ArenaError, Kind};
+use crate::{ArenaError, Kind, heirs};
 
 /// Free blocks keep so many bytes of memory in all; what is freed beyond goes back to the system.
 const RETAIN: u64 = 128 << 20;
@@ -55,6 +57,7 @@ impl State {
     fn store(self, head: &BlockHead) {
         let bits = u64::from(self.kind) << 16 | (self.status as u64) << 8 | u64::from(self.class);
         head.state.store(bits, Ordering::Release);
+        step();
     }
 }
 
@@ -98,18 +101,25 @@ pub(crate) fn allocate(arena: &Arena, len: usize, kind: Kind) -> Result<Allocate
             index => {
                 let block = block_head(arena, index);
                 list.store(block.next.load(Ordering::Relaxed), Ordering::Relaxed);
+                step();
                 let committed = block.committed.load(Ordering::Relaxed);
                 head.retained.fetch_sub(committed, Ordering::Relaxed);
+                step();
                 index
             }
         };
         let block = block_head(arena, index);
         let generation = block.generation.load(Ordering::Relaxed).wrapping_add(1).max(1);
         block.generation.store(generation, Ordering::Relaxed);
+        step();
         block.owner.store(me, Ordering::Relaxed);
+        step();
         block.born.store(arena.stamp(), Ordering::Relaxed);
+        step();
         block.released.store(0, Ordering::Relaxed);
+        step();
         block.len.store(len as u64, Ordering::Relaxed);
+        step();
         State { class, status: Status::Used, kind: kind as u32 }.store(block);
         Ok((index, block.committed.load(Ordering::Relaxed) as usize))
     })?;
@@ -125,7 +135,9 @@ pub(crate) fn allocate(arena: &Arena, len: usize, kind: Kind) -> Result<Allocate
                 error,
             ));
         }
+        step();
         block.committed.store(whole as u64, Ordering::Relaxed);
+        step();
     }
     Ok(Allocated { reference, dirty: committed.saturating_sub(GRAIN).min(len) })
 }
@@ -141,10 +153,13 @@ fn carve(arena: &Arena, class: u32) -> Result<Option<u64>, ArenaError> {
     arena.memory().commit(begin, GRAIN).map_err(|error| {
         ArenaError::system("cannot get memory to share with other processes", error)
     })?;
+    step();
     let block = block_head(arena, top);
     block.committed.store(GRAIN as u64, Ordering::Relaxed);
+    step();
     State { class, status: Status::Free, kind: 0 }.store(block);
     head.top.store(top + (1 << class) / GRAIN as u64, Ordering::Release);
+    step();
     Ok(Some(top))
 }
 
@@ -166,9 +181,11 @@ fn release_in_ledger(arena: &Arena, index: u64, owner: Number) {
     let block = block_head(arena, index);
     let released = arena.stamp();
     block.released.store(released, Ordering::Relaxed);
-    if participant::has_heirs(arena, owner, block.born.load(Ordering::Relaxed), released) {
+    step();
+    if heirs::has_heirs(arena, owner, block.born.load(Ordering::Relaxed), released) {
         State { status: Status::Lingering, ..State::of(block) }.store(block);
         arena.head().lingering.fetch_add(1, Ordering::Relaxed);
+        step();
     } else {
         free(arena, index);
     }
@@ -199,8 +216,9 @@ pub(crate) fn free_lingering(arena: &Arena) {
         let owner = Number::from_bits((block.owner.load(Ordering::Relaxed) >> 32) as u32);
         let (born, released) =
             (block.born.load(Ordering::Relaxed), block.released.load(Ordering::Relaxed));
-        if !participant::has_heirs(arena, owner, born, released) {
+        if !heirs::has_heirs(arena, owner, born, released) {
             arena.head().lingering.fetch_sub(1, Ordering::Relaxed);
+            step();
             free(arena, index);
         }
     }
@@ -234,25 +252,39 @@ fn free_alone(arena: &Arena, index: u64) {
         let keep = (begin + GRAIN).next_multiple_of(4096) - begin;
         // First the note, then the deed.
         block.committed.store(keep as u64, Ordering::Relaxed);
+        step();
         arena.memory().discard(begin + keep, committed as usize - keep);
+        step();
         committed = keep as u64;
     }
     head.retained.fetch_add(committed, Ordering::Relaxed);
-    let list = &head.free[state.class as usize];
+    step();
+    push_free(arena, block, state.class, index);
+}
+
+/// Puts a Free block into the list of its class; under the ledger.
+fn push_free(arena: &Arena, block: &BlockHead, class: u32, index: u64) {
+    let list = &arena.head().free[class as usize];
     block.next.store(list.load(Ordering::Relaxed), Ordering::Relaxed);
+    step();
     list.store(index, Ordering::Relaxed);
+    step();
 }
 
 /// Makes a block of this process that of an object.
 pub(crate) fn give(arena: &Arena, reference: Ref, object: Ref) {
     block_head(arena, reference.index()).owner.store(OBJECT | object.to_bits(), Ordering::Release);
+    step();
 }
 
-/// Makes a block of an object that of this process.
+/// Makes a block of an object that of this process, which has entered (see `participant::me`): the
+/// caller has a lock, and cannot do that now.
 pub(crate) fn take(arena: &Arena, reference: Ref) {
     let block = block_head(arena, reference.index());
     block.born.store(arena.stamp(), Ordering::Relaxed);
-    block.owner.store(participant::me(), Ordering::Release);
+    step();
+    block.owner.store(participant::me_if_entered(), Ordering::Release);
+    step();
 }
 
 /// Whether that block belongs to that object.
@@ -292,6 +324,7 @@ pub(crate) fn repair(arena: &Arena) {
     for list in &head.free {
         list.store(0, Ordering::Relaxed);
     }
+    step();
     let (mut lingering, mut retained) = (0, 0);
     for index in all(arena) {
         let block = block_head(arena, index);
@@ -301,15 +334,26 @@ pub(crate) fn repair(arena: &Arena) {
             Status::Lingering => lingering += 1,
             Status::Free => {
                 retained += block.committed.load(Ordering::Relaxed);
-                let list = &head.free[state.class as usize];
-                block.next.store(list.load(Ordering::Relaxed), Ordering::Relaxed);
-                list.store(index, Ordering::Relaxed);
+                push_free(arena, block, state.class, index);
             }
         }
     }
     head.lingering.store(lingering, Ordering::Relaxed);
+    step();
     head.retained.store(retained, Ordering::Relaxed);
-    participant::forget_the_childless(arena);
+    step();
+    // Who was burying somebody may not have come to these.
+    free_lingering(arena);
+    heirs::forget_the_childless(arena);
+}
+
+/// Whether anything of that process is kept for its heirs; under the ledger.
+pub(crate) fn keeps_anything_of(arena: &Arena, owner: Number) -> bool {
+    arena.head().lingering.load(Ordering::Relaxed) != 0
+        && all(arena).map(|index| block_head(arena, index)).any(|block| {
+            State::of(block).status == Status::Lingering
+                && block.owner.load(Ordering::Relaxed) == u64::from(owner.bits()) << 32
+        })
 }
 
 /// What is in use at present.

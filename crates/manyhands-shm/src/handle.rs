@@ -1,8 +1,9 @@
 //! Objects in the arena, as a process holds them.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -60,8 +61,9 @@ type Table = HashMap<Ref, Weak<Share>>;
 static TABLE: Mutex<Option<Table>> = Mutex::new(None);
 
 thread_local! {
-    /// Holds the table while this thread forks, so that no other thread does in the child.
-    static HELD: RefCell<Option<MutexGuard<'static, Option<Table>>>> = const { RefCell::new(None) };
+    /// Holds the table while this thread forks, so that no other thread does in the child. Never
+    /// dropped with the thread: the destructor of another thread-local may fork.
+    static HELD: Cell<Option<ManuallyDrop<TableGuard>>> = const { Cell::new(None) };
 }
 
 struct TableGuard(MutexGuard<'static, Option<Table>>);
@@ -77,12 +79,11 @@ fn table() -> TableGuard {
 }
 
 pub(crate) fn lock_table() {
-    let guard = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
-    HELD.with_borrow_mut(|held| *held = Some(guard));
+    HELD.set(Some(ManuallyDrop::new(table())));
 }
 
 pub(crate) fn unlock_table() {
-    HELD.with_borrow_mut(|held| *held = None);
+    drop(HELD.take().map(ManuallyDrop::into_inner));
 }
 
 /// An object in the arena. It is there for as long as its maker, or a process that can have inherited

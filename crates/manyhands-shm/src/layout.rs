@@ -56,9 +56,8 @@ pub(crate) struct Participant {
     pub(crate) joined: AtomicU64,
     /// When it was seen to run, in nanoseconds since the machine was started.
     pub(crate) seen: AtomicU64,
-    /// The slot of the process that started it, 0 if none is known.
-    pub(crate) parent: AtomicU32,
-    unused: AtomicU32,
+    /// Who started it, and until when it may have inherited something; see `heirs::Lineage`.
+    pub(crate) lineage: AtomicU64,
 }
 
 /// What stands before what a block holds.

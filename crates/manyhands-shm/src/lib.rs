@@ -7,6 +7,8 @@ mod arena;
 mod barrier;
 #[cfg(not(loom))]
 mod block;
+#[cfg(not(loom))]
+mod child;
 mod condition;
 #[cfg(not(loom))]
 mod error;
@@ -14,11 +16,15 @@ mod event;
 #[cfg(not(loom))]
 mod handle;
 #[cfg(not(loom))]
+mod heirs;
+#[cfg(not(loom))]
 mod kind;
 #[cfg(not(loom))]
 mod layout;
 mod lock;
 mod owned;
+#[cfg(not(loom))]
+mod owner;
 #[cfg(not(loom))]
 mod participant;
 #[cfg(not(loom))]
@@ -32,6 +38,8 @@ mod wait;
 pub use arena::{Arena, Statistics, arena, existing, join};
 #[cfg(not(loom))]
 pub use barrier::{Barrier, Broken, Last, Passage};
+#[cfg(not(loom))]
+pub use child::{Ticket, child_died, forked, reserve_child};
 pub use condition::{Condition, Waiting};
 #[cfg(not(loom))]
 pub use error::ArenaError;
@@ -45,8 +53,6 @@ pub use layout::Ref;
 pub use lock::{Acquired, Lock, NotHeld};
 pub use manyhands_sync::Limit;
 pub use manyhands_sys::time::Deadline;
-#[cfg(not(loom))]
-pub use participant::{Ticket, child_died, forked, reserve_child};
 #[cfg(not(loom))]
 pub use queue::{GetError, Message, Parcel, Piece, PutError, Queue, TooManyDone};
 pub use rlock::{NotOwner, RLock};

@@ -22,7 +22,7 @@ mod real {
     use manyhands_sys::futex;
 
     use super::{Ordering, moment};
-    pub use crate::participant::Owner;
+    pub use crate::owner::Owner;
     use crate::{Deadline, RECHECK};
 
     pub(crate) fn sleep(word: &AtomicU32, expected: u32, until: Deadline) {

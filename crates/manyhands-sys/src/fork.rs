@@ -4,8 +4,7 @@
 //! remembers threads (a list of waiters, a registry) compares [`epoch`] with the one it noted
 //! and forgets those who are gone, which [`survived`] tells.
 
-use std::sync::Once;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::os;
 use crate::thread::ThreadId;
@@ -21,7 +20,9 @@ static SURVIVOR: AtomicU64 = AtomicU64::new(0);
 /// Written as [`EPOCH`] is.
 static SURVIVING_SINCE: AtomicU32 = AtomicU32::new(0);
 
-static COUNTED: Once = Once::new();
+/// Whether [`count`] is called in forked children. No lock, which a fork by another thread would leave
+/// locked in the child; counting twice is no harm.
+static COUNTED: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn nothing() {}
 
@@ -51,9 +52,10 @@ pub(crate) fn mark_forked() {
 /// assert_eq!(epoch(), noted, "this is not a forked child");
 /// ```
 pub fn epoch() -> u32 {
-    COUNTED.call_once(|| {
+    if !COUNTED.load(Ordering::Acquire) {
         os::at_fork(nothing, nothing, count).expect("pthread_atfork: out of memory");
-    });
+        COUNTED.store(true, Ordering::Release);
+    }
     EPOCH.load(Ordering::Relaxed)
 }
 

@@ -11,7 +11,8 @@
 //! * [`liveness`]: whether a process that was once there still is;
 //! * [`descriptor`]: file descriptors: pass them, poll them, set their flags;
 //! * [`memory`]: memory that processes share;
-//! * [`robust`]: locks that the kernel releases when their holder dies.
+//! * [`robust`]: locks that the kernel releases when their holder dies;
+//! * [`step`]: dying at a chosen step, for tests.
 #![allow(unsafe_code, reason = "this crate is the place for unsafe system interfaces")]
 
 pub mod descriptor;
@@ -22,5 +23,6 @@ pub mod memory;
 mod os;
 pub mod process;
 pub mod robust;
+pub mod step;
 pub mod thread;
 pub mod time;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::os;
+use crate::os::{self, TaskStatus};
 
 /// The present moment on the clock by which the system notes when a process began.
 ///
@@ -23,7 +23,8 @@ pub fn process_id() -> u32 {
 }
 
 /// Whether the process that had the number `pid` at the moment `seen` is still running. A zombie is
-/// not, nor is another one that has got the same number since.
+/// not, nor is another one that has got the same number since. Where the system does not tell (no
+/// /proc, no descriptor left to read it with), whatever has the number counts.
 ///
 /// ```
 /// use manyhands_sys::liveness;
@@ -38,13 +39,12 @@ pub fn is_running(pid: u32, seen: Duration) -> bool {
         return false;
     }
     match os::task_status(pid, None) {
-        Some((b'Z' | b'X' | b'x', _)) => false,
-        Some((_, started)) => {
+        TaskStatus::There(b'Z' | b'X' | b'x', _) | TaskStatus::Gone => false,
+        TaskStatus::There(_, started) => {
             // The kernel counts whole ticks, rounding down.
             started <= ticks(seen)
         }
-        // Gone meanwhile, or there is no /proc.
-        None => os::process_exists(pid) && !std::path::Path::new("/proc/self/stat").exists(),
+        TaskStatus::Unknown => os::process_exists(pid),
     }
 }
 
@@ -70,7 +70,10 @@ pub fn exists(pid: u32) -> bool {
 /// assert!(liveness::has_thread(std::process::id(), thread::kernel_id()));
 /// ```
 pub fn has_thread(pid: u32, thread: u32) -> bool {
-    !matches!(os::task_status(pid, Some(thread)), None | Some((b'Z' | b'X' | b'x', _)))
+    !matches!(
+        os::task_status(pid, Some(thread)),
+        TaskStatus::Gone | TaskStatus::There(b'Z' | b'X' | b'x', _)
+    )
 }
 
 #[cfg(test)]
@@ -95,6 +98,34 @@ mod tests {
         let long_ago = Duration::from_nanos(1);
         assert!(!is_running(process_id(), long_ago));
         assert!(is_running(process_id(), now()));
+    }
+
+    #[test]
+    fn without_a_descriptor_to_ask_with_the_living_are_not_dead() {
+        let child = || {
+            // SAFETY: the limit of this process alone, a child.
+            unsafe {
+                let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+                libc::setrlimit(libc::RLIMIT_NOFILE, &raw const none);
+                libc::getppid()
+            }
+            .unsigned_abs()
+        };
+        // SAFETY: the child allocates, which the C library sees to, and ends.
+        match unsafe { libc::fork() } {
+            0 => {
+                let parent = child();
+                let alive = is_running(parent, now()) && has_thread(parent, parent);
+                // SAFETY: ends this process.
+                unsafe { libc::_exit(i32::from(!alive)) }
+            }
+            pid => {
+                let mut status = 0;
+                // SAFETY: a child of ours.
+                assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+                assert_eq!(status, 0);
+            }
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Memory that processes share: anonymous, sparse, mapped once and never unmapped.
+//! Memory that processes share: anonymous, sparse, mapped once.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -37,6 +37,13 @@ unsafe impl Send for SharedMemory {}
 // SAFETY: as above.
 unsafe impl Sync for SharedMemory {}
 
+impl Drop for SharedMemory {
+    fn drop(&mut self) {
+        // SAFETY: who uses the pointer beyond the life of this breaks what `base` asks for.
+        unsafe { os::unmap(self.base, self.len) };
+    }
+}
+
 impl SharedMemory {
     /// A new one of `len` bytes, all zero.
     ///
@@ -59,7 +66,7 @@ impl SharedMemory {
         Ok(SharedMemory { descriptor, base, len })
     }
 
-    /// Where it is mapped in this process.
+    /// Where it is mapped in this process, for as long as this is not dropped.
     pub fn base(&self) -> NonNull<u8> {
         self.base
     }

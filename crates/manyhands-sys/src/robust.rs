@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::step::step;
 use crate::time::Deadline;
 use crate::{fork, futex, os};
 
@@ -106,7 +107,10 @@ impl RobustLock {
     pub fn lock(&self) -> Previous {
         let myself = myself();
         self.note(myself);
-        match self.0.compare_exchange(0, myself.number, Ordering::Acquire, Ordering::Relaxed) {
+        step();
+        let taken = self.0.compare_exchange(0, myself.number, Ordering::Acquire, Ordering::Relaxed);
+        step();
+        match taken {
             Ok(_) => Previous::Released,
             Err(_) => self.lock_contended(myself.number),
         }
@@ -128,10 +132,14 @@ impl RobustLock {
     pub fn unlock(&self) {
         let myself = myself();
         debug_assert_eq!(self.0.load(Ordering::Relaxed) & THREAD, myself.number);
-        if self.0.swap(0, Ordering::Release) & WAITERS != 0 {
+        let word = self.0.swap(0, Ordering::Release);
+        step();
+        if word & WAITERS != 0 {
             futex::wake_shared(&self.0, 1);
+            step();
         }
         self.forget(myself);
+        step();
     }
 
     /// Whether the calling thread holds it.
@@ -165,6 +173,7 @@ impl RobustLock {
         }
         let taken = number | (word & WAITERS) | flag;
         self.0.compare_exchange(word, taken, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        step();
         Some(if word & OWNER_DIED == 0 { Previous::Released } else { Previous::Died })
     }
 
@@ -194,7 +203,9 @@ impl RobustLock {
             {
                 continue;
             }
+            step();
             futex::wait_shared(&self.0, waiting, Some(Deadline::after(RECHECK)));
+            step();
             // Others may sleep still: keep the flag for them.
             flag = WAITERS;
         }

@@ -9,6 +9,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use manyhands_sys::step::step;
+
 use crate::arena::Arena;
 use crate::layout::{GRAIN, Ref};
 
@@ -185,12 +187,14 @@ impl Segment {
         let position = room.tail.position.wrapping_add(room.skip + room.units);
         let tail = Mark { position, count: room.tail.count.wrapping_add(1) };
         self.tail.0.store(tail.bits(), Ordering::Release);
+        step();
     }
 
     fn store_word(&self, position: u32, len: usize, sort: Sort) {
         let word = (len as u64) << 2 | sort as u64;
         // SAFETY: a unit of the ring, which is aligned to 16; see `write` for who writes.
         unsafe { self.unit(position).cast::<u64>().write(word) };
+        step();
     }
 
     /// The oldest record and the head after it; `None` if there is none. Under the get lock.
@@ -234,6 +238,7 @@ impl Segment {
     #[inline]
     pub(super) fn consume(&self, head: Mark) {
         self.head.0.store(head.bits(), Ordering::Release);
+        step();
     }
 }
 

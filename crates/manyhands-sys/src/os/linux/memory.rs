@@ -5,10 +5,15 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, fstat, ftruncate, memfd_create};
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap};
+use rustix::fs::{
+    Access, FallocateFlags, MemfdFlags, access, fallocate, fstat, ftruncate, memfd_create,
+};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 use rustix::process::{Pid, Resource, getrlimit, test_kill_process};
 use rustix::time::{ClockId, clock_gettime};
+
+/// What takes so short that a program that is interrupted all the time still gets it done.
+const LEAST_PIECE: u64 = 64 << 10;
 
 pub(crate) fn create_memory_file(name: &str, len: usize) -> io::Result<OwnedFd> {
     let file = memfd_create(name, MemfdFlags::CLOEXEC)?;
@@ -34,6 +39,13 @@ pub(crate) fn map_shared(file: BorrowedFd<'_>, len: usize) -> io::Result<NonNull
     NonNull::new(base.cast()).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
 }
 
+/// # Safety
+/// The range was mapped by `map_shared`, and nobody uses it any more.
+pub(crate) unsafe fn unmap(base: NonNull<u8>, len: usize) {
+    // SAFETY: the caller's.
+    let _ = unsafe { munmap(base.as_ptr().cast(), len) };
+}
+
 pub(crate) fn file_size(file: BorrowedFd<'_>) -> io::Result<usize> {
     Ok(usize::try_from(fstat(file)?.st_size).unwrap_or(0))
 }
@@ -43,12 +55,17 @@ pub(crate) fn allocated_bytes(file: BorrowedFd<'_>) -> u64 {
 }
 
 pub(crate) fn allocate(file: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<()> {
-    loop {
-        match fallocate(file, FallocateFlags::empty(), offset, len) {
-            Err(rustix::io::Errno::INTR) => {}
-            done => return Ok(done?),
+    // What a signal interrupts is undone: where signals keep coming, a long piece never ends.
+    let (mut done, mut piece) = (0, len);
+    while done < len {
+        let next = piece.min(len - done);
+        match fallocate(file, FallocateFlags::empty(), offset + done, next) {
+            Ok(()) => done += next,
+            Err(rustix::io::Errno::INTR) => piece = (next / 2).max(LEAST_PIECE),
+            Err(error) => return Err(error.into()),
         }
     }
+    Ok(())
 }
 
 pub(crate) fn punch(file: BorrowedFd<'_>, offset: u64, len: u64) {
@@ -68,6 +85,12 @@ pub(crate) fn process_id() -> u32 {
     rustix::process::getpid().as_raw_nonzero().get().cast_unsigned()
 }
 
+/// Ends the calling process as a kill from outside does.
+#[cfg(feature = "steps")]
+pub(crate) fn die() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+}
+
 pub(crate) fn boot_now() -> Duration {
     let now = clock_gettime(ClockId::Boottime);
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
@@ -79,14 +102,36 @@ pub(crate) fn process_exists(pid: u32) -> bool {
     test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
 }
 
-/// The state and the time of start, in clock ticks, of a process or of one of its threads; `None`
-/// if it does not exist (or nobody can tell).
-pub(crate) fn task_status(pid: u32, thread: Option<u32>) -> Option<(u8, u64)> {
+/// What the system tells of a process, or of one of its threads.
+pub(crate) enum TaskStatus {
+    /// Its state, and the time of its start in clock ticks.
+    There(u8, u64),
+    /// It does not exist.
+    Gone,
+    /// Nobody can tell: there is no /proc, no descriptor left to read it with.
+    Unknown,
+}
+
+/// The state and the time of start, in clock ticks, of a process or of one of its threads.
+pub(crate) fn task_status(pid: u32, thread: Option<u32>) -> TaskStatus {
     let text = match thread {
         None => std::fs::read(format!("/proc/{pid}/stat")),
         Some(thread) => std::fs::read(format!("/proc/{pid}/task/{thread}/stat")),
+    };
+    match text {
+        Ok(text) => parse_status(&text)
+            .map_or(TaskStatus::Unknown, |(state, started)| TaskStatus::There(state, started)),
+        Err(error) => match rustix::io::Errno::from_io_error(&error) {
+            Some(rustix::io::Errno::SRCH) => TaskStatus::Gone,
+            Some(rustix::io::Errno::NOENT) if access("/proc/self/stat", Access::EXISTS).is_ok() => {
+                TaskStatus::Gone
+            }
+            _ => TaskStatus::Unknown,
+        },
     }
-    .ok()?;
+}
+
+fn parse_status(text: &[u8]) -> Option<(u8, u64)> {
     // The second field, a name in parentheses, may contain anything.
     let after = &text[text.iter().rposition(|&byte| byte == b')')? + 1..];
     let mut fields = after.split(|&byte| byte == b' ').filter(|field| !field.is_empty());

@@ -1,0 +1,141 @@
+//! Children: a place is kept for each before it is there.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use manyhands_sys::fork;
+
+use crate::arena::{Arena, existing};
+use crate::heirs::{Span, close_span};
+use crate::participant::{self, Number, bury, note_pid, reserve};
+use crate::{ArenaError, handle};
+
+thread_local! {
+    /// The place kept for the child of the fork that this thread is making, or made last.
+    static FORKING: Cell<u32> = const { Cell::new(0) };
+    /// Whether this thread is between `before_fork` and what follows it.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A place in the arena for a child that is about to be started in another way than by fork.
+#[derive(Debug)]
+pub struct Ticket {
+    arena: &'static Arena,
+    number: Number,
+    used: bool,
+}
+
+/// Keeps a place for a child that is about to be started by other means than fork: it has to
+/// [`join`](crate::join) with the ticket's number. Everything that is handed to it has to exist
+/// before.
+///
+/// # Errors
+/// As of [`arena`](crate::arena()); too many processes.
+pub fn reserve_child() -> Result<Ticket, ArenaError> {
+    let arena = crate::arena()?;
+    participant::me();
+    Ok(Ticket { arena, number: reserve(arena, Span::Closed)?, used: false })
+}
+
+impl Ticket {
+    /// By which the child maps the arena.
+    pub fn arena(&self) -> &'static Arena {
+        self.arena
+    }
+
+    /// What the child joins with.
+    pub fn number(&self) -> u64 {
+        u64::from(self.number.bits())
+    }
+
+    /// Notes which process it became. Without this a child that is killed before it joins is
+    /// noticed late.
+    pub fn started(mut self, pid: u32) {
+        self.used = true;
+        note_pid(self.arena, self.number, pid);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.used {
+            participant::give_up(self.arena, self.number);
+        }
+    }
+}
+
+/// Makes this process the participant for whom a ticket was reserved.
+pub(crate) fn enter_by_ticket(arena: &Arena, ticket: u64) {
+    let entered = u32::try_from(ticket)
+        .is_ok_and(|bits| participant::enter_as(arena, Number::from_bits(bits)));
+    if !entered {
+        participant::enter(arena);
+    }
+}
+
+/// Tells which child the last fork by this thread made; `None` if it failed.
+pub fn forked(pid: Option<u32>) {
+    let (Some(arena), number) = (existing(), FORKING.replace(0)) else { return };
+    if number != 0 {
+        match pid {
+            Some(pid) => note_pid(arena, Number::from_bits(number), pid),
+            None => bury(arena, Number::from_bits(number)),
+        }
+    }
+}
+
+/// Tells that the child of that number has ended (whether waited for already or not), so that
+/// what it held is released now instead of when somebody stumbles over it.
+pub fn child_died(pid: u32) {
+    if let Some(arena) = existing() {
+        participant::sweep(arena, Some(pid));
+    }
+}
+
+extern "C" fn before_fork() {
+    if INSIDE.replace(true) {
+        return;
+    }
+    handle::lock_table();
+    if let Some(arena) = existing() {
+        // Without a place the child enters by itself, later.
+        FORKING.set(reserve(arena, Span::Open).map_or(0, Number::bits));
+    }
+}
+
+extern "C" fn in_parent() {
+    if !INSIDE.replace(false) {
+        return;
+    }
+    if let (Some(arena), number) = (existing(), FORKING.get())
+        && number != 0
+    {
+        close_span(arena, Number::from_bits(number));
+    }
+    handle::unlock_table();
+}
+
+extern "C" fn in_child() {
+    if !INSIDE.replace(false) {
+        return;
+    }
+    participant::forget_myself();
+    if let (Some(arena), number) = (existing(), FORKING.replace(0))
+        && number != 0
+    {
+        participant::enter_as(arena, Number::from_bits(number));
+    }
+    handle::unlock_table();
+}
+
+/// Has forks of this process noticed, from before it has an arena.
+pub(crate) fn watch_forks() {
+    static WATCHED: AtomicBool = AtomicBool::new(false);
+
+    // No lock, which a fork by another thread would leave locked in the child. Done twice is no
+    // harm: the second call of each function does nothing.
+    if !WATCHED.load(Ordering::Acquire) {
+        fork::register(before_fork, in_parent, in_child).expect("pthread_atfork: out of memory");
+        WATCHED.store(true, Ordering::Release);
+    }
+}

@@ -1,0 +1,84 @@
+//! Which messages are done with.
+
+use std::sync::atomic::{AtomicU32, Ordering, fence};
+
+use manyhands_sys::futex;
+use manyhands_sys::step::step;
+
+use super::{Queue, TooManyDone};
+use crate::wait::{is_over, next_look};
+use crate::{Limit, Pause};
+
+#[repr(C, align(64))]
+pub(super) struct Tasks {
+    /// How many messages were reported done; wraps around, as the counts of records do.
+    done: AtomicU32,
+    /// 1 if somebody sleeps until all are.
+    all_done: AtomicU32,
+}
+
+impl Queue {
+    /// How many messages were put and not reported done. One that was lost with a process that took it
+    /// counts as done: nobody can report it any more.
+    pub fn unfinished(&self) -> u32 {
+        self.unfinished_if(self.head.tasks.done.load(Ordering::Acquire))
+    }
+
+    fn unfinished_if(&self, done: u32) -> u32 {
+        let lost = self.head.get_side.journal.lost() as u32;
+        let unfinished = self.put_count().wrapping_sub(done).wrapping_sub(lost);
+        if unfinished > u32::MAX / 2 { 0 } else { unfinished }
+    }
+
+    /// Reports a message that was got as done.
+    ///
+    /// # Errors
+    /// As many were reported as were put.
+    pub fn task_done(&self) -> Result<(), TooManyDone> {
+        let tasks = &self.head.tasks;
+        let mut done = tasks.done.load(Ordering::Acquire);
+        loop {
+            if self.unfinished_if(done) == 0 {
+                return Err(TooManyDone);
+            }
+            match tasks.done.compare_exchange(
+                done,
+                done.wrapping_add(1),
+                Ordering::SeqCst,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => break,
+                Err(other) => done = other,
+            }
+        }
+        step();
+        if self.unfinished() == 0 && tasks.all_done.swap(0, Ordering::SeqCst) != 0 {
+            step();
+            futex::wake_shared(&tasks.all_done, u32::MAX);
+            step();
+        }
+        Ok(())
+    }
+
+    /// Waits until all messages are reported done; false if `limit` was reached first.
+    ///
+    /// # Errors
+    /// The wait was given up.
+    pub fn join<P: Pause>(&self, pause: &P, limit: Limit) -> Result<bool, P::Error> {
+        let tasks = &self.head.tasks;
+        loop {
+            if self.unfinished() == 0 {
+                return Ok(true);
+            }
+            if is_over(limit) {
+                return Ok(false);
+            }
+            tasks.all_done.store(1, Ordering::SeqCst);
+            step();
+            fence(Ordering::SeqCst);
+            if self.unfinished() != 0 {
+                pause.pause(&tasks.all_done, 1, next_look(limit))?;
+            }
+        }
+    }
+}
