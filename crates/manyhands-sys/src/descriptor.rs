@@ -27,7 +27,8 @@ pub enum Reading {
     /// Until the buffer is full, where the descriptor is a socket: fewer calls for large messages.
     /// Fewer bytes come from what is no socket, at the end, and after a signal.
     All,
-    /// Not at all, where the descriptor is a socket; for others this is an error.
+    /// Not at all: what is not there is `EAGAIN`. So is everything where the kernel cannot do that,
+    /// which Linux can for sockets, and from 6.4 on for pipes.
     Now,
 }
 
@@ -103,11 +104,13 @@ impl Descriptor {
     ///
     /// # Errors
     /// Those of read(2) and recv(2): `EINTR` after a signal; `EAGAIN` if there is nothing and no
-    /// waiting; `ENOTSOCK` for [`Reading::Now`] from what is no socket.
+    /// waiting.
     #[inline]
     pub fn read(self, room: &mut Room<'_>, reading: Reading) -> io::Result<usize> {
-        let count = if self.is_socket || reading == Reading::Now {
+        let count = if self.is_socket {
             os::receive(self.number, room.rest, reading)?
+        } else if reading == Reading::Now {
+            os::read_now(self.number, room.rest)?
         } else {
             os::read(self.number, room.rest)?
         };
@@ -131,13 +134,17 @@ impl Descriptor {
         }
     }
 
-    /// Writes as much of the slices to a socket as there is room for.
+    /// Writes as much of the slices as there is room for.
     ///
     /// # Errors
-    /// Those of sendmsg(2): `EAGAIN` if there is no room, `ENOTSOCK` if it is no socket.
+    /// As [`write`](Self::write); `EAGAIN` as for [`Reading::Now`].
     #[inline]
     pub fn write_now(self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        os::send(self.number, slices, false)
+        if self.is_socket {
+            os::send(self.number, slices, false)
+        } else {
+            os::write_now(self.number, slices)
+        }
     }
 
     /// Closes it. The number is free afterwards, also if there was an error.

@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 use std::io::{self, ErrorKind, IoSlice};
+use std::time::Duration;
 
-use manyhands_sys::descriptor::{Descriptor, Reading, Room};
+use manyhands_sys::descriptor::{Descriptor, Reading, Room, wait_readable};
 
 use crate::errors::{Malformed, ReceiveError, SendError};
 use crate::frame::{Header, Prefix};
@@ -21,6 +22,12 @@ pub trait Gate {
 
     /// Whether going outside costs so much that what can be done without waiting is done first.
     const IS_DEAR: bool;
+
+    /// How long a wait may last before [`interrupted`](Self::interrupted) is called without a
+    /// signal, for those who would miss one that comes just before the wait; None for ever.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
 
     /// Makes a call that may block.
     fn outside<T: Send>(&self, call: impl FnOnce() -> T + Send) -> T;
@@ -85,7 +92,7 @@ fn write_all<G: Gate>(
     let mut total: usize = slices.iter().map(|slice| slice.len()).sum();
     while total > 0 {
         let next = slices.get(..MOST_SLICES).unwrap_or(slices);
-        let now = G::IS_DEAR && to.is_socket() && total <= SMALL;
+        let now = G::IS_DEAR && total <= SMALL;
         let written = match now.then(|| to.write_now(next)) {
             Some(Err(error)) if error.kind() == ErrorKind::WouldBlock => {
                 gate.outside(|| to.write(next))
@@ -164,11 +171,17 @@ pub fn fill<G: Gate>(
 }
 
 fn read<G: Gate>(from: Descriptor, room: &mut Room<'_>, gate: &G) -> io::Result<usize> {
-    if G::IS_DEAR && from.is_socket() && room.left() <= SMALL {
+    if G::IS_DEAR && room.left() <= SMALL {
         match from.read(room, Reading::Now) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             result => return result,
         }
     }
-    gate.outside(|| from.read(room, Reading::All))
+    let patience = gate.patience();
+    gate.outside(|| {
+        if patience.is_some() && wait_readable(&[from.number()], &mut [false], patience)? == 0 {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        from.read(room, Reading::All)
+    })
 }

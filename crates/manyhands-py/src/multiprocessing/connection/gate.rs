@@ -1,7 +1,14 @@
 //! The way out of the interpreter for calls that may block on a descriptor.
 
+use std::time::Duration;
+
+use manyhands_sys::thread;
 use manyhands_wire::stream::Gate;
 use pyo3::prelude::*;
+
+/// How long the main thread sleeps at most before it looks for signals: one that arrives between
+/// its last look and its sleep does not interrupt that.
+pub(super) const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(500);
 
 /// Leaves the interpreter for the call; a signal runs its handlers.
 pub(super) struct Detached<'py>(pub(super) Python<'py>);
@@ -11,6 +18,10 @@ impl Gate for Detached<'_> {
 
     // Whoever leaves may have to wait for a busy thread to let it in again, up to 5 ms.
     const IS_DEAR: bool = true;
+
+    fn patience(&self) -> Option<Duration> {
+        thread::is_main().then_some(LOOK_FOR_SIGNALS)
+    }
 
     fn outside<T: Send>(&self, call: impl FnOnce() -> T + Send) -> T {
         self.0.detach(call)

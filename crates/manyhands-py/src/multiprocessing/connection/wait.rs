@@ -11,11 +11,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList};
 
 use super::errors::os_error;
+use super::gate::LOOK_FOR_SIGNALS;
 use crate::timeout;
-
-/// How long the main thread sleeps at most before it looks for signals: one that arrives between
-/// its last look and its sleep does not interrupt that.
-const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(500);
 
 /// Waits until one of the descriptors is ready or the limit is reached; whether one is.
 pub(super) fn until_readable(

@@ -3,9 +3,11 @@
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::{Errno, ReadWriteFlags};
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, sockopt,
 };
@@ -28,6 +30,47 @@ pub(crate) fn is_socket(number: RawFd) -> bool {
 
 pub(crate) fn read(number: RawFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     Ok(rustix::io::read(borrow(number), buffer)?.0.len())
+}
+
+/// Whether the kernel has said that it cannot read from or write to something else than a socket
+/// without waiting.
+static MUST_WAIT: AtomicBool = AtomicBool::new(false);
+
+/// The result of a call with RWF_NOWAIT.
+fn now(call: impl FnOnce() -> Result<usize, Errno>) -> io::Result<usize> {
+    if MUST_WAIT.load(Ordering::Relaxed) {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    match call() {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM) => {
+            MUST_WAIT.store(true, Ordering::Relaxed);
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+        result => Ok(result?),
+    }
+}
+
+/// No position: where the descriptor is.
+const HERE: u64 = u64::MAX;
+
+pub(crate) fn read_now(number: RawFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    let into = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // rustix's function is for memory that is initialised, and glibc has one since 2.26 only.
+    now(|| {
+        // SAFETY: the slice is a buffer of that length, which the kernel may write to. The two
+        // halves of the position are -1 each.
+        let count = unsafe {
+            let (low, high): (libc::c_long, libc::c_long) = (-1, -1);
+            let into = &raw const into;
+            libc::syscall(libc::SYS_preadv2, number, into, 1_usize, low, high, libc::RWF_NOWAIT)
+        };
+        usize::try_from(count)
+            .map_err(|_| Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO))
+    })
+}
+
+pub(crate) fn write_now(number: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    now(|| rustix::io::pwritev2(borrow(number), slices, HERE, ReadWriteFlags::NOWAIT))
 }
 
 pub(crate) fn receive(
