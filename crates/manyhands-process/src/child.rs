@@ -178,10 +178,22 @@ impl Child {
     /// Waits for its end, until that moment, or until a signal comes.
     #[doc(alias = "multiprocessing.Process.join")]
     pub fn wait(&self, until: Option<Deadline>) -> Waited {
+        if let Some(status) = self.status() {
+            return Waited::Ended(status);
+        }
+        if self.epoch != fork::epoch() {
+            return Waited::Ended(ExitStatus::Lost);
+        }
+        registry().begin_wait(self);
+        let waited = self.sleep(until);
+        if !matches!(waited, Waited::Ended(_)) {
+            registry().end_wait(self);
+        }
+        waited
+    }
+
+    fn sleep(&self, until: Option<Deadline>) -> Waited {
         loop {
-            if let Some(status) = self.status() {
-                return Waited::Ended(status);
-            }
             let timeout = until.map(|until| {
                 let left = until.remaining();
                 Timespec {
@@ -190,20 +202,15 @@ impl Child {
                 }
             });
             let mut watched = [PollFd::new(&self.descriptor, PollFlags::IN)];
-            match poll(&mut watched, timeout.as_ref()) {
-                Ok(0) => return self.status().map_or(Waited::TimedOut, Waited::Ended),
-                Ok(_) => {
-                    if let Some(status) = self.status() {
-                        return Waited::Ended(status);
-                    }
-                    if self.epoch != fork::epoch() {
-                        return Waited::Ended(ExitStatus::Lost);
-                    }
-                    // Its end is told first to somebody who traces it.
-                    std::thread::sleep(std::time::Duration::from_millis(1));
-                }
+            let polled = poll(&mut watched, timeout.as_ref());
+            if let Some(status) = self.status() {
+                return Waited::Ended(status);
+            }
+            match polled {
+                // Its end is told first to somebody who traces it.
+                Ok(1..) => std::thread::sleep(std::time::Duration::from_millis(1)),
                 Err(Errno::INTR) => return Waited::Interrupted,
-                Err(_) => return Waited::TimedOut,
+                Ok(0) | Err(_) => return Waited::TimedOut,
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! It sleeps on the descriptors of the processes started here, and on nothing else: children that the
 //! program starts otherwise are the program's. It begins with the first child and ends some
-//! time after the last one has.
+//! time after the last one has. It is not woken for a child that somebody else waits for.
 //!
 //! Under the registry's lock: a child is in `watched` from its birth until somebody has reaped it, and
 //! only who holds the lock reaps. The lock is held across fork(2), so that a forked child never
@@ -17,6 +17,9 @@ use std::time::Duration;
 
 use manyhands_sys::{fork, process};
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
+};
 
 use crate::child::Child;
 use crate::guard::{Helper, NAME};
@@ -24,8 +27,10 @@ use crate::guard::{Helper, NAME};
 /// How long the thread stays when it has nothing to do: programs start one child after another.
 const LINGER: Duration = Duration::from_millis(100);
 
-/// The event that asks the thread to end. Children are numbered from 1.
+/// The events that ask the thread to end, at once, or if it has nothing to do. Then come children.
 const STOP: u64 = 0;
+const IDLE: u64 = 1;
+const FIRST: u64 = 2;
 
 const STACK: usize = 64 << 10;
 
@@ -33,10 +38,16 @@ pub(crate) struct Registry {
     /// The [`fork::epoch`] of the process whose children these are.
     epoch: u32,
     next: u64,
-    watched: HashMap<u64, Arc<Child>>,
+    watched: HashMap<u64, Watched>,
     thread: Option<Running>,
     /// Somebody forks, and does not want the thread to be there.
     paused: bool,
+}
+
+struct Watched {
+    child: Arc<Child>,
+    /// How many threads wait for it; while there are any the reaper need not.
+    waiters: usize,
 }
 
 struct Running {
@@ -47,6 +58,8 @@ struct Running {
 struct Watch {
     epoll: OwnedFd,
     stop: OwnedFd,
+    /// Goes off when the thread may have had nothing to do for a while.
+    idle: OwnedFd,
 }
 
 static REGISTRY: OnceLock<Mutex<Registry>> = OnceLock::new();
@@ -70,7 +83,7 @@ fn lock() -> MutexGuard<'static, Registry> {
     let registry = REGISTRY.get_or_init(|| {
         Mutex::new(Registry {
             epoch: fork::epoch(),
-            next: STOP + 1,
+            next: FIRST,
             watched: HashMap::new(),
             thread: None,
             paused: false,
@@ -93,6 +106,7 @@ pub(crate) fn registry() -> MutexGuard<'static, Registry> {
             // The thread, which is the parent's, holds on to it in a stack that nobody runs on.
             process::close(running.watch.epoll.as_raw_fd());
             process::close(running.watch.stop.as_raw_fd());
+            process::close(running.watch.idle.as_raw_fd());
             std::mem::forget(running);
         }
     }
@@ -119,20 +133,46 @@ impl Registry {
         let token = self.next;
         self.next += 1;
         let child = Arc::new(child.numbered(token));
-        self.watched.insert(token, Arc::clone(&child));
-        self.run();
+        self.watched.insert(token, Watched { child: Arc::clone(&child), waiters: 0 });
         if let Some(running) = &self.thread {
             running.watch.add(&child);
+        } else {
+            self.run();
         }
         child
     }
 
     /// The child has been reaped.
     pub(crate) fn forget(&mut self, child: &Child) {
-        if self.watched.remove(&child.token()).is_some()
+        let Some(watched) = self.watched.remove(&child.token()) else { return };
+        let Some(running) = &self.thread else { return };
+        if watched.waiters == 0 {
+            running.watch.remove(child);
+        }
+        if self.watched.is_empty() {
+            running.watch.wait_for_more();
+        }
+    }
+
+    /// The calling thread begins to wait for the child.
+    pub(crate) fn begin_wait(&mut self, child: &Child) {
+        let Some(watched) = self.watched.get_mut(&child.token()) else { return };
+        watched.waiters += 1;
+        if watched.waiters == 1
             && let Some(running) = &self.thread
         {
-            let _ = epoll::delete(&running.watch.epoll, child.descriptor());
+            running.watch.remove(child);
+        }
+    }
+
+    /// It does so no more, without having reaped the child.
+    pub(crate) fn end_wait(&mut self, child: &Child) {
+        let Some(watched) = self.watched.get_mut(&child.token()) else { return };
+        watched.waiters = watched.waiters.saturating_sub(1);
+        if watched.waiters == 0
+            && let Some(running) = &self.thread
+        {
+            running.watch.add(child);
         }
     }
 
@@ -143,8 +183,8 @@ impl Registry {
             return;
         }
         let Ok(watch) = Watch::new().map(Arc::new) else { return };
-        for child in self.watched.values() {
-            watch.add(child);
+        for watched in self.watched.values().filter(|watched| watched.waiters == 0) {
+            watch.add(&watched.child);
         }
         let mine = Arc::clone(&watch);
         let helper = Helper::new();
@@ -165,10 +205,25 @@ impl Watch {
         let watch = Watch {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             stop: eventfd(0, EventfdFlags::CLOEXEC)?,
+            idle: timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?,
         };
-        let stop = epoll::EventData::new_u64(STOP);
-        epoll::add(&watch.epoll, &watch.stop, stop, epoll::EventFlags::IN)?;
+        for (event, descriptor) in [(STOP, &watch.stop), (IDLE, &watch.idle)] {
+            let event = epoll::EventData::new_u64(event);
+            epoll::add(&watch.epoll, descriptor, event, epoll::EventFlags::IN)?;
+        }
         Ok(watch)
+    }
+
+    fn remove(&self, child: &Child) {
+        let _ = epoll::delete(&self.epoll, child.descriptor());
+    }
+
+    /// Has the thread look in a while whether it is still needed.
+    fn wait_for_more(&self) {
+        let none = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let linger = Timespec { tv_sec: 0, tv_nsec: LINGER.subsec_nanos().into() };
+        let timer = Itimerspec { it_interval: none, it_value: linger };
+        let _ = timerfd_settime(&self.idle, TimerfdTimerFlags::empty(), &timer);
     }
 
     fn add(&self, child: &Child) {
@@ -181,41 +236,43 @@ impl Watch {
 fn reap(watch: &Arc<Watch>) {
     let mut events: Vec<epoll::Event> = Vec::with_capacity(64);
     loop {
-        let idle = registry().watched.is_empty();
-        let patience = Timespec { tv_sec: 0, tv_nsec: LINGER.subsec_nanos().into() };
         events.clear();
-        let waited = epoll::wait(
-            &watch.epoll,
-            rustix::buffer::spare_capacity(&mut events),
-            idle.then_some(&patience),
-        );
-        if waited.is_err() {
+        let buffer = rustix::buffer::spare_capacity(&mut events);
+        if epoll::wait(&watch.epoll, buffer, None).is_err() {
             continue;
         }
         let mut left = false;
         for event in &events {
-            let token = event.data.u64();
-            if token == STOP {
-                return;
+            match event.data.u64() {
+                STOP => return,
+                IDLE => {
+                    let _ = rustix::io::read(&watch.idle, &mut [0; 8]);
+                    let mut registry = registry();
+                    if registry.watched.is_empty() {
+                        registry.end(watch);
+                        return;
+                    }
+                }
+                token => {
+                    let child = registry().unwaited(token);
+                    left |= child.is_some_and(|child| child.status().is_none());
+                }
             }
-            let child = registry().watched.get(&token).cloned();
-            left |= child.is_some_and(|child| child.status().is_none());
         }
         if left {
             // Its end is told first to somebody who traces it.
             std::thread::sleep(Duration::from_millis(10));
         }
-        if events.is_empty() && idle {
-            let mut registry = registry();
-            if registry.watched.is_empty() {
-                registry.end(watch);
-                return;
-            }
-        }
     }
 }
 
 impl Registry {
+    /// The child of that number, if nobody else waits for it.
+    fn unwaited(&self, token: u64) -> Option<Arc<Child>> {
+        let watched = self.watched.get(&token).filter(|watched| watched.waiters == 0)?;
+        Some(Arc::clone(&watched.child))
+    }
+
     /// The thread that waits with `watch` ends by itself.
     fn end(&mut self, watch: &Arc<Watch>) {
         if self.thread.as_ref().is_some_and(|running| Arc::ptr_eq(&running.watch, watch)) {

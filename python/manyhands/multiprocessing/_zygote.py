@@ -46,6 +46,7 @@ MODULES = (
     "manyhands.multiprocessing.reduction",
     "manyhands.multiprocessing.spawn",
     "manyhands.multiprocessing.synchronize",
+    "pkgutil",
     "runpy",
     "traceback",
 )
