@@ -37,6 +37,9 @@ OURS = [
     "synchronize",
 ]
 
+#: Public by their names, but how the stdlib's own arena travels.
+INTERNAL = {"heap": {"rebuild_arena", "reduce_arena"}}
+
 
 def load(name):
     """Our module of that name, and the standard library's."""
@@ -77,7 +80,7 @@ def test_what_is_ours_has_all_public_names(name):
         if getattr(value, "__module__", None) == theirs.__name__ and not key.startswith("_")
     }
     missing = {key for key in {*exported, *made_there} if not hasattr(ours, key)}
-    assert not missing
+    assert missing <= INTERNAL.get(name, set())
 
 
 @pytest.mark.parametrize("name", ["pool", "managers", "util", "dummy", "process"])

@@ -272,9 +272,9 @@ def test_a_program_that_patches_modules_for_greenlets_gets_the_stdlibs(place, be
         if {bool(before)}:
             assert held.Process is multiprocessing.Process and held.util is multiprocessing.util
             assert held.queues.Queue is multiprocessing.queues.Queue
-            import manyhands.multiprocessing.synchronize as ours
-            assert ours.Lock is multiprocessing.synchronize.Lock
             if __name__ == "__main__":
+                import manyhands.multiprocessing.synchronize as ours
+                assert ours.Lock is multiprocessing.synchronize.Lock
                 assert multiprocessing.get_start_method() == "{method}"
         if __name__ == "__main__":
             context = multiprocessing.get_context("{method}")
