@@ -65,10 +65,11 @@ def _pickler():
         """Pickles by value what cannot be imported, and all else as multiprocessing does."""
 
         def __init__(self, file, main_is_foreign=False):
-            super().__init__(file)
             self._main_is_foreign = main_is_foreign
             ours = reduction.ForkingPickler(io.BytesIO()).dispatch_table
+            # Before __init__, which looks it up once and for all.
             self.dispatch_table = ChainMap(ours, self.dispatch_table)
+            super().__init__(file)
 
         def reducer_override(self, obj):
             if isinstance(obj, TYPES) and self._can_be_imported(obj):
