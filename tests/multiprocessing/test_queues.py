@@ -271,14 +271,6 @@ def test_children_of_each_start_method_get_it(module: Any, method: str) -> None:
         process.join()
         assert process.exitcode == 0
         process.close()
-    if method == "forkserver" and module is stdlib:
-        from multiprocessing import forkserver
-
-        forkserver._forkserver._stop()
-    if method != "fork" and module is stdlib:
-        from multiprocessing import resource_tracker
-
-        resource_tracker._resource_tracker._stop()
 
 
 class Hearing(Queue):

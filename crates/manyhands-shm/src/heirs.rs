@@ -137,7 +137,7 @@ pub(crate) fn forget_the_childless(arena: &Arena) {
             let grave = slot(arena, index);
             let identity = Identity::of(grave);
             if identity.state == State::Dead && children_of(arena, index).next().is_none() {
-                Identity { state: State::Free, pid: 0, ..identity }.store(grave);
+                Identity { state: State::Free, ..identity }.store(grave);
                 forgotten = true;
             }
         }

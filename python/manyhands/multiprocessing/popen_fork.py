@@ -16,9 +16,7 @@ RUNS_EXIT_FUNCTIONS = "_exit_function" not in process.BaseProcess._bootstrap.__c
 
 # `os.fork()` warns of threads from 3.12 on, and cannot know which of them are the engine's.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_native.before_fork, after_in_parent=_native.after_fork_in_parent
-    )
+    os.register_at_fork(before=_native.before_fork, after_in_parent=_native.after_fork_in_parent)
 
 
 class Popen:

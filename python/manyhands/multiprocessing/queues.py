@@ -23,10 +23,17 @@ _Base = _native.multiprocessing.QueueBase
 __all__ = ["JoinableQueue", "Queue", "SimpleQueue"]
 
 
+class _NoPipe:
+    """Stands for the end of a pipe that `concurrent.futures` closes when a worker has died."""
+
+    def close(self):
+        """Do nothing: nobody waits for a pipe."""
+
+
 class Queue(_Base):
     """A queue of at most `maxsize` items, or any number if that is not positive."""
 
-    # Whether a subclass wants to hear of items that cannot be pickled instead of having put() raise.
+    # Whether a subclass wants to hear of what cannot be pickled instead of having put() raise.
     _handles_errors_of_put = False
 
     def __init_subclass__(cls, **kwargs):
@@ -48,6 +55,8 @@ class Queue(_Base):
     @property
     def _maxsize(self):
         return self._bound or original("multiprocessing.synchronize").SEM_VALUE_MAX
+
+    _reader = _writer = _NoPipe()
 
     def join_thread(self):
         """Return at once: put() has done all there is to do. Only after close()."""

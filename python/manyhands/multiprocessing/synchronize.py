@@ -31,7 +31,7 @@ SEM_VALUE_MAX = _original.SEM_VALUE_MAX
 class _SemLock:
     """What the standard library's locks have as `_semlock`: another look at the lock itself."""
 
-    __slots__ = ("_of", "_is_mine", "_count", "_get_value", "acquire", "release")
+    __slots__ = ("_count", "_get_value", "_is_mine", "_of", "acquire", "release")
 
     SEM_VALUE_MAX = SEM_VALUE_MAX
 
@@ -77,7 +77,9 @@ class SemLock:
     _rand = original("tempfile")._RandomNameSequence()
 
     def __init__(self, kind, value, maxvalue, *, ctx):
-        raise TypeError("SemLock is only a base class; use Lock, RLock, Semaphore, BoundedSemaphore")
+        raise TypeError(
+            "SemLock is only a base class; use Lock, RLock, Semaphore, BoundedSemaphore"
+        )
 
     @property
     def _semlock(self):

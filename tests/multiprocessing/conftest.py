@@ -1,0 +1,37 @@
+"""What a test has started and a program would keep until its end ends with the test."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+from manyhands import multiprocessing
+from manyhands._stdlib import original
+from manyhands.multiprocessing import _nursery
+from support import Leftovers
+
+
+def stop_helpers() -> None:
+    """End zygotes, and the standard library's fork server and resource tracker."""
+    _nursery.stop()
+    multiprocessing.active_children()
+    if "multiprocessing.forkserver" in sys.modules:
+        original("multiprocessing.forkserver")._forkserver._stop()
+    if "multiprocessing.resource_tracker" in sys.modules:
+        original("multiprocessing.resource_tracker")._resource_tracker._stop()
+
+
+@pytest.fixture(autouse=True)
+def helpers_end(nothing_is_left: None) -> Iterator[None]:
+    yield
+    stop_helpers()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def helpers_of_modules_end() -> Iterator[None]:
+    before = Leftovers.now()
+    yield
+    stop_helpers()
+    left = Leftovers.since(before)
+    assert not left, f"left behind: {left}"
