@@ -36,6 +36,9 @@ ARENA = 4
 #: The argument of a zygote that must not load what the program wants.
 BARE = "--bare"
 
+#: Something like what children are told.
+_SAMPLE = pickle.dumps(({"name": "a", "sys_path": ["/a", "/b"], "sys_argv": ["a"]}, process.BaseProcess))
+
 #: Modules that children need or are likely to; only the standard library's and ours.
 MODULES = (
     "manyhands.multiprocessing.connection",
@@ -75,7 +78,20 @@ def main():
     gc.collect()
     gc.freeze()
     os.write(SOCKET, READY)
-    _live(method, _native.serve(SOCKET, by_main))
+    born = _native.serve(SOCKET, by_main)
+    if type(born) is not dict:
+        _warm_up()
+        born = born.wait()
+    _live(method, born)
+
+
+def _warm_up():
+    """Do what the child will do, as far as it has no effect: then the memory is its own already."""
+    with contextlib.suppress(Exception):
+        pickle.loads(_SAMPLE)
+        with open(os.devnull, encoding="utf-8"):
+            pass
+        util._flush_std_streams()
 
 
 def _read_setup():
