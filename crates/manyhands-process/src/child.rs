@@ -92,8 +92,14 @@ pub struct Child {
 }
 
 impl Child {
-    /// The child of that number, which was just started and is watched from now on.
+    /// The child of that number, which was just started and is watched from now on; ended if that
+    /// cannot be.
     pub(crate) fn adopt(pid: u32) -> Result<Arc<Child>, StartError> {
+        Child::watch(pid).inspect_err(|_| abandon(pid))
+    }
+
+    /// The child of that number, which nobody has reaped and which is watched from now on.
+    pub(crate) fn watch(pid: u32) -> Result<Arc<Child>, StartError> {
         let (descriptor, status) = match process::open(pid) {
             Ok(descriptor) => (descriptor, 0),
             // Gone already, without a trace: this process ignores the ends of its children.
@@ -103,7 +109,6 @@ impl Child {
                 (readable, ExitStatus::Lost.to_bits())
             }
             Err(error) => {
-                abandon(pid);
                 return Err(StartError::new("cannot watch the child process", error));
             }
         };
@@ -140,7 +145,7 @@ impl Child {
         self.descriptor.as_raw_fd()
     }
 
-    fn known(&self) -> Option<ExitStatus> {
+    pub(crate) fn known(&self) -> Option<ExitStatus> {
         ExitStatus::from_bits(self.status.load(Ordering::Acquire))
     }
 

@@ -1,10 +1,12 @@
 //! What a program sends to its zygote to get a child, and what it hears.
 //!
 //! ```text
-//! program ── Order, descriptors ──▶ zygote      one datagram; the contents in a memfd if they are many
-//! program ◀── Answer ── zygote, child           by a socket of the order's own: who answers first
-//!                                               tells the child's number; its end without an answer
-//!                                               says that there is no child
+//! program ◀── Announcement ── spare             by the zygote's socket: there is a copy of the zygote
+//!                                               that waits for an order
+//! program ── Order, descriptors ──▶ spare       by the same, which all copies share: one datagram; the
+//!                                               contents in a memfd if they are many
+//! program ◀── Answer ── spare, zygote           by a socket of the order's own; its end without an
+//!                                               answer says that there is no child
 //! ```
 //! Descriptors: the answering socket, those of the first three that the program has, the memfd if the
 //! contents are in one, the arena's if there is one, the program's.
@@ -122,7 +124,26 @@ fn take_words(bytes: &[u8], count: usize) -> Option<(Vec<u64>, &[u8])> {
     Some((words, rest))
 }
 
-/// What the zygote or its child says.
+/// There is a copy of the zygote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Announcement {
+    /// The how many-th of this zygote, from 1.
+    pub(crate) count: u32,
+    pub(crate) pid: u32,
+}
+
+impl Announcement {
+    pub(crate) fn encode(self) -> [u8; 8] {
+        (u64::from(self.count) << 32 | u64::from(self.pid)).to_ne_bytes()
+    }
+
+    pub(crate) fn decode(bytes: [u8; 8]) -> Announcement {
+        let word = u64::from_ne_bytes(bytes);
+        Announcement { count: (word >> 32) as u32, pid: word as u32 }
+    }
+}
+
+/// What comes of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// There is a child, of that number.

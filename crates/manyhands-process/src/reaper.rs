@@ -23,6 +23,7 @@ use rustix::time::{
 
 use crate::child::Child;
 use crate::guard::{Helper, NAME};
+use crate::source::Source;
 
 /// How long the thread stays when it has nothing to do: programs start one child after another.
 const LINGER: Duration = Duration::from_millis(100);
@@ -39,6 +40,8 @@ pub(crate) struct Registry {
     epoch: u32,
     next: u64,
     watched: HashMap<u64, Watched>,
+    /// Where children come from that nobody has asked for yet.
+    sources: HashMap<u64, Arc<Source>>,
     thread: Option<Running>,
     /// Somebody forks, and does not want the thread to be there.
     paused: bool,
@@ -85,6 +88,7 @@ fn lock() -> MutexGuard<'static, Registry> {
             epoch: fork::epoch(),
             next: FIRST,
             watched: HashMap::new(),
+            sources: HashMap::new(),
             thread: None,
             paused: false,
         })
@@ -101,6 +105,7 @@ pub(crate) fn registry() -> MutexGuard<'static, Registry> {
     if registry.epoch != fork::epoch() {
         registry.epoch = fork::epoch();
         registry.watched = HashMap::new();
+        registry.sources = HashMap::new();
         registry.paused = false;
         if let Some(running) = registry.thread.take() {
             // The thread, which is the parent's, holds on to it in a stack that nobody runs on.
@@ -142,6 +147,22 @@ impl Registry {
         child
     }
 
+    /// Listens to who is at the other end of the source, until nobody is.
+    pub(crate) fn listen(&mut self, source: &Arc<Source>) {
+        let token = self.next;
+        self.next += 1;
+        self.sources.insert(token, Arc::clone(source));
+        if let Some(running) = &self.thread {
+            running.watch.listen(token, source);
+        } else {
+            self.run();
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.watched.is_empty() && self.sources.is_empty()
+    }
+
     /// The child has been reaped.
     pub(crate) fn forget(&mut self, child: &Child) {
         let Some(watched) = self.watched.remove(&child.token()) else { return };
@@ -149,7 +170,7 @@ impl Registry {
         if watched.waiters == 0 {
             running.watch.remove(child);
         }
-        if self.watched.is_empty() {
+        if self.is_idle() {
             running.watch.wait_for_more();
         }
     }
@@ -179,12 +200,15 @@ impl Registry {
     /// Has the thread run. If there can be none, for want of threads or descriptors, children are
     /// reaped by who waits for them, or when there is one again.
     fn run(&mut self) {
-        if self.thread.is_some() || self.paused || self.watched.is_empty() {
+        if self.thread.is_some() || self.paused || self.is_idle() {
             return;
         }
         let Ok(watch) = Watch::new().map(Arc::new) else { return };
         for watched in self.watched.values().filter(|watched| watched.waiters == 0) {
             watch.add(&watched.child);
+        }
+        for (&token, source) in &self.sources {
+            watch.listen(token, source);
         }
         let mine = Arc::clone(&watch);
         let helper = Helper::new();
@@ -212,6 +236,11 @@ impl Watch {
             epoll::add(&watch.epoll, descriptor, event, epoll::EventFlags::IN)?;
         }
         Ok(watch)
+    }
+
+    fn listen(&self, token: u64, source: &Source) {
+        let token = epoll::EventData::new_u64(token);
+        let _ = epoll::add(&self.epoll, &source.socket, token, epoll::EventFlags::IN);
     }
 
     fn remove(&self, child: &Child) {
@@ -248,14 +277,18 @@ fn reap(watch: &Arc<Watch>) {
                 IDLE => {
                     let _ = rustix::io::read(&watch.idle, &mut [0; 8]);
                     let mut registry = registry();
-                    if registry.watched.is_empty() {
+                    if registry.is_idle() {
                         registry.end(watch);
                         return;
                     }
                 }
                 token => {
-                    let child = registry().unwaited(token);
+                    let (child, source) = registry().find(token);
                     left |= child.is_some_and(|child| child.status().is_none());
+                    // Who is announced there is watched under the registry's lock.
+                    if source.is_some_and(|source| !source.listen()) {
+                        registry().dry_up(token);
+                    }
                 }
             }
         }
@@ -267,10 +300,21 @@ fn reap(watch: &Arc<Watch>) {
 }
 
 impl Registry {
-    /// The child of that number, if nobody else waits for it.
-    fn unwaited(&self, token: u64) -> Option<Arc<Child>> {
-        let watched = self.watched.get(&token).filter(|watched| watched.waiters == 0)?;
-        Some(Arc::clone(&watched.child))
+    /// The child of that number, if nobody else waits for it; or the source.
+    fn find(&self, token: u64) -> (Option<Arc<Child>>, Option<Arc<Source>>) {
+        let watched = self.watched.get(&token).filter(|watched| watched.waiters == 0);
+        (watched.map(|watched| Arc::clone(&watched.child)), self.sources.get(&token).cloned())
+    }
+
+    /// Nobody is at the other end of the source.
+    fn dry_up(&mut self, token: u64) {
+        let Some(source) = self.sources.remove(&token) else { return };
+        if let Some(running) = &self.thread {
+            let _ = epoll::delete(&running.watch.epoll, &source.socket);
+            if self.is_idle() {
+                running.watch.wait_for_more();
+            }
+        }
     }
 
     /// The thread that waits with `watch` ends by itself.

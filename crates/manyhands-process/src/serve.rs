@@ -1,18 +1,25 @@
-//! The life of a zygote: it waits for orders, and copies itself for each.
+//! The life of a zygote: it copies itself, and the copy, a spare, waits for an order of the program
+//! while the zygote waits for the spare to be used up.
 //!
-//! It does nothing else, so that it stays small and its children find it as it was: no memory is
-//! allocated but for a moment, no code of an interpreter runs.
+//! So a child is there, with its memory already its own, before it is wanted. The zygote itself does
+//! nothing else, so that it stays small and its copies find it as it was: no memory is allocated
+//! but for a moment, no code of an interpreter runs.
+//!
+//! * The spare announces itself first of all: it is the program that reaps it.
+//! * Orders that nobody has taken stay in the socket. Who takes one answers it. If there can be no
+//!   copy the zygote takes it, and says why.
+//! * When the program is gone, or has shut down its end of the socket, everybody ends.
 
 use std::io::{IoSliceMut, Read as _};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use manyhands_sys::process::{self, Disposition, INTERRUPT};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
 
-use crate::message::{Answer, DATAGRAM, MOST_DESCRIPTORS, Order};
+use crate::message::{Announcement, Answer, DATAGRAM, MOST_DESCRIPTORS, Order};
 use crate::surroundings::ignored_anyway;
 use crate::{Guard, StartError};
 
@@ -21,8 +28,10 @@ use crate::{Guard, StartError};
 pub enum Served {
     /// Its program is gone, or does not want it any more: it has to end.
     Over,
-    /// This is a child.
+    /// This is a copy, and there was an order already.
     Born(Box<Born>),
+    /// This is a copy, and has time until there is an order.
+    Spare(Spare),
 }
 
 /// What a child finds.
@@ -50,15 +59,20 @@ struct Letter {
     descriptors: Vec<OwnedFd>,
 }
 
+const DOING: &str = "cannot serve as a zygote";
+const BEGINNING: &str = "cannot begin as a child process";
+
+/// After so many spares have died unused, one after another, there is none until one is wanted.
+const DEATHS: u32 = 3;
+
 /// Serves the program at the other end of `socket`, which is this process's parent. Returns in each
-/// child, and in the zygote itself when the program is gone.
+/// copy, and in the zygote itself when the program is gone.
 ///
 /// `by_main` says that the program's main thread has started this zygote.
 ///
 /// # Errors
 /// The system lacks something: descriptors of processes, /proc. The process has several threads.
 pub fn serve(socket: OwnedFd, by_main: bool) -> Result<Served, StartError> {
-    const DOING: &str = "cannot serve as a zygote";
     let fail = |error: std::io::Error| StartError::new(DOING, error);
     if process::threads() != 1 {
         return Err(fail(std::io::Error::other("it has several threads")));
@@ -68,60 +82,197 @@ pub fn serve(socket: OwnedFd, by_main: bool) -> Result<Served, StartError> {
     if process::parent() != program {
         return Ok(Served::Over);
     }
-    let guard = Guard::new(program, by_main);
-    // The keyboard means the program. Its children are to have what they would have without us.
-    let interrupt = process::ignore_signal(INTERRUPT).map_err(fail)?;
-    let mut buffer = vec![0; DATAGRAM];
+    let mut spare = Spare {
+        socket,
+        parent,
+        taken: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|error| fail(error.into()))?,
+        guard: Guard::new(program, by_main),
+        // The keyboard means the program. Its children are to have what they would have without us.
+        interrupt: process::ignore_signal(INTERRUPT).map_err(fail)?,
+        buffer: vec![0; DATAGRAM],
+    };
+    let (mut count, mut deaths) = (0, 0);
     loop {
-        let mut watched =
-            [PollFd::new(&parent, PollFlags::IN), PollFd::new(&socket, PollFlags::IN)];
-        if poll(&mut watched, None).is_err() {
-            continue;
+        if deaths >= DEATHS {
+            deaths = 0;
+            if !spare.wait_for_order() {
+                return Ok(Served::Over);
+            }
         }
-        if !watched[0].revents().is_empty() {
-            return Ok(Served::Over);
-        }
-        let Some(letter) = receive(&socket, &mut buffer) else { continue };
-        if letter.length == 0 {
-            return Ok(Served::Over);
-        }
-        let Some((answers, rest)) = split_first(letter.descriptors) else { continue };
+        count += 1;
         match process::fork_sibling() {
             Ok(None) => {
-                drop(socket);
-                // Should the zygote be killed before it can: there is a child.
-                answer(&answers, Answer::Born(std::process::id()));
-                drop(answers);
-                let newborn = Newborn { parent, guard, interrupt };
-                return newborn
-                    .settle(buffer.get(..letter.length).unwrap_or_default(), rest)
-                    .map(|born| Served::Born(Box::new(born)))
-                    .map_err(|error| StartError::new("cannot begin as a child process", error));
+                announce(&spare.socket, count, std::process::id());
+                return spare.begin();
             }
-            Ok(Some(pid)) => answer(&answers, Answer::Born(pid)),
+            Ok(Some(pid)) => match spare.watch(count, pid) {
+                Watched::Taken => deaths = 0,
+                Watched::Died => deaths += 1,
+                Watched::Over => return Ok(Served::Over),
+            },
             Err(error) => {
+                if !spare.wait_for_order() {
+                    return Ok(Served::Over);
+                }
                 let number = error.raw_os_error().unwrap_or(Errno::OPNOTSUPP.raw_os_error());
-                answer(&answers, Answer::Failed(number));
+                if let Taken::Order { answers, .. } = spare.take() {
+                    answer(&answers, Answer::Failed(number));
+                }
             }
         }
     }
 }
 
-fn answer(socket: &OwnedFd, answer: Answer) {
-    // Nobody listens to the second one who answers.
-    let _ = send(socket, &answer.encode(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+fn announce(socket: &OwnedFd, count: u32, pid: u32) {
+    let announcement = Announcement { count, pid }.encode();
+    let _ = send(socket, &announcement, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
 }
 
-fn split_first(descriptors: Vec<OwnedFd>) -> Option<(OwnedFd, std::vec::IntoIter<OwnedFd>)> {
-    let mut descriptors = descriptors.into_iter();
-    Some((descriptors.next()?, descriptors))
+/// What became of a spare.
+enum Watched {
+    Taken,
+    Died,
+    Over,
+}
+
+/// What was in the socket.
+enum Taken {
+    Nothing,
+    Over,
+    Order { answers: OwnedFd, rest: std::vec::IntoIter<OwnedFd>, length: usize },
+}
+
+/// A copy of a zygote that waits to become a child, or the zygote itself.
+#[derive(Debug)]
+pub struct Spare {
+    socket: OwnedFd,
+    parent: OwnedFd,
+    /// Tells the zygote that this copy has an order.
+    taken: OwnedFd,
+    guard: Guard,
+    interrupt: Disposition,
+    buffer: Vec<u8>,
+}
+
+impl Spare {
+    /// The zygote's part: waits until the copy of that number has an order.
+    fn watch(&self, count: u32, pid: u32) -> Watched {
+        let Ok(copy) = process::open(pid) else {
+            // Gone and reaped already.
+            return Watched::Died;
+        };
+        loop {
+            let mut watched = [
+                PollFd::new(&self.parent, PollFlags::IN),
+                PollFd::new(&self.socket, PollFlags::RDHUP),
+                PollFd::new(&self.taken, PollFlags::IN),
+                PollFd::new(&copy, PollFlags::IN),
+            ];
+            if poll(&mut watched, None).is_err() {
+                continue;
+            }
+            let [parent, socket, taken, copy] = watched.map(|each| !each.revents().is_empty());
+            if parent || socket {
+                return Watched::Over;
+            }
+            if taken && rustix::io::read(&self.taken, &mut [0; 8]).is_ok() {
+                return Watched::Taken;
+            }
+            if copy {
+                // Should it have been killed before it could.
+                announce(&self.socket, count, pid);
+                return Watched::Died;
+            }
+        }
+    }
+
+    /// Waits until there is an order; false if there will be none.
+    fn wait_for_order(&self) -> bool {
+        loop {
+            let mut watched = [
+                PollFd::new(&self.parent, PollFlags::IN),
+                PollFd::new(&self.socket, PollFlags::IN),
+            ];
+            if poll(&mut watched, None).is_err() {
+                continue;
+            }
+            let [parent, socket] = watched.map(|each| !each.revents().is_empty());
+            if parent || socket {
+                return !parent;
+            }
+        }
+    }
+
+    fn take(&mut self) -> Taken {
+        let Some(letter) = receive(&self.socket, &mut self.buffer) else { return Taken::Nothing };
+        if letter.length == 0 {
+            return Taken::Over;
+        }
+        let mut rest = letter.descriptors.into_iter();
+        match rest.next() {
+            Some(answers) => Taken::Order { answers, rest, length: letter.length },
+            None => Taken::Nothing,
+        }
+    }
+
+    /// The first that a copy does.
+    fn begin(mut self) -> Result<Served, StartError> {
+        match self.take() {
+            Taken::Nothing => Ok(Served::Spare(self)),
+            Taken::Over => Ok(Served::Over),
+            Taken::Order { answers, rest, length } => self.be_born(answers, rest, length),
+        }
+    }
+
+    /// Waits for an order and becomes the child that it asks for.
+    ///
+    /// # Errors
+    /// The limit of descriptors.
+    pub fn wait(mut self) -> Result<Served, StartError> {
+        loop {
+            if !self.wait_for_order() {
+                return Ok(Served::Over);
+            }
+            match self.take() {
+                // The zygote has made another copy, which was faster.
+                Taken::Nothing => {}
+                Taken::Over => return Ok(Served::Over),
+                Taken::Order { answers, rest, length } => {
+                    return self.be_born(answers, rest, length);
+                }
+            }
+        }
+    }
+
+    fn be_born(
+        self,
+        answers: OwnedFd,
+        rest: std::vec::IntoIter<OwnedFd>,
+        length: usize,
+    ) -> Result<Served, StartError> {
+        answer(&answers, Answer::Born(std::process::id()));
+        drop((answers, self.socket));
+        let _ = rustix::io::write(&self.taken, &1_u64.to_ne_bytes());
+        drop(self.taken);
+        let newborn = Newborn { parent: self.parent, guard: self.guard, interrupt: self.interrupt };
+        newborn
+            .settle(self.buffer.get(..length).unwrap_or_default(), rest)
+            .map(|born| Served::Born(Box::new(born)))
+            .map_err(|error| StartError::new(BEGINNING, error))
+    }
+}
+
+fn answer(socket: &OwnedFd, answer: Answer) {
+    let _ = send(socket, &answer.encode(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
 }
 
 fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Option<Letter> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS + 6))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [IoSliceMut::new(buffer)];
-    let received = recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let received = recvmsg(socket, &mut parts, &mut control, flags);
     let length = match received {
         Ok(received) => received.bytes,
         Err(Errno::INTR | Errno::AGAIN) => return None,

@@ -12,13 +12,15 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, fcntl_getfd};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
-    SocketType, recv, send, sendmsg, socketpair,
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown,
+    SocketFlags, SocketType, recv, send, sendmsg, shutdown, socketpair,
 };
 
 use crate::StartError;
-use crate::child::{Child, ExitStatus};
+use crate::child::{Child, Waited};
 use crate::message::{Answer, INLINE, MOST_DESCRIPTORS, Order};
+use crate::reaper::registry;
+use crate::source::Source;
 use crate::surroundings::{Identity, Inherited, environment_at_start, here};
 
 /// By which number a zygote finds its socket, and then the arena's descriptor.
@@ -29,7 +31,7 @@ const ARENA: RawFd = 4;
 #[derive(Debug)]
 pub struct Zygote {
     child: Arc<Child>,
-    socket: OwnedFd,
+    source: Arc<Source>,
     epoch: u32,
     by_main: bool,
     environment: Vec<u8>,
@@ -110,7 +112,7 @@ impl Zygote {
         let child = Child::adopt(pid)?;
         Ok(Zygote {
             child,
-            socket: ours,
+            source: Arc::new(Source::new(ours)),
             epoch: fork::epoch(),
             by_main: thread::is_main(),
             environment,
@@ -130,9 +132,9 @@ impl Zygote {
         self.by_main
     }
 
-    /// The socket, to say and hear things before the zygote serves.
-    pub fn socket(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+    /// Expects the zygote to serve from now on. Called once, when there is nothing more to hear.
+    pub fn expect_children(&self) {
+        registry().listen(&self.source);
     }
 
     /// Whether children of it would be as if this process started them itself: it is of use.
@@ -178,8 +180,6 @@ impl Zygote {
             in_memory_file: environment.len() + birth.payload.len() > INLINE,
         };
         let (answers, theirs) = pair().map_err(fail)?;
-        // For the child's descriptor: a limit is met before there is a child.
-        let spare = answers.try_clone().map_err(fail)?;
         let mut sent = self.send(&order, environment, birth, &theirs);
         if !order.in_memory_file && matches!(sent, Err(Errno::MSGSIZE | Errno::NOBUFS)) {
             // The system's limit of datagrams is small.
@@ -193,9 +193,9 @@ impl Zygote {
             Err(error) => return Err(fail(error).into()),
         }
         let answer = hear(&answers)?;
-        drop((answers, spare));
+        drop(answers);
         match answer {
-            Answer::Born(pid) => Ok(Child::adopt(pid)?),
+            Answer::Born(pid) => Ok(self.source.take(pid)?),
             Answer::Failed(error) => Err(fail(std::io::Error::from_raw_os_error(error)).into()),
         }
     }
@@ -238,7 +238,7 @@ impl Zygote {
             return Err(Errno::TOOMANYREFS);
         }
         loop {
-            match sendmsg(&self.socket, &parts, &mut control, SendFlags::NOSIGNAL) {
+            match sendmsg(&self.source.socket, &parts, &mut control, SendFlags::NOSIGNAL) {
                 Err(Errno::INTR) => {}
                 sent => return sent.map(drop),
             }
@@ -250,7 +250,7 @@ impl Zygote {
     /// # Errors
     /// It has ended.
     pub fn say(&self, text: &[u8]) -> Result<(), RequestError> {
-        match send(&self.socket, text, SendFlags::NOSIGNAL) {
+        match send(&self.source.socket, text, SendFlags::NOSIGNAL) {
             Ok(_) => Ok(()),
             Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => Err(RequestError::Gone),
             Err(error) => Err(fail(error).into()),
@@ -263,7 +263,7 @@ impl Zygote {
     /// It has ended.
     pub fn hear(&self) -> Result<Option<Vec<u8>>, RequestError> {
         let mut watched = [
-            PollFd::new(&self.socket, PollFlags::IN),
+            PollFd::new(&self.source.socket, PollFlags::IN),
             PollFd::from_borrowed_fd(self.child.descriptor(), PollFlags::IN),
         ];
         match poll(&mut watched, None) {
@@ -272,7 +272,7 @@ impl Zygote {
             Ok(_) => {}
         }
         let mut buffer = [0; 512];
-        match recv(&self.socket, &mut buffer[..], RecvFlags::DONTWAIT) {
+        match recv(&self.source.socket, &mut buffer[..], RecvFlags::DONTWAIT) {
             Ok((0, _)) | Err(Errno::CONNRESET) => Err(RequestError::Gone),
             Ok((length, _)) => Ok(Some(buffer[..length].to_vec())),
             Err(Errno::AGAIN) if self.child.status().is_some() => Err(RequestError::Gone),
@@ -281,22 +281,27 @@ impl Zygote {
         }
     }
 
-    /// Ends the zygote and waits for that. Its children live on.
-    pub fn stop(&self) -> Option<ExitStatus> {
+    /// Ends the zygote, and what it has ready, and waits for that. Its children live on.
+    pub fn stop(&self) {
         if self.epoch != fork::epoch() {
-            return None;
+            return;
         }
-        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
-        // It might be still busy with importing what the program has asked for.
+        // It might be still busy with loading what the program wants.
         let _ = self.child.send_signal(process::KILL);
-        loop {
-            match self.child.wait(None) {
-                crate::Waited::Ended(status) => return Some(status),
-                crate::Waited::TimedOut => return None,
-                crate::Waited::Interrupted => {}
-            }
+        end_of(&self.child);
+        // There are no more copies; the one that waits ends now, having announced itself.
+        let _ = shutdown(&self.source.socket, Shutdown::Write);
+        while self.source.listen() {
+            let mut watched = [PollFd::new(&self.source.socket, PollFlags::IN)];
+            let _ = poll(&mut watched, None);
         }
+        self.source.spares().iter().for_each(end_of);
     }
+}
+
+/// Waits for a child's end, whatever comes.
+fn end_of(child: &Arc<Child>) {
+    while child.wait(None) == Waited::Interrupted {}
 }
 
 fn pair() -> rustix::io::Result<(OwnedFd, OwnedFd)> {

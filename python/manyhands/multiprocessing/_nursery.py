@@ -52,13 +52,13 @@ class Nursery:
             if zygote is not None:
                 zygote.stop()
 
-    def start(self):
-        """Return a zygote that can be used, a new one if need be; None if there can be none."""
+    def start(self, unfit=None):
+        """Return a zygote, a new one if there is none or that one; None if there can be none."""
         with self._lock:
             preload, preparation = _to_preload() if self._method == "forkserver" else (None, None)
             recipe = _arguments(), preload
             if self._zygote is not None:
-                if self._recipe == recipe and self._zygote.fits():
+                if self._recipe == recipe and self._zygote is not unfit:
                     return self._zygote
                 self.stop()
             if getattr(sys, "frozen", False) or self._failed == recipe:
@@ -95,6 +95,7 @@ class Nursery:
             zygote.stop()
             raise
         if heard == READY:
+            zygote.expect_children()
             return zygote
         zygote.stop()
         if heard == WANTS_ARENA and not self._wants_arena:
@@ -154,12 +155,13 @@ def order(method, payload, descriptors, arena, guarded):
     """Have a child born; None if there is no zygote that could."""
     if len(descriptors) > _native.MOST_DESCRIPTORS:
         return None
+    zygote = None
     for _ in range(3):
-        zygote = nursery(method).start()
+        zygote = nursery(method).start(unfit=zygote)
         if zygote is None:
             return None
         child = zygote.request(payload, descriptors, arena, guarded)
         if child is not None:
             return child
-        # The zygote was killed: there is no child, and a next zygote.
+        # It was killed, or does not fit any more: there is no child, but there will be another zygote.
     return None

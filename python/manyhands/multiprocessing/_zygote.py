@@ -11,6 +11,7 @@ import gc
 import io
 import os
 import pickle
+import runpy
 import signal
 import sys
 import time
@@ -36,6 +37,12 @@ ARENA = 4
 #: The argument of a zygote that must not load what the program wants.
 BARE = "--bare"
 
+#: Something like what children are told.
+_SAMPLE = pickle.dumps(({"name": "a", "sys_path": ["/a", "/b"], "sys_argv": ["a"]}, process.BaseProcess))
+
+#: A small module, in the place of a program.
+_SMALL = os.path.join(os.path.dirname(__file__), "popen_forkserver.py")
+
 #: Modules that children need or are likely to; only the standard library's and ours.
 MODULES = (
     "manyhands.multiprocessing.connection",
@@ -47,7 +54,6 @@ MODULES = (
     "manyhands.multiprocessing.spawn",
     "manyhands.multiprocessing.synchronize",
     "pkgutil",
-    "runpy",
     "traceback",
 )
 
@@ -75,7 +81,24 @@ def main():
     gc.collect()
     gc.freeze()
     os.write(SOCKET, READY)
-    _live(method, _native.serve(SOCKET, by_main))
+    born = _native.serve(SOCKET, by_main)
+    if type(born) is not dict:
+        _warm_up(method)
+        born = born.wait()
+    _live(method, born)
+
+
+def _warm_up(method):
+    """Do what the child will do, as far as it has no effect: then the memory is its own already."""
+    with contextlib.suppress(Exception):
+        pickle.loads(_SAMPLE)
+        spawn.prepare({"name": "MainProcess", "sys_path": sys.path, "sys_argv": sys.argv})
+        if method == "spawn":
+            runpy.run_path(_SMALL, run_name="__mp_main__")
+        process._ParentProcess("MainProcess", os.getppid(), -1)
+        with open(os.devnull, encoding="utf-8"):
+            pass
+        util._flush_std_streams()
 
 
 def _read_setup():

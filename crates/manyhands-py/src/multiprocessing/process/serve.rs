@@ -2,17 +2,69 @@
 #![allow(unsafe_code, reason = "the interpreter's hooks around a fork are C functions")]
 
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::{Mutex, PoisonError};
 
-use manyhands_process::{Guard, Served};
+use manyhands_process::{Born, Guard, Served, Spare, StartError};
 use manyhands_sys::process;
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-/// Waits, as a zygote, for orders from the program at the other end of a socket, which it takes over.
-/// Returns in the children only, each time what the child needs, as a dict; the zygote itself ends in
-/// here.
+/// A copy of a zygote that has not been asked to be anybody yet.
+#[pyclass(frozen, name = "Spare", module = "manyhands._native.multiprocessing")]
+struct PySpare(Mutex<Option<Spare>>);
+
+/// Is a zygote of the program at the other end of a socket, which it takes over. Returns in copies
+/// only, what [`born`] tells, or a `Spare`, which has time before it calls `wait()`; the zygote itself
+/// ends in here.
+#[pyfunction]
+fn serve<'py>(py: Python<'py>, socket: RawFd, by_main: bool) -> PyResult<Bound<'py, PyAny>> {
+    if socket < 3 {
+        return Err(PyValueError::new_err("that is no socket"));
+    }
+    // SAFETY: the caller gives it away.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    // From here on this process is in the middle of a fork, of which only copies get out. The zygote
+    // runs no code of the interpreter any more.
+    // SAFETY: this thread is attached, and PyOS_AfterFork_Child follows.
+    unsafe { ffi::PyOS_BeforeFork() };
+    let served = unless_over(manyhands_process::serve(socket, by_main));
+    // SAFETY: this is a copy, after PyOS_BeforeFork.
+    unsafe { ffi::PyOS_AfterFork_Child() };
+    match served {
+        Ok(born) => Ok(self::born(py, *born)?.into_any()),
+        Err(spare) => Ok(Bound::new(py, PySpare(Mutex::new(Some(spare))))?.into_any()),
+    }
+}
+
+/// Ends the process if there is nothing to do for it.
+fn unless_over(served: Result<Served, StartError>) -> Result<Box<Born>, Spare> {
+    match served {
+        Ok(Served::Born(born)) => Ok(born),
+        Ok(Served::Spare(spare)) => Err(spare),
+        Ok(Served::Over) => process::exit(0),
+        Err(error) => {
+            eprintln!("manyhands: {error}");
+            process::exit(1)
+        }
+    }
+}
+
+#[pymethods]
+impl PySpare {
+    /// Waits to be asked for, and returns as `serve`.
+    fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let spare = spare.ok_or_else(|| PyValueError::new_err("it has been born already"))?;
+        match unless_over(spare.wait()) {
+            Ok(born) => self::born(py, *born),
+            Err(_) => unreachable!("a spare waits until it is born"),
+        }
+    }
+}
+
+/// What a child needs, as a dict:
 ///
 /// * `payload`: bytes for it;
 /// * `environment`: the program's, as bytes, if it is another one than the zygote's, or None;
@@ -21,27 +73,7 @@ use pyo3::types::{PyBytes, PyDict};
 /// * `parent`: a descriptor that becomes readable when the program ends;
 /// * `standard`: for each of the first three descriptors, whether it is there;
 /// * `ignored`: the signals that the program ignores, as a set of bits, if they have changed, or None.
-#[pyfunction]
-fn serve<'py>(py: Python<'py>, socket: RawFd, by_main: bool) -> PyResult<Bound<'py, PyDict>> {
-    if socket < 3 {
-        return Err(PyValueError::new_err("that is no socket"));
-    }
-    // SAFETY: the caller gives it away.
-    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-    // From here on this process is in the middle of a fork, of which only children get out. The zygote
-    // runs no code of the interpreter any more.
-    // SAFETY: this thread is attached, and PyOS_AfterFork_Child follows.
-    unsafe { ffi::PyOS_BeforeFork() };
-    let born = match manyhands_process::serve(socket, by_main) {
-        Ok(Served::Born(born)) => born,
-        Ok(Served::Over) => process::exit(0),
-        Err(error) => {
-            eprintln!("manyhands: {error}");
-            process::exit(1)
-        }
-    };
-    // SAFETY: this is a child, after PyOS_BeforeFork.
-    unsafe { ffi::PyOS_AfterFork_Child() };
+fn born(py: Python<'_>, born: Born) -> PyResult<Bound<'_, PyDict>> {
     let result = PyDict::new(py);
     result.set_item("payload", PyBytes::new(py, &born.payload))?;
     let environment = born.environment.as_deref().map(|block| PyBytes::new(py, block));
@@ -74,6 +106,7 @@ fn ignored_signals() -> Option<u64> {
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PySpare>()?;
     module.add_function(wrap_pyfunction!(serve, module)?)?;
     module.add_function(wrap_pyfunction!(ignored_signals, module)?)?;
     module.add_function(wrap_pyfunction!(die_with_parent, module)?)

@@ -74,9 +74,9 @@ impl PyZygote {
         self.0.by_main()
     }
 
-    /// Whether it lives, and children of it would be as if this process started them.
-    fn fits(&self) -> bool {
-        self.0.fits(&process::environment())
+    /// Expects it to serve from now on, having said all that it has to say.
+    fn expect_children(&self) {
+        self.0.expect_children();
     }
 
     /// Says something before it serves; False if it is gone.
