@@ -359,14 +359,8 @@ impl Barrier {
             }
             let owner = Owner::from_bits(seat.owner.load(Ordering::Relaxed));
             let fresh = !all && !shim::is_long_ago(seat.since.load(Ordering::Relaxed));
-            let is_there = owner.is_some_and(|owner| {
-                owner.is_current_process()
-                    || if fresh {
-                        owner.pid().is_some_and(manyhands_sys::liveness::exists)
-                    } else {
-                        owner.is_there()
-                    }
-            });
+            let is_there =
+                owner.is_some_and(|owner| if fresh { owner.exists() } else { owner.is_there() });
             if !is_there {
                 seat.state.store(FREE, Ordering::Release);
                 found = true;
