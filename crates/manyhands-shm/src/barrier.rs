@@ -8,7 +8,8 @@
 //! Filling(r) ──last one comes──▶ Acting(r) ──▶ Filling(r+1)         Broken(r) ◀── abort, time-out,
 //!                                    └── the action failed, or its runner died ──▶      from both
 //! ```
-//! * Everything is changed under `lock`, which the kernel releases if its holder dies.
+//! * Everything is changed under `lock`, which the kernel releases if its holder dies. Under it no other
+//!   robust lock may be taken, the ledger's neither.
 //! * Who comes takes a seat of his round; those of odd and even rounds are apart, so that nobody has
 //!   to wait for slow ones of the round before. A seat is used from the store of its state on, and free
 //!   again when its owner has read what came of the round, or was found dead.
@@ -358,14 +359,8 @@ impl Barrier {
             }
             let owner = Owner::from_bits(seat.owner.load(Ordering::Relaxed));
             let fresh = !all && !shim::is_long_ago(seat.since.load(Ordering::Relaxed));
-            let is_there = owner.is_some_and(|owner| {
-                owner.is_current_process()
-                    || if fresh {
-                        owner.pid().is_some_and(manyhands_sys::liveness::exists)
-                    } else {
-                        owner.is_alive()
-                    }
-            });
+            let is_there =
+                owner.is_some_and(|owner| if fresh { owner.exists() } else { owner.is_there() });
             if !is_there {
                 seat.state.store(FREE, Ordering::Release);
                 found = true;

@@ -294,8 +294,8 @@ impl Condition {
 /// and has not been waited for by his parent.
 fn seems_alive(owner: Owner, since: u32) -> bool {
     #[cfg(not(loom))]
-    if !owner.is_current_process() && !shim::is_long_ago(since) {
-        return owner.pid().is_some_and(manyhands_sys::liveness::exists);
+    if !shim::is_long_ago(since) {
+        return owner.exists();
     }
     let _ = since;
     owner.is_alive()

@@ -59,6 +59,23 @@ impl Owner {
             || existing().is_some_and(|arena| participant::is_alive(arena, self.participant()))
     }
 
+    /// As [`Owner::is_alive`], but it only looks: for who holds a robust lock, and may not take another.
+    pub(crate) fn is_there(self) -> bool {
+        if self.participant().bits() == 0 {
+            return self.is_alive();
+        }
+        self.is_current_process()
+            || existing().is_some_and(|arena| participant::is_there(arena, self.participant()))
+    }
+
+    /// Whether its process has not ended or is a zombie. Cheap: a system call.
+    pub(crate) fn exists(self) -> bool {
+        if self.participant().bits() == 0 {
+            return liveness::exists(self.thread());
+        }
+        self.is_current_process() || self.pid().is_some_and(liveness::exists)
+    }
+
     /// Whether the thread itself has not ended. Reads /proc.
     pub fn is_thread_alive(self) -> bool {
         self.is_alive() && self.pid().is_none_or(|pid| liveness::has_thread(pid, self.thread()))

@@ -363,16 +363,20 @@ fn nanoseconds(moment: Duration) -> u64 {
     u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Whether the participant has not died; buries it if it has.
-pub(crate) fn is_alive(arena: &Arena, number: Number) -> bool {
+/// Whether the participant has not died.
+pub(crate) fn is_there(arena: &Arena, number: Number) -> bool {
     let participant = slot(arena, number.slot());
     let identity = Identity::of(participant);
-    if !identity.exists() || identity.generation != number.generation() {
-        return false;
-    }
-    if has_died(participant, identity) {
+    identity.exists()
+        && identity.generation == number.generation()
+        && !has_died(participant, identity)
+}
+
+/// Whether the participant has not died; buries it if it has.
+pub(crate) fn is_alive(arena: &Arena, number: Number) -> bool {
+    let is_there = is_there(arena, number);
+    if !is_there && Identity::of(slot(arena, number.slot())).exists() {
         bury(arena, number);
-        return false;
     }
-    true
+    is_there
 }

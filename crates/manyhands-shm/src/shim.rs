@@ -3,7 +3,7 @@
 #[cfg(loom)]
 pub use model::{AtomicU32, AtomicU64, Owner};
 #[cfg(loom)]
-pub(crate) use model::{is_due, is_long_ago, sleep, wake};
+pub(crate) use model::{is_due, sleep, wake};
 #[cfg(not(loom))]
 pub use real::{AtomicU32, AtomicU64, Owner};
 #[cfg(not(loom))]
@@ -92,10 +92,6 @@ mod model {
         }
     }
 
-    pub(crate) fn is_long_ago(_then: u32) -> bool {
-        true
-    }
-
     pub(crate) fn is_due(_looked: &AtomicU32) -> bool {
         true
     }
@@ -135,10 +131,6 @@ mod model {
 
         pub(crate) fn is_thread_alive(self) -> bool {
             self.is_alive()
-        }
-
-        pub(crate) fn is_current_process(self) -> bool {
-            self == Owner::current()
         }
 
         pub(crate) fn pid(self) -> Option<u32> {

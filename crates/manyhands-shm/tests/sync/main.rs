@@ -1,0 +1,7 @@
+//! What processes wait for each other with: what it does, and that any of them may be killed.
+#![cfg(not(loom))]
+
+mod contract;
+mod kills;
+mod processes;
+mod steps;
