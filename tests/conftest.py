@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -76,6 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _watchdog = Watchdog()
     # What processes share is made when first needed, and stays.
     _native.multiprocessing.arena_statistics()
+    import_module("manyhands.multiprocessing.shared_memory")
 
 
 @pytest.fixture(autouse=True)
