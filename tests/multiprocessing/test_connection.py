@@ -211,9 +211,16 @@ def test_parts_of_a_buffer(module: ModuleType) -> None:
         assert reader.recv_bytes() == numbers.tobytes()
         with pytest.raises(TypeError):
             writer.send_bytes("text")
-        with pytest.raises((TypeError, BufferError)):
-            writer.send_bytes(memoryview(array.array("i", range(8)))[::2])
         assert not reader.poll()
+
+
+def test_a_buffer_with_gaps(ends: Any) -> None:
+    """Only CPython 3.10 takes those, too."""
+    reader, writer = ends
+    writer.send_bytes(memoryview(array.array("i", range(8)))[::2])
+    assert reader.recv_bytes() == array.array("i", [0, 2, 4, 6]).tobytes()
+    with pytest.raises((TypeError, BufferError)):
+        reader.recv_bytes_into(memoryview(bytearray(8))[::2])
 
 
 @both
@@ -316,7 +323,7 @@ def test_a_closed_connection(module: ModuleType) -> None:
                 receive()
             assert caught.value.args == ()
         with pytest.raises(BrokenPipeError) as broken:
-            other.send(1)
+            other.send_bytes(b"1")
         assert broken.value.errno == 32
     with pytest.raises(OSError, match="handle is closed"), other:
         other.fileno()
