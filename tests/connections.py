@@ -128,3 +128,12 @@ def free_address(request: pytest.FixtureRequest) -> Iterator[Any]:
 def echoed(end: Any, message: bytes) -> None:
     end.send_bytes(message)
     assert end.recv_bytes() == message
+
+
+@pytest.fixture(params=[True, False], ids=["duplex", "simplex"])
+def ends(request: pytest.FixtureRequest) -> Any:
+    """A reader and a writer of ours."""
+    reader, writer = ours.Pipe(request.param)
+    yield reader, writer
+    reader.close()
+    writer.close()

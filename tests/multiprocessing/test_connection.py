@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import array
 import gc
-import io
 import os
-import pickle
 import socket
 import struct
 import sys
@@ -15,17 +13,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from connections import both, ours, stdlib
+from connections import both, ends, ours, stdlib
 from support import Hand
 
-
-@pytest.fixture(params=[True, False], ids=["duplex", "simplex"])
-def ends(request: pytest.FixtureRequest) -> Any:
-    """A reader and a writer of ours."""
-    reader, writer = ours.Pipe(request.param)
-    yield reader, writer
-    reader.close()
-    writer.close()
+__all__ = ["ends"]
 
 
 SIZES = [0, 1, 64, 4096, 16384, 16385, 32768, 32769, 65536, 1 << 20, 5_000_000, 64 << 20]
@@ -46,137 +37,6 @@ def test_messages_of_all_sizes(ends: Any, size: int) -> None:
     assert reader.recv_bytes_into(target, 3) == len(message)
     assert target == b"\0\0\0" + message
     sending.result()
-
-
-OBJECTS: list[Any] = [
-    None,
-    True,
-    0,
-    -(1 << 100),
-    2.5,
-    "text",
-    "\udc80",
-    b"",
-    [],
-    {},
-    (1, [2, {"three": {4}}], "five" * 1000),
-    [b"large" * 100_000, bytearray(b"changing" * 100_000), "text" * 100_000],
-    range(10),
-    io.UnsupportedOperation("an exception"),
-    len,
-    int.__add__,
-    "text".upper,
-]
-
-
-@pytest.mark.parametrize("value", OBJECTS, ids=lambda value: repr(value)[:20])
-def test_objects(ends: Any, value: Any) -> None:
-    reader, writer = ends
-    sending = Hand(writer.send, value)
-    got = reader.recv()
-    sending.result()
-    if isinstance(value, Exception):
-        assert type(got) is type(value)
-        assert got.args == value.args
-    elif callable(value) and not isinstance(value, type):
-        assert getattr(got, "__name__", None) == value.__name__
-    else:
-        assert got == value
-        assert type(got) is type(value)
-
-
-def test_pickles_are_the_standard_librarys(ends: Any) -> None:
-    reader, writer = ends
-    for value in OBJECTS:
-        sending = Hand(writer.send, value)
-        message = reader.recv_bytes()
-        sending.result()
-        assert message == bytes(ours._ForkingPickler.dumps(value))
-
-
-def test_an_object_is_let_go_of_when_it_was_sent(ends: Any) -> None:
-    import weakref
-
-    reader, writer = ends
-    value = Registered("x")
-    gone = weakref.ref(value)
-    ours._ForkingPickler.register(Registered, _reduce_registered)
-    writer.send([value, value])
-    del value
-    gc.collect()
-    assert gone() is None
-    first, second = reader.recv()
-    assert first is second
-    assert first.how == "forking x"
-
-
-class Registered:
-    def __init__(self, how: str) -> None:
-        self.how = how
-
-
-def _reduce_registered(value: Registered) -> Any:
-    return Registered, (f"forking {value.how}",)
-
-
-def _reduce_otherwise(value: Registered) -> Any:
-    return Registered, (f"otherwise {value.how}",)
-
-
-def test_reducers_that_are_registered_at_any_time_count(ends: Any) -> None:
-    import copyreg
-
-    reader, writer = ends
-
-    class_ = type("Late", (Registered,), {"__module__": __name__})
-    globals()["Late"] = class_
-
-    def through() -> str:
-        writer.send(class_("x"))
-        got = reader.recv()
-        return str(got.how)
-
-    try:
-        assert through() == "x"
-        copyreg.pickle(class_, _reduce_otherwise)
-        assert through() == "otherwise x"
-        ours._ForkingPickler.register(class_, _reduce_registered)
-        assert through() == "forking x"
-        ours._ForkingPickler.register(class_, _reduce_otherwise)
-        assert through() == "otherwise x"
-    finally:
-        del globals()["Late"]
-        copyreg.dispatch_table.pop(class_, None)
-        ours._ForkingPickler._extra_reducers.pop(class_, None)
-
-
-class SendsWhilePickled:
-    def __init__(self, writer: Any) -> None:
-        self.writer = writer
-
-    def __reduce__(self) -> Any:
-        self.writer.send("from inside")
-        return str, ("outside",)
-
-
-def test_an_object_may_send_while_it_is_pickled(ends: Any) -> None:
-    reader, writer = ends
-    writer.send(SendsWhilePickled(writer))
-    assert reader.recv() == "from inside"
-    assert reader.recv() == "outside"
-
-
-@both
-def test_what_cannot_be_pickled_is_not_sent(module: ModuleType) -> None:
-    reader, writer = module.Pipe()
-    with reader, writer:
-        for _ in range(2):
-            with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
-                writer.send([1, lambda: 0])
-        with pytest.raises(TypeError, match="cannot pickle"):
-            writer.send(threading.Lock())
-        writer.send("afterwards")
-        assert reader.recv() == "afterwards"
 
 
 @both
@@ -211,9 +71,16 @@ def test_parts_of_a_buffer(module: ModuleType) -> None:
         assert reader.recv_bytes() == numbers.tobytes()
         with pytest.raises(TypeError):
             writer.send_bytes("text")
-        with pytest.raises((TypeError, BufferError)):
-            writer.send_bytes(memoryview(array.array("i", range(8)))[::2])
         assert not reader.poll()
+
+
+def test_a_buffer_with_gaps(ends: Any) -> None:
+    """Only CPython 3.10 takes those, too."""
+    reader, writer = ends
+    writer.send_bytes(memoryview(array.array("i", range(8)))[::2])
+    assert reader.recv_bytes() == array.array("i", [0, 2, 4, 6]).tobytes()
+    with pytest.raises((TypeError, BufferError)):
+        reader.recv_bytes_into(memoryview(bytearray(8))[::2])
 
 
 @both
@@ -316,7 +183,7 @@ def test_a_closed_connection(module: ModuleType) -> None:
                 receive()
             assert caught.value.args == ()
         with pytest.raises(BrokenPipeError) as broken:
-            other.send(1)
+            other.send_bytes(b"1")
         assert broken.value.errno == 32
     with pytest.raises(OSError, match="handle is closed"), other:
         other.fileno()
@@ -420,17 +287,6 @@ def test_a_message_that_comes_byte_by_byte(ends: Any) -> None:
     receiving = Hand(reader.recv_bytes)
     trickle()
     assert receiving.result() == bytes(range(40))
-
-
-def test_what_is_broken_when_it_is_unpickled_leaves_the_next_message(ends: Any) -> None:
-    reader, writer = ends
-    for broken in (b"no pickle", b"no pickle" * 10_000):
-        sending = Hand(writer.send_bytes, broken)
-        with pytest.raises((pickle.UnpicklingError, ValueError, KeyError, EOFError)):
-            reader.recv()
-        sending.result()
-    writer.send("next")
-    assert reader.recv() == "next"
 
 
 def test_it_is_the_standard_librarys_too() -> None:

@@ -298,7 +298,7 @@ def test_a_killed_peer_is_the_end(module: ModuleType) -> None:
             receiving.result()
         assert here.poll(None)
         with pytest.raises(BrokenPipeError):
-            here.send(1)
+            here.send_bytes(b"1")
     os.waitpid(pid, 0)
 
 

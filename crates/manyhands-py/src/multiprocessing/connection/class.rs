@@ -244,7 +244,7 @@ impl Connection {
         if let Ok(bytes) = buf.cast_exact::<PyBytes>() {
             return self.send_parts(py, &[part(bytes.as_bytes(), offset, size)?]);
         }
-        let buffer = Buffer::of(buf)?;
+        let buffer = Buffer::to_read(buf)?;
         self.send_parts(py, &[part(buffer.as_bytes(), offset, size)?])
     }
 

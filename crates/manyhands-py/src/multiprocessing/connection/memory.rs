@@ -178,6 +178,7 @@ fn is_only(object: &Bound<'_, PyAny>) -> bool {
 pub(super) struct Buffer(PyUntypedBuffer);
 
 impl Buffer {
+    /// Of an object whose memory is without gaps.
     pub(super) fn of(object: &Bound<'_, PyAny>) -> PyResult<Buffer> {
         let buffer = PyUntypedBuffer::get(object)?;
         if !buffer.is_c_contiguous() {
@@ -186,6 +187,16 @@ impl Buffer {
             ));
         }
         Ok(Buffer(buffer))
+    }
+
+    /// As [`of`](Self::of), or of a copy without gaps: nobody is to write to it.
+    pub(super) fn to_read(object: &Bound<'_, PyAny>) -> PyResult<Buffer> {
+        let buffer = PyUntypedBuffer::get(object)?;
+        if buffer.is_c_contiguous() {
+            return Ok(Buffer(buffer));
+        }
+        let copy = PyMemoryView::from(object)?.call_method0("tobytes")?;
+        Ok(Buffer(PyUntypedBuffer::get(&copy)?))
     }
 
     pub(super) fn item_size(&self) -> usize {
