@@ -124,22 +124,31 @@ fn take_words(bytes: &[u8], count: usize) -> Option<(Vec<u64>, &[u8])> {
     Some((words, rest))
 }
 
-/// There is a copy of the zygote.
+/// What becomes of a copy of the zygote that waits: the how many-th it is, from 1, and its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Announcement {
-    /// The how many-th of this zygote, from 1.
-    pub(crate) count: u32,
-    pub(crate) pid: u32,
+pub(crate) enum Announcement {
+    /// It is there, and says so itself.
+    Waits { count: u32, pid: u32 },
+    /// It has ended without having been asked for; the zygote says so.
+    Died { count: u32, pid: u32 },
 }
 
 impl Announcement {
     pub(crate) fn encode(self) -> [u8; 8] {
-        (u64::from(self.count) << 32 | u64::from(self.pid)).to_ne_bytes()
+        let (kind, count, pid) = match self {
+            Announcement::Waits { count, pid } => (0, count, pid),
+            Announcement::Died { count, pid } => (1, count, pid),
+        };
+        (kind << 63 | u64::from(count & 0x7fff_ffff) << 32 | u64::from(pid)).to_ne_bytes()
     }
 
     pub(crate) fn decode(bytes: [u8; 8]) -> Announcement {
         let word = u64::from_ne_bytes(bytes);
-        Announcement { count: (word >> 32) as u32, pid: word as u32 }
+        let (count, pid) = ((word >> 32) as u32 & 0x7fff_ffff, word as u32);
+        match word >> 63 {
+            0 => Announcement::Waits { count, pid },
+            _ => Announcement::Died { count, pid },
+        }
     }
 }
 
@@ -205,6 +214,15 @@ mod tests {
         let whole = Order { targets: vec![1, 2, 3], ..Order::default() }.encode();
         for length in 0..whole.len() {
             assert_eq!(Order::decode(&whole[..length]), None);
+        }
+    }
+
+    #[test]
+    fn an_announcement_arrives_as_it_was_sent() {
+        let (count, pid) = (0x7fff_ffff, 1 << 22);
+        for announcement in [Announcement::Waits { count, pid }, Announcement::Died { count, pid }]
+        {
+            assert_eq!(Announcement::decode(announcement.encode()), announcement);
         }
     }
 

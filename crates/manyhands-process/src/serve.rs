@@ -5,7 +5,8 @@
 //! nothing else, so that it stays small and its copies find it as it was: no memory is allocated
 //! but for a moment, no code of an interpreter runs.
 //!
-//! * The spare announces itself first of all: it is the program that reaps it.
+//! * The spare announces itself first of all, and the zygote its death if it is never used: it is the
+//!   program that reaps it.
 //! * Orders that nobody has taken stay in the socket. Who takes one answers it. If there can be no
 //!   copy the zygote takes it, and says why.
 //! * When the program is gone, or has shut down its end of the socket, everybody ends.
@@ -103,7 +104,7 @@ pub fn serve(socket: OwnedFd, by_main: bool) -> Result<Served, StartError> {
         count += 1;
         match process::fork_sibling() {
             Ok(None) => {
-                announce(&spare.socket, count, std::process::id());
+                announce(&spare.socket, Announcement::Waits { count, pid: std::process::id() });
                 return spare.begin();
             }
             Ok(Some(pid)) => match spare.watch(count, pid) {
@@ -124,9 +125,8 @@ pub fn serve(socket: OwnedFd, by_main: bool) -> Result<Served, StartError> {
     }
 }
 
-fn announce(socket: &OwnedFd, count: u32, pid: u32) {
-    let announcement = Announcement { count, pid }.encode();
-    let _ = send(socket, &announcement, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+fn announce(socket: &OwnedFd, announcement: Announcement) {
+    let _ = send(socket, &announcement.encode(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
 }
 
 /// What became of a spare.
@@ -180,8 +180,7 @@ impl Spare {
                 return Watched::Taken;
             }
             if copy {
-                // Should it have been killed before it could.
-                announce(&self.socket, count, pid);
+                announce(&self.socket, Announcement::Died { count, pid });
                 return Watched::Died;
             }
         }
@@ -326,13 +325,6 @@ impl Newborn {
         };
         let descriptors = (0..order.targets.len()).map(|_| take()).collect::<Result<_, _>>()?;
         let parent = self.parent;
-        let seats = Seats::new(&order.targets)?;
-        let parent = seats.make_way(parent)?;
-        let arena = match arena {
-            Some((descriptor, ticket)) => Some((seats.make_way(descriptor)?, ticket)),
-            None => None,
-        };
-        let descriptors = seats.place(descriptors)?;
         for number in 0..3 {
             if !order.standard[number] {
                 process::close(number as RawFd);
@@ -342,6 +334,14 @@ impl Newborn {
             // It stays open for as long as this process is there.
             let _ = copy(&descriptor, number as RawFd)?.into_raw_fd();
         }
+        // Only what is kept is open by now, and has to make way.
+        let seats = Seats::new(&order.targets)?;
+        let parent = seats.make_way(parent)?;
+        let arena = match arena {
+            Some((descriptor, ticket)) => Some((seats.make_way(descriptor)?, ticket)),
+            None => None,
+        };
+        let descriptors = seats.place(descriptors)?;
         if let Some(inherited) = &order.inherited {
             inherited.apply();
         }

@@ -14,8 +14,9 @@ use crate::message::Announcement;
 
 /// Where children come from.
 ///
-/// The reaper listens to it, so that also copies of a zygote that were never used are reaped. Its lock
-/// is taken before the registry's.
+/// The reaper listens to it, so that also copies of a zygote that were never used are reaped: when the
+/// zygote says that one has died, or when nobody is at the other end any more. Its lock is taken
+/// before the registry's.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) socket: OwnedFd,
@@ -35,13 +36,45 @@ struct Spares {
 #[derive(Debug)]
 struct Spare {
     count: u32,
-    /// Not there yet if there was no descriptor for it.
+    /// Not there before it is known to have died.
     child: Option<Arc<Child>>,
 }
 
-/// A spare that was announced so many spares ago and has died was never used; one that was announced
-/// later may have been a child already, which has ended before its parent could hear that there is one.
+/// A spare that was announced so many spares ago and has died was never used; of one that was announced
+/// later its parent may be about to hear that it is a child.
 const LONG_AGO: u32 = 64;
+
+impl Spares {
+    fn note(&mut self, announcement: Announcement) {
+        match announcement {
+            Announcement::Waits { count, pid } => {
+                self.count = self.count.max(count);
+                self.known.insert(pid, Spare { count, child: None });
+                self.known.retain(|_, spare| {
+                    spare.child.is_none() || count.saturating_sub(spare.count) < LONG_AGO
+                });
+            }
+            Announcement::Died { count, pid } => {
+                if count > self.count {
+                    // It could not even announce itself.
+                    self.note(Announcement::Waits { count, pid });
+                }
+                if let Some(spare) = self.known.get_mut(&pid).filter(|spare| spare.count == count) {
+                    spare.has_died(pid);
+                }
+            }
+        }
+    }
+}
+
+impl Spare {
+    /// Has it reaped.
+    fn has_died(&mut self, pid: u32) {
+        if self.child.is_none() {
+            self.child = Child::watch(pid).ok();
+        }
+    }
+}
 
 impl Source {
     pub(crate) fn new(socket: OwnedFd) -> Source {
@@ -61,28 +94,16 @@ impl Source {
         let more = loop {
             let mut bytes = [0; 8];
             match recv(&self.socket, &mut bytes[..], RecvFlags::DONTWAIT) {
-                Ok((8, _)) => {
-                    let Announcement { count, pid } = Announcement::decode(bytes);
-                    // One is announced again when it has died, and its number may be another's.
-                    if count > spares.count {
-                        spares.count = count;
-                        spares.known.insert(pid, Spare { count, child: None });
-                    }
-                }
+                Ok((8, _)) => spares.note(Announcement::decode(bytes)),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break true,
                 Ok(_) | Err(_) => break false,
             }
         };
-        let newest = spares.count;
-        spares.known.retain(|&pid, spare| {
-            if spare.child.is_none() {
-                // Without a descriptor for it: next time.
-                spare.child = Child::watch(pid).ok();
-            }
-            let has_ended = spare.child.as_ref().is_some_and(|child| child.known().is_some());
-            !has_ended || newest - spare.count < LONG_AGO
-        });
+        if !more {
+            // Those who wait do so at that other end.
+            spares.known.iter_mut().for_each(|(&pid, spare)| spare.has_died(pid));
+        }
         more
     }
 
@@ -91,7 +112,6 @@ impl Source {
         self.listen();
         match self.lock().known.remove(&pid).and_then(|spare| spare.child) {
             Some(child) => Ok(child),
-            // It is there, and ours: nobody but who knows it reaps it.
             None => Child::adopt(pid),
         }
     }

@@ -33,6 +33,19 @@ def get_preparation_data(name):
     return data
 
 
+def get_command_line(**kwds):
+    """Return the command line of an interpreter that is to be a child."""
+    command = _original.get_command_line(**kwds)
+    # Otherwise the child could take the standard library's modules for those that its program uses.
+    return [
+        word.replace(_STDLIB_MAIN, _OUR_MAIN) if isinstance(word, str) else word for word in command
+    ]
+
+
+_STDLIB_MAIN = "from multiprocessing.spawn import spawn_main;"
+_OUR_MAIN = "from manyhands.multiprocessing.spawn import spawn_main;"
+
+
 def prepare(data):
     """Make this process ready for a process object to be unpickled."""
     method = data.get("start_method")
