@@ -23,7 +23,7 @@ use crate::participant::{self, Number};
 use crate::{ArenaError, Kind, heirs};
 
 /// Free blocks keep so many bytes of memory in all; what is freed beyond goes back to the system.
-const RETAIN: u64 = 128 << 20;
+const RETAIN: u64 = if cfg!(feature = "steps") { 4 << 20 } else { 128 << 20 };
 
 /// Set in the owner of a block that belongs to an object.
 const OBJECT: u64 = 1 << 63;

@@ -30,7 +30,8 @@ use crate::{ArenaError, block};
 
 /// After so long a place kept for a child of which nobody knows the number is given up: the fork
 /// failed, or the child was killed in its first instructions.
-const PENDING_AT_MOST: Duration = Duration::from_secs(60);
+const PENDING_AT_MOST: Duration =
+    if cfg!(feature = "steps") { Duration::from_millis(50) } else { Duration::from_secs(60) };
 
 /// A table of so many is looked through for the dead before it grows to twice as many.
 const SWEEP_FROM: usize = 16;
@@ -214,10 +215,7 @@ fn free_slot(arena: &Arena) -> Option<usize> {
     slots(arena).find(|&index| {
         let slot = slot(arena, index);
         let identity = Identity::of(slot);
-        if identity.state == State::Pending
-            && identity.pid == 0
-            && liveness::now().saturating_sub(seen(slot)) > PENDING_AT_MOST
-        {
+        if is_given_up(slot, identity) {
             bury_in_ledger(arena, Number::new(index, identity.generation));
         }
         Identity::of(slot).state == State::Free
@@ -303,7 +301,15 @@ fn sweep_in_ledger(arena: &Arena) {
 }
 
 fn has_died(slot: &Participant, identity: Identity) -> bool {
-    identity.exists() && identity.pid != 0 && !liveness::is_running(identity.pid, seen(slot))
+    let is_known = identity.exists() && identity.pid != 0;
+    is_known && !liveness::is_running(identity.pid, seen(slot)) || is_given_up(slot, identity)
+}
+
+/// Whether nobody has come to take the place.
+fn is_given_up(slot: &Participant, identity: Identity) -> bool {
+    identity.state == State::Pending
+        && identity.pid == 0
+        && liveness::now().saturating_sub(seen(slot)) > PENDING_AT_MOST
 }
 
 pub(crate) fn bury(arena: &Arena, number: Number) {
