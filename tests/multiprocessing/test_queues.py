@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import functools
 import multiprocessing as stdlib
+import multiprocessing.queues
 import os
 import pickle
 import queue
@@ -381,3 +382,17 @@ def test_a_dropped_queue_leaves_no_memory() -> None:
             items.put((number, "x" * (number % 5000)))
         del items
     assert statistics()["blocks"] == before["blocks"]
+
+
+def test_a_subclass_that_uses_the_pipe_has_one() -> None:
+    class Tapped(Queue):
+        def tap(self) -> bytes:
+            return self._reader.recv_bytes()
+
+    items = Tapped(ctx=multiprocessing.get_context())
+    assert isinstance(items, stdlib.queues.Queue)
+    assert not isinstance(items, Queue)
+    items.put(1)
+    assert pickle.loads(items.tap()) == 1
+    items.close()
+    items.join_thread()

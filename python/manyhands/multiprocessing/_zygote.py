@@ -38,7 +38,9 @@ ARENA = 4
 BARE = "--bare"
 
 #: Something like what children are told.
-_SAMPLE = pickle.dumps(({"name": "a", "sys_path": ["/a", "/b"], "sys_argv": ["a"]}, process.BaseProcess))
+_SAMPLE = pickle.dumps(
+    ({"name": "a", "sys_path": ["/a", "/b"], "sys_argv": ["a"]}, process.BaseProcess)
+)
 
 #: A small module, in the place of a program.
 _SMALL = os.path.join(os.path.dirname(__file__), "popen_forkserver.py")

@@ -23,6 +23,44 @@ _Base = _native.multiprocessing.QueueBase
 __all__ = ["JoinableQueue", "Queue", "SimpleQueue"]
 
 
+#: What only a queue has that is a pipe.
+_OF_PIPES = frozenset(
+    [
+        "_buffer",
+        "_feed",
+        "_notempty",
+        "_poll",
+        "_reader",
+        "_rlock",
+        "_sem",
+        "_start_thread",
+        "_thread",
+        "_wlock",
+        "_writer",
+    ]
+)
+
+
+class _Kind(type):
+    """Makes a subclass whose code uses the pipe of the standard library's queue one of that.
+
+    There are such in libraries that do what is asked of them by other means than putting and
+    getting; they get what they were written for.
+    """
+
+    def __new__(mcs, name, bases, namespace, **kwargs):
+        if any(_uses_pipe(value) for value in namespace.values()) or _OF_PIPES & namespace.keys():
+            theirs = tuple(_THEIRS.get(base, base) for base in bases)
+            if theirs != bases:
+                return type(theirs[0])(name, theirs, namespace, **kwargs)
+        return super().__new__(mcs, name, bases, namespace, **kwargs)
+
+
+def _uses_pipe(value):
+    code = getattr(getattr(value, "__func__", value), "__code__", None)
+    return code is not None and not _OF_PIPES.isdisjoint(code.co_names)
+
+
 class _NoPipe:
     """Stands for the end of a pipe that `concurrent.futures` closes when a worker has died."""
 
@@ -30,7 +68,7 @@ class _NoPipe:
         """Do nothing: nobody waits for a pipe."""
 
 
-class Queue(_Base):
+class Queue(_Base, metaclass=_Kind):
     """A queue of at most `maxsize` items, or any number if that is not positive."""
 
     # Whether a subclass wants to hear of what cannot be pickled instead of having put() raise.
@@ -56,8 +94,6 @@ class Queue(_Base):
     def _maxsize(self):
         return self._bound or original("multiprocessing.synchronize").SEM_VALUE_MAX
 
-    _reader = _writer = _NoPipe()
-
     def join_thread(self):
         """Return at once: put() has done all there is to do. Only after close()."""
         assert self._closed, f"Queue {self!r} not closed"
@@ -81,7 +117,7 @@ class JoinableQueue(Queue):
     join = _Base._join_tasks
 
 
-class SimpleQueue(_Base):
+class SimpleQueue(_Base, metaclass=_Kind):
     """An unbounded queue with the bare minimum of methods."""
 
     def __init__(self, *, ctx):
@@ -96,5 +132,13 @@ class SimpleQueue(_Base):
     put = _Base._put_simply
     get = _Base._get_simply
 
+
+Queue._reader = Queue._writer = _NoPipe()
+
+_THEIRS = {
+    Queue: _original.Queue,
+    JoinableQueue: _original.JoinableQueue,
+    SimpleQueue: _original.SimpleQueue,
+}
 
 forward(globals(), _original)
