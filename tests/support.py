@@ -238,7 +238,7 @@ class Leftovers:
         # The directory is open while it is read, under a number that is free afterwards.
         descriptors = {name for name in _entries("/proc/self/fd") if _is_open(int(name))}
         return Leftovers(
-            set(stdlib_threading.enumerate()), _entries("/proc/self/task"), descriptors, children
+            set(stdlib_threading.enumerate()), _native_threads(), descriptors, children
         )
 
     @staticmethod
@@ -257,6 +257,16 @@ class Leftovers:
                 return ", ".join(left)
             gc.collect()
             time.sleep(0.001)
+
+
+def _native_threads() -> set[str]:
+    """The threads of this process; the engine's own ones by name, for it may start them anew."""
+    threads = set()
+    for ident in _entries("/proc/self/task"):
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{ident}/comm") as file:
+            name = file.read().strip()
+            threads.add(name if name.startswith("manyhands") else ident)
+    return threads
 
 
 def _is_open(descriptor: int) -> bool:

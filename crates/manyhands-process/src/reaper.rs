@@ -43,8 +43,9 @@ pub(crate) struct Registry {
     /// Where children come from that nobody has asked for yet.
     sources: HashMap<u64, Arc<Source>>,
     thread: Option<Running>,
-    /// Somebody forks, and does not want the thread to be there.
-    paused: bool,
+    /// Somebody forks, and does not want the thread to be there: what it waited with.
+    paused: Option<Arc<Watch>>,
+    is_paused: bool,
 }
 
 struct Watched {
@@ -90,7 +91,8 @@ fn lock() -> MutexGuard<'static, Registry> {
             watched: HashMap::new(),
             sources: HashMap::new(),
             thread: None,
-            paused: false,
+            paused: None,
+            is_paused: false,
         })
     });
     registry.lock().unwrap_or_else(PoisonError::into_inner)
@@ -106,7 +108,8 @@ pub(crate) fn registry() -> MutexGuard<'static, Registry> {
         registry.epoch = fork::epoch();
         registry.watched = HashMap::new();
         registry.sources = HashMap::new();
-        registry.paused = false;
+        registry.is_paused = false;
+        registry.paused = None;
         if let Some(running) = registry.thread.take() {
             // The thread, which is the parent's, holds on to it in a stack that nobody runs on.
             process::close(running.watch.epoll.as_raw_fd());
@@ -159,6 +162,13 @@ impl Registry {
         }
     }
 
+    fn watch_in_use(&self) -> Option<&Watch> {
+        match (&self.thread, &self.paused) {
+            (Some(running), _) => Some(&running.watch),
+            (None, paused) => paused.as_deref(),
+        }
+    }
+
     fn is_idle(&self) -> bool {
         self.watched.is_empty() && self.sources.is_empty()
     }
@@ -166,12 +176,12 @@ impl Registry {
     /// The child has been reaped.
     pub(crate) fn forget(&mut self, child: &Child) {
         let Some(watched) = self.watched.remove(&child.token()) else { return };
-        let Some(running) = &self.thread else { return };
+        let Some(watch) = self.watch_in_use() else { return };
         if watched.waiters == 0 {
-            running.watch.remove(child);
+            watch.remove(child);
         }
         if self.is_idle() {
-            running.watch.wait_for_more();
+            watch.wait_for_more();
         }
     }
 
@@ -180,9 +190,9 @@ impl Registry {
         let Some(watched) = self.watched.get_mut(&child.token()) else { return };
         watched.waiters += 1;
         if watched.waiters == 1
-            && let Some(running) = &self.thread
+            && let Some(watch) = self.watch_in_use()
         {
-            running.watch.remove(child);
+            watch.remove(child);
         }
     }
 
@@ -191,25 +201,33 @@ impl Registry {
         let Some(watched) = self.watched.get_mut(&child.token()) else { return };
         watched.waiters = watched.waiters.saturating_sub(1);
         if watched.waiters == 0
-            && let Some(running) = &self.thread
+            && let Some(watch) = self.watch_in_use()
         {
-            running.watch.add(child);
+            watch.add(child);
         }
     }
 
     /// Has the thread run. If there can be none, for want of threads or descriptors, children are
     /// reaped by who waits for them, or when there is one again.
     fn run(&mut self) {
-        if self.thread.is_some() || self.paused || self.is_idle() {
+        if self.thread.is_some() || self.is_paused || self.is_idle() {
             return;
         }
-        let Ok(watch) = Watch::new().map(Arc::new) else { return };
+        let watch = match self.paused.take() {
+            Some(watch) => watch,
+            None => {
+                let Ok(watch) = Watch::new().map(Arc::new) else { return };
+                watch
+            }
+        };
+        // Those that it knows already it does not take again.
         for watched in self.watched.values().filter(|watched| watched.waiters == 0) {
             watch.add(&watched.child);
         }
         for (&token, source) in &self.sources {
             watch.listen(token, source);
         }
+        watch.wait_for_more();
         let mine = Arc::clone(&watch);
         let helper = Helper::new();
         // Signals are for the program's threads.
@@ -328,16 +346,19 @@ impl Registry {
 /// Ends the thread for now, so that a fork finds a process without it.
 pub fn pause_reaper() {
     let mut registry = registry();
-    registry.paused = true;
+    registry.is_paused = true;
     let Some(running) = registry.thread.take() else { return };
     drop(registry);
     let _ = rustix::io::write(&running.watch.stop, &1_u64.to_ne_bytes());
     let _ = running.handle.join();
+    let _ = rustix::io::read(&running.watch.stop, &mut [0; 8]);
+    self::registry().paused = Some(running.watch);
 }
 
 /// Has the thread run again, if there are children to watch.
 pub fn resume_reaper() {
     let mut registry = registry();
-    registry.paused = false;
+    registry.is_paused = false;
     registry.run();
+    registry.paused = None;
 }

@@ -24,21 +24,8 @@ __all__ = ["JoinableQueue", "Queue", "SimpleQueue"]
 
 
 #: What only a queue has that is a pipe.
-_OF_PIPES = frozenset(
-    [
-        "_buffer",
-        "_feed",
-        "_notempty",
-        "_poll",
-        "_reader",
-        "_rlock",
-        "_sem",
-        "_start_thread",
-        "_thread",
-        "_wlock",
-        "_writer",
-    ]
-)
+_OF_PIPES = {"_reader", "_writer", "_rlock", "_wlock", "_sem", "_poll"}
+_OF_PIPES |= {"_feed", "_start_thread", "_thread", "_buffer", "_notempty"}
 
 
 class _Kind(type):
