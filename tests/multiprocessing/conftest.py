@@ -1,21 +1,12 @@
-<<<<<<< HEAD
 """What a test has started and a program would keep until its end ends with the test."""
 
 from __future__ import annotations
 
 import sys
-=======
-"""Tests that start processes."""
-
-from __future__ import annotations
-
-import os
->>>>>>> proc
 from collections.abc import Iterator
 
 import pytest
 from manyhands import multiprocessing
-<<<<<<< HEAD
 from manyhands._stdlib import original
 from manyhands.multiprocessing import _nursery
 from support import Leftovers
@@ -44,18 +35,3 @@ def helpers_of_modules_end() -> Iterator[None]:
     stop_helpers()
     left = Leftovers.since(before)
     assert not left, f"left behind: {left}"
-=======
-from manyhands.multiprocessing import forkserver
-
-
-@pytest.fixture(scope="session", autouse=True)
-def zygotes() -> Iterator[None]:
-    """What children come from stays when they have ended: it is there before the first test."""
-    for method in ("spawn", "forkserver"):
-        process = multiprocessing.get_context(method).Process(target=os.getpid)
-        process.start()
-        process.join()
-        process.close()
-    yield
-    forkserver._forkserver._stop()
->>>>>>> proc

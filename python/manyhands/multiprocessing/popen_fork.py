@@ -15,13 +15,8 @@ _native = _native.multiprocessing
 #: From 3.13 on, the functions registered with `atexit` run in a child that was forked.
 RUNS_EXIT_FUNCTIONS = "_exit_function" not in process.BaseProcess._bootstrap.__code__.co_names
 
-<<<<<<< HEAD
-# `os.fork()` warns of threads from 3.12 on, and cannot know which of them are the engine's.
-if hasattr(os, "register_at_fork"):
-=======
 if sys.version_info >= (3, 12):
     # From then on `os.fork()` warns of threads, and cannot know which of them are the engine's.
->>>>>>> proc
     os.register_at_fork(before=_native.before_fork, after_in_parent=_native.after_fork_in_parent)
 
 
