@@ -18,10 +18,14 @@ __all__ = [
     "RLock",
     "Semaphore",
     "SimpleQueue",
+    "multiprocessing",
     "snapshot",
 ]
 
 _T = TypeVar("_T")
+
+# What the modules of manyhands.multiprocessing are made of; their stubs tell what it is for users.
+multiprocessing: Any
 
 # threading
 
