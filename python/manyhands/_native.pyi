@@ -1,7 +1,7 @@
 """What the Rust half of the package provides, public as `manyhands.threading` and the like."""
 
 from collections.abc import Callable
-from types import GenericAlias, TracebackType
+from types import GenericAlias, ModuleType, TracebackType
 from typing import Any, Generic, Protocol, TypedDict, TypeVar, final, type_check_only
 
 from typing_extensions import deprecated, disjoint_base
@@ -18,10 +18,14 @@ __all__ = [
     "RLock",
     "Semaphore",
     "SimpleQueue",
+    "multiprocessing",
     "snapshot",
 ]
 
 _T = TypeVar("_T")
+
+# What `manyhands.multiprocessing` is made of: no interface, so its stubs say no more of it.
+multiprocessing: ModuleType
 
 # threading
 
