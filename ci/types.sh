@@ -9,4 +9,4 @@ say "mypy"
 say "stubtest"
 allow=()
 [ -e python/stubtest-allowlist.txt ] && allow=(--allowlist "$ROOT/python/stubtest-allowlist.txt")
-(cd "$(mktemp -d)" && "$dir/bin/python" -m mypy.stubtest "${allow[@]}" manyhands)
+(cd "$(mktemp -d)" && "$dir/bin/python" -m mypy.stubtest --mypy-config-file "$ROOT/pyproject.toml" "${allow[@]}" manyhands)

@@ -1,7 +1,7 @@
 """What the Rust half of the package provides, public as `manyhands.threading` and the like."""
 
 from collections.abc import Callable
-from types import GenericAlias, TracebackType
+from types import GenericAlias, ModuleType, TracebackType
 from typing import Any, Generic, Protocol, TypedDict, TypeVar, final, type_check_only
 
 from typing_extensions import deprecated, disjoint_base
@@ -24,8 +24,10 @@ __all__ = [
 
 _T = TypeVar("_T")
 
-# What the modules of manyhands.multiprocessing are made of; their stubs tell what it is for users.
-multiprocessing: Any
+<<<<<<< HEAD
+# What `manyhands.multiprocessing` is made of: no interface, so its stubs say no more of it.
+multiprocessing: ModuleType
+>>>>>>> tree
 
 # threading
 

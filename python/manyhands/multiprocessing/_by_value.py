@@ -4,9 +4,6 @@ What a child cannot import is pickled by value, if `cloudpickle` is installed: l
 functions, and everything in a `__main__` that is no file, as of `python -c` or a notebook.
 """
 
-# mypy: ignore-errors
-# It deals in what typeshed does not know of the standard library; users see the stubs.
-
 import io
 import pickle
 import sys

@@ -7,9 +7,6 @@ its children to have), begun when it is first wanted, and begun anew when it is 
 children have to inherit from their parent has changed.
 """
 
-# mypy: ignore-errors
-# It deals in what typeshed does not know of the standard library; users see the stubs.
-
 import os
 import pickle
 import sys

@@ -4,9 +4,6 @@ The standard library's pools of processes do: they hand items on from pipe to pi
 several at once. Ours has no pipe. This goes when the pools are ours.
 """
 
-# mypy: ignore-errors
-# It deals in what typeshed does not know of the standard library; users see the stubs.
-
 from manyhands._stdlib import original
 
 

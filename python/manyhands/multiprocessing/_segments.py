@@ -18,9 +18,6 @@ There is one folder for all families of a user. If it cannot be made, segments l
 unlinked. It is not in /dev/shm, which may be full.
 """
 
-# mypy: ignore-errors
-# It deals in what typeshed does not know of the standard library; users see the stubs.
-
 import _posixshmem
 import contextlib
 import errno

@@ -4,9 +4,6 @@ Children that we start have joined the arena before anything is unpickled. A chi
 by the standard library's own means gets the arena's descriptor along with the first object.
 """
 
-# mypy: ignore-errors
-# It deals in what typeshed does not know of the standard library; users see the stubs.
-
 import os
 
 from manyhands import _native

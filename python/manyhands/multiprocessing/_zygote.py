@@ -4,9 +4,6 @@ A zygote does as little as possible after it is ready: each page of memory that 
 a child costs that child time.
 """
 
-# mypy: ignore-errors
-# It deals in what typeshed does not know of the standard library; users see the stubs.
-
 import _socket
 import atexit
 import contextlib
