@@ -29,7 +29,7 @@
 use std::fmt;
 
 use crate::shim::{self, AtomicU32, AtomicU64, Ordering, Owner};
-use crate::wait::{is_over, next_look};
+use crate::wait::{Nap, is_over, look, next_look, sign};
 use crate::{Limit, Pause};
 
 /// Places of a room: so that a condition with its first room takes 1 KiB.
@@ -99,6 +99,9 @@ pub struct Condition {
     number: AtomicU32,
     /// When somebody looked for dead waiters.
     looked: AtomicU32,
+    /// The processor of the last notifier.
+    processor: AtomicU32,
+    reserved: AtomicU32,
     first: Room,
 }
 
@@ -220,6 +223,7 @@ impl Condition {
                 continue;
             }
             if place.notify(state, now) {
+                sign(&self.processor);
                 shim::wake(&place.state, 1);
                 return true;
             }
@@ -251,6 +255,7 @@ impl Condition {
             .map(|(room, index)| &room.places.0[index])
             .filter(|place| place.notify(place.state.load(Ordering::Acquire), now))
             .collect();
+        sign(&self.processor);
         for place in notified {
             shim::wake(&place.state, 1);
         }
@@ -413,6 +418,10 @@ impl Waiting<'_> {
             if is_over(limit) {
                 return Ok(!self.give_up(state));
             }
+            if look(pause, || place.state.load(Ordering::Acquire) != state) {
+                continue;
+            }
+            let nap = Nap::begin();
             if let Err(error) = pause.pause(&place.state, state, next_look(limit)) {
                 if self.me == Owner::current() && !self.give_up(state) {
                     self.condition.notify_one(Some(place.noticed_at.load(Ordering::Relaxed)));
@@ -420,8 +429,9 @@ impl Waiting<'_> {
                 }
                 return Err(error);
             }
-            if place.state.load(Ordering::Relaxed) == state && shim::is_due(&self.condition.looked)
-            {
+            if place.state.load(Ordering::Relaxed) != state {
+                nap.ended_from(&self.condition.processor);
+            } else if shim::is_due(&self.condition.looked) {
                 self.condition.save_notices();
             }
         }

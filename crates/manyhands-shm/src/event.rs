@@ -8,7 +8,7 @@
 use std::fmt;
 
 use crate::shim::{self, AtomicU32, Ordering};
-use crate::wait::{is_over, next_look};
+use crate::wait::{Nap, is_over, look, next_look, sign};
 use crate::{Limit, Patient, Pause};
 
 const SET: u32 = 1;
@@ -36,7 +36,8 @@ const TIMES: u32 = 4;
 #[repr(C)]
 pub struct Event {
     word: AtomicU32,
-    reserved: AtomicU32,
+    /// The processor of the last one who woke others.
+    processor: AtomicU32,
 }
 
 // SAFETY: atomics only, and zero is one that is not set.
@@ -67,6 +68,7 @@ impl Event {
             }
         }
         if word & WAITERS != 0 {
+            sign(&self.processor);
             shim::wake(&self.word, u32::MAX);
         }
     }
@@ -93,26 +95,35 @@ impl Event {
 
     #[cold]
     fn wait_longer<P: Pause>(&self, pause: &P, limit: Limit) -> Result<bool, P::Error> {
-        let times = |word: u32| word & !(TIMES - 1);
         let first = self.word.load(Ordering::Acquire);
-        let mut word = first;
+        let was_set = || {
+            let word = self.word.load(Ordering::Acquire);
+            word & SET != 0 || word / TIMES != first / TIMES
+        };
         loop {
-            if word & SET != 0 || times(word) != times(first) {
+            if was_set() || look(pause, was_set) {
                 return Ok(true);
             }
             if is_over(limit) {
                 return Ok(false);
             }
+            let word = self.word.load(Ordering::Acquire);
             let waited = word | WAITERS;
-            let flagged = word == waited
-                || self
-                    .word
-                    .compare_exchange(word, waited, Ordering::AcqRel, Ordering::Relaxed)
-                    .is_ok();
-            if flagged {
-                pause.pause(&self.word, waited, next_look(limit))?;
+            // Set meanwhile, or another one was faster in saying that somebody waits.
+            if word & SET != 0
+                || word != waited
+                    && self
+                        .word
+                        .compare_exchange(word, waited, Ordering::AcqRel, Ordering::Relaxed)
+                        .is_err()
+            {
+                continue;
             }
-            word = self.word.load(Ordering::Acquire);
+            let nap = Nap::begin();
+            pause.pause(&self.word, waited, next_look(limit))?;
+            if was_set() {
+                nap.ended_from(&self.processor);
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::owned::Owned;
 use crate::shim::Owner;
+use crate::wait::look;
 use crate::{Limit, Patient, Pause};
 
 /// What came of acquiring a lock.
@@ -89,6 +90,18 @@ impl Lock {
             return Ok(Acquired::Yes);
         }
         self.0.take(pause, limit, |owner| !owner.is_alive())
+    }
+
+    /// Acquires the lock for one who was notified just now, most likely by who holds it and is about
+    /// to release it.
+    ///
+    /// # Errors
+    /// Those of the pause; then the lock is not acquired.
+    pub fn reacquire_with<P: Pause>(&self, pause: &P) -> Result<Acquired, P::Error> {
+        if self.is_locked() {
+            look(pause, || !self.is_locked());
+        }
+        self.acquire_with(pause, Limit::Forever)
     }
 
     /// Releases the lock, whoever holds it.

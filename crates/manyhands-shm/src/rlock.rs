@@ -2,6 +2,7 @@
 
 use crate::owned::Owned;
 use crate::shim::{AtomicU32, Ordering, Owner};
+use crate::wait::look;
 use crate::{Acquired, Limit, Patient, Pause};
 
 /// A thread that does not own the lock wanted to release it.
@@ -83,22 +84,19 @@ impl RLock {
         Ok(acquired)
     }
 
-    /// As [`RLock::acquire_with`], and as if acquired so often.
+    /// Acquires the lock for one who was notified just now, most likely by who owns it and is about to
+    /// release it; and as if so often.
     ///
     /// # Errors
     /// Those of the pause; then the lock is not acquired.
-    pub fn acquire_times<P: Pause>(
-        &self,
-        pause: &P,
-        limit: Limit,
-        count: u32,
-    ) -> Result<Acquired, P::Error> {
-        let acquired = self.acquire_with(pause, limit)?;
-        if acquired.is_acquired() {
-            let more = count.saturating_sub(1);
-            let count = self.count.load(Ordering::Relaxed).saturating_add(more);
-            self.count.store(count, Ordering::Relaxed);
+    pub fn reacquire_with<P: Pause>(&self, pause: &P, count: u32) -> Result<Acquired, P::Error> {
+        if self.owner().is_some_and(|owner| owner != Owner::current()) {
+            look(pause, || self.owner().is_none());
         }
+        let acquired = self.acquire_with(pause, Limit::Forever)?;
+        let more = count.saturating_sub(1);
+        let count = self.count.load(Ordering::Relaxed).saturating_add(more);
+        self.count.store(count, Ordering::Relaxed);
         Ok(acquired)
     }
 

@@ -16,7 +16,7 @@
 use std::fmt;
 
 use crate::shim::{self, AtomicU32, Ordering};
-use crate::wait::{is_over, next_look};
+use crate::wait::{Nap, is_over, look, next_look, sign};
 use crate::{Limit, Patient, Pause};
 
 /// Somebody sleeps until there is something to take.
@@ -53,6 +53,9 @@ pub struct Semaphore {
     word: AtomicU32,
     /// What the value never exceeds. Written before anybody else knows of it.
     maximum: AtomicU32,
+    /// The processor of the last one who woke another.
+    processor: AtomicU32,
+    reserved: AtomicU32,
 }
 
 // SAFETY: atomics only, and zero is one that must be set up.
@@ -108,27 +111,38 @@ impl Semaphore {
 
     #[cold]
     fn wait<P: Pause>(&self, pause: &P, limit: Limit) -> Result<bool, P::Error> {
+        let mut flag = 0;
         loop {
-            // Its first time, the flag is set for nobody; that costs one wake too many.
-            if let Some(left) = self.try_take(WAITERS) {
-                if left != 0 {
-                    shim::wake(&self.word, 1);
+            if let Some(left) = self.try_take(flag) {
+                if flag != 0 && left != 0 {
+                    self.wake_one();
                 }
                 return Ok(true);
             }
-            if !self.flag() {
+            if look(pause, || self.value() != 0) || !self.flag() {
                 continue;
             }
             if is_over(limit) {
                 return Ok(false);
             }
+            let nap = Nap::begin();
             if let Err(error) = pause.pause(&self.word, WAITERS, next_look(limit)) {
                 if !self.flag() {
-                    shim::wake(&self.word, 1);
+                    self.wake_one();
                 }
                 return Err(error);
             }
+            flag = WAITERS;
+            if self.value() != 0 {
+                nap.ended_from(&self.processor);
+            }
         }
+    }
+
+    #[cold]
+    fn wake_one(&self) {
+        sign(&self.processor);
+        shim::wake(&self.word, 1);
     }
 
     /// Sees to it that the word is 0 with WAITERS; false if there is something to take.
@@ -158,7 +172,7 @@ impl Semaphore {
             }
         }
         if word & WAITERS != 0 {
-            shim::wake(&self.word, 1);
+            self.wake_one();
         }
         Ok(())
     }

@@ -75,6 +75,40 @@ pub(crate) fn learn(begun: Instant, processor: u32) {
     }
 }
 
+/// A model does not spin.
+#[cfg(loom)]
+pub(crate) fn look(_: &impl Pause, _: impl Fn() -> bool + Sync) -> bool {
+    false
+}
+
+/// A sleep that a notice may end.
+pub(crate) struct Nap(#[cfg(not(loom))] Instant);
+
+impl Nap {
+    pub(crate) fn begin() -> Nap {
+        Nap(
+            #[cfg(not(loom))]
+            Instant::now(),
+        )
+    }
+
+    /// The notice came from the processor whose number is there.
+    pub(crate) fn ended_from(self, processor: &AtomicU32) {
+        #[cfg(not(loom))]
+        learn(self.0, processor.load(std::sync::atomic::Ordering::Relaxed));
+        #[cfg(loom)]
+        let _ = processor;
+    }
+}
+
+/// Notes the processor from which a notice comes.
+pub(crate) fn sign(processor: &AtomicU32) {
+    #[cfg(not(loom))]
+    processor.store(thread::processor(), std::sync::atomic::Ordering::Relaxed);
+    #[cfg(loom)]
+    let _ = processor;
+}
+
 /// The end of the next sleep of one who waits until `limit`.
 pub(crate) fn next_look(limit: Limit) -> Deadline {
     let look = Deadline::after(RECHECK);

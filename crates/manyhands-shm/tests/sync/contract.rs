@@ -148,7 +148,7 @@ fn an_rlock_is_given_up_at_once_and_taken_back_as_often() {
     }
     assert_eq!(lock.release_all(), Ok(3));
     fork(|| lock.acquire() == Acquired::Yes && lock.release().is_ok()).finish();
-    lock.acquire_times(&Patient, Limit::Forever, 3).expect("infallible");
+    lock.reacquire_with(&Patient, 3).expect("infallible");
     assert_eq!(lock.count(), 3);
 }
 

@@ -38,7 +38,7 @@ impl Lock {
     /// Acquires the lock again for somebody who must have it before he may raise.
     pub(super) fn reacquire(&self, py: Python<'_>) -> PyResult<()> {
         let pause = Determined::new(py);
-        let warned = acquired(py, self.core()?.acquire_with(&pause, Limit::Forever)?);
+        let warned = acquired(py, self.core()?.reacquire_with(&pause)?);
         pause.finish().and(warned.map(drop))
     }
 

@@ -42,7 +42,7 @@ impl RLock {
     /// Acquires the lock again, so often, for somebody who must have it before he may raise.
     pub(super) fn reacquire(&self, py: Python<'_>, count: u32) -> PyResult<()> {
         let pause = Determined::new(py);
-        let warned = acquired(py, self.core()?.acquire_times(&pause, Limit::Forever, count)?);
+        let warned = acquired(py, self.core()?.reacquire_with(&pause, count)?);
         pause.finish().and(warned.map(drop))
     }
 
