@@ -13,7 +13,7 @@ PYTHON ?= python3
 APP ?= examples/steamed_buns.py
 export PYTHON
 
-.PHONY: run test test-all bench check loom miri stress clean
+.PHONY: run test test-all bench check kill loom miri stress clean
 
 run:
 	@ci/run-app.sh $(APP) $(ARGS)
@@ -29,6 +29,9 @@ bench:
 
 check:
 	@ci/check.sh
+
+kill:
+	@ci/kill.sh
 
 loom:
 	@ci/loom.sh

@@ -5,6 +5,7 @@ ci/check.sh
 ci/types.sh
 ci/test-rust.sh
 ci/loom.sh
+ci/kill.sh
 ci/miri.sh
 ci/test-python.sh
 for python in $(other_pythons); do

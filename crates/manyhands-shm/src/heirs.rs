@@ -37,7 +37,7 @@ pub(crate) struct Lineage {
 }
 
 impl Lineage {
-    fn of(slot: &Participant) -> Lineage {
+    pub(crate) fn of(slot: &Participant) -> Lineage {
         let bits = slot.lineage.load(Ordering::Relaxed);
         let span = match bits as u32 {
             0 => Span::Open,
@@ -159,6 +159,10 @@ pub(crate) fn shorten(arena: &Arena) {
         }
         let lineage = Lineage::of(grave);
         for child in children_of(arena, index) {
+            if Identity::of(child).state == State::Pending {
+                // That its parent is dead tells how long to wait for it.
+                continue;
+            }
             // Their grandparent's children they are, from when their parent was born. In this order:
             // while the child is its parent's, when it joined concerns nobody.
             child.joined.store(grave.joined.load(Ordering::Relaxed), Ordering::Relaxed);

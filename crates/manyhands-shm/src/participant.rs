@@ -33,6 +33,11 @@ use crate::{ArenaError, block};
 const PENDING_AT_MOST: Duration =
     if cfg!(feature = "steps") { Duration::from_millis(50) } else { Duration::from_secs(60) };
 
+/// And after so long if its parent is dead, who would have noted the number: the child's own first
+/// instructions note it, too.
+const ORPHAN_AT_MOST: Duration =
+    if cfg!(feature = "steps") { Duration::from_millis(50) } else { Duration::from_secs(2) };
+
 /// A table of so many is looked through for the dead before it grows to twice as many.
 const SWEEP_FROM: usize = 16;
 
@@ -215,7 +220,7 @@ fn free_slot(arena: &Arena) -> Option<usize> {
     slots(arena).find(|&index| {
         let slot = slot(arena, index);
         let identity = Identity::of(slot);
-        if is_given_up(slot, identity) {
+        if is_given_up(arena, slot, identity) {
             bury_in_ledger(arena, Number::new(index, identity.generation));
         }
         Identity::of(slot).state == State::Free
@@ -285,7 +290,9 @@ pub(crate) fn note_pid(arena: &Arena, number: Number, pid: u32) {
 pub(crate) fn sweep(arena: &Arena, pid: Option<u32>) {
     for index in slots(arena) {
         let identity = Identity::of(slot(arena, index));
-        if pid.is_none_or(|pid| identity.pid == pid) && has_died(slot(arena, index), identity) {
+        if pid.is_none_or(|pid| identity.pid == pid)
+            && has_died(arena, slot(arena, index), identity)
+        {
             bury(arena, Number::new(index, identity.generation));
         }
     }
@@ -294,22 +301,36 @@ pub(crate) fn sweep(arena: &Arena, pid: Option<u32>) {
 fn sweep_in_ledger(arena: &Arena) {
     for index in slots(arena) {
         let identity = Identity::of(slot(arena, index));
-        if has_died(slot(arena, index), identity) {
+        if has_died(arena, slot(arena, index), identity) {
             bury_in_ledger(arena, Number::new(index, identity.generation));
         }
     }
 }
 
-fn has_died(slot: &Participant, identity: Identity) -> bool {
+fn has_died(arena: &Arena, slot: &Participant, identity: Identity) -> bool {
+    is_gone(slot, identity) || is_given_up(arena, slot, identity)
+}
+
+/// Whether it is known to have been a process that is not there any more.
+fn is_gone(slot: &Participant, identity: Identity) -> bool {
     let is_known = identity.exists() && identity.pid != 0;
-    is_known && !liveness::is_running(identity.pid, seen(slot)) || is_given_up(slot, identity)
+    is_known && !liveness::is_running(identity.pid, seen(slot))
 }
 
 /// Whether nobody has come to take the place.
-fn is_given_up(slot: &Participant, identity: Identity) -> bool {
-    identity.state == State::Pending
-        && identity.pid == 0
-        && liveness::now().saturating_sub(seen(slot)) > PENDING_AT_MOST
+fn is_given_up(arena: &Arena, place: &Participant, identity: Identity) -> bool {
+    if identity.state != State::Pending || identity.pid != 0 {
+        return false;
+    }
+    let age = liveness::now().saturating_sub(seen(place));
+    if age > PENDING_AT_MOST {
+        return true;
+    }
+    let parent = heirs::Lineage::of(place).parent;
+    age > ORPHAN_AT_MOST && parent != 0 && {
+        let parent = slot(arena, parent);
+        !Identity::of(parent).exists() || is_gone(parent, Identity::of(parent))
+    }
 }
 
 pub(crate) fn bury(arena: &Arena, number: Number) {
@@ -375,7 +396,7 @@ pub(crate) fn is_there(arena: &Arena, number: Number) -> bool {
     let identity = Identity::of(participant);
     identity.exists()
         && identity.generation == number.generation()
-        && !has_died(participant, identity)
+        && !has_died(arena, participant, identity)
 }
 
 /// Whether the participant has not died; buries it if it has.
