@@ -24,10 +24,8 @@ __all__ = [
 
 _T = TypeVar("_T")
 
-<<<<<<< HEAD
 # What `manyhands.multiprocessing` is made of: no interface, so its stubs say no more of it.
 multiprocessing: ModuleType
->>>>>>> tree
 
 # threading
 
