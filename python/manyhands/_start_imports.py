@@ -279,9 +279,7 @@ def _with_submodules(names: "Iterable[str]") -> "Iterator[str]":
     for name in names:
         yield name
         for submodule in SUBMODULES.get(name, ()):
-            # Those that are not written yet are the standard library's.
-            if os.path.exists(os.path.join(os.path.dirname(__file__), name, f"{submodule}.py")):
-                yield f"{name}.{submodule}"
+            yield f"{name}.{submodule}"
 
 
 def _families(names: "Iterable[str]") -> dict[str, list[str]]:
