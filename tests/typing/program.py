@@ -5,7 +5,8 @@ import sys
 from types import TracebackType
 from typing import Any
 
-from manyhands import queue, threading, watch
+from manyhands import multiprocessing, queue, threading, watch
+from manyhands.multiprocessing import queues, shared_memory, synchronize
 
 if sys.version_info >= (3, 11):
     from typing import assert_type
@@ -97,3 +98,25 @@ def hook(arguments: threading.ExceptHookArgs) -> Any:
 threading.excepthook = hook
 with contextlib.suppress(queue.Full, queue.Empty, queue.ShutDown, threading.BrokenBarrierError):
     numbers.put_nowait(1)
+
+
+def cook(orders: "queues.Queue[str]", stove: synchronize.Lock) -> None:
+    with stove:
+        assert_type(orders.get(timeout=1), str)
+        if stove.abandoned:
+            stove.abandoned = False
+
+
+spawning = multiprocessing.get_context("spawn")
+orders: "queues.Queue[str]" = spawning.Queue(3)
+process = spawning.Process(target=cook, args=(orders, multiprocessing.Lock()), daemon=True)
+assert_type(orders.lost, int)
+orders.shutdown(immediate=True)
+assert_type(process.exitcode, int | None)
+assert_type(multiprocessing.get_start_method(), str)
+receiving, sending = multiprocessing.Pipe(duplex=False)
+receiving.recv_bytes(maxlength=3)
+with multiprocessing.Pool(2) as pool:
+    assert_type(pool.map(len, ["a", "b"]), list[int])
+assert_type(shared_memory.SharedMemory(create=True, size=10).name, str)
+warned: type[Warning] = synchronize.AbandonedLockWarning

@@ -1,1 +1,2 @@
 from multiprocessing.forkserver import *
+from multiprocessing.forkserver import __all__ as __all__

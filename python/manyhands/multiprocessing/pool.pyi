@@ -1,1 +1,2 @@
 from multiprocessing.pool import *
+from multiprocessing.pool import __all__ as __all__

@@ -1,1 +1,2 @@
 from multiprocessing.popen_forkserver import *
+from multiprocessing.popen_forkserver import __all__ as __all__

@@ -1,1 +1,2 @@
 from multiprocessing.spawn import *
+from multiprocessing.spawn import __all__ as __all__

@@ -1,1 +1,2 @@
 from multiprocessing.dummy import *
+from multiprocessing.dummy import __all__ as __all__
