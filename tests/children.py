@@ -1,0 +1,126 @@
+"""What children do that tests start; a module, so that also those find it who do not inherit it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from manyhands import multiprocessing
+
+#: Changed by a parent; who has inherited its memory knows.
+STATE = ["as imported"]
+
+
+def nothing() -> None:
+    """Ends at once."""
+
+
+def wait_for(fd: int) -> None:
+    """Lives until somebody writes, or nobody is left who could."""
+    os.read(fd, 1)
+
+
+def sleep_quietly() -> None:
+    """Lives until it is interrupted."""
+    sys.stderr = open(os.devnull, "w")
+    sleep()
+
+
+def sleep() -> None:
+    """Lives until it is killed."""
+    while True:
+        time.sleep(3600)
+
+
+def end_by(how: str) -> None:
+    """Ends in one of many ways."""
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "abort":
+        os.abort()
+    if how == "_exit":
+        os._exit(7)
+    if how == "raise":
+        sys.stderr = open(os.devnull, "w")
+        raise ValueError("as asked")
+    codes: dict[str, Any] = {"exit": 7, "none": None, "true": True, "text": "why"}
+    if how == "text":
+        sys.stderr = open(os.devnull, "w")
+    sys.exit(codes[how])
+
+
+def tell(conn: Any, *names: str) -> None:
+    """Sends what the child finds."""
+    found: dict[str, Any] = {}
+    for name in names:
+        found[name] = FINDERS[name]()
+    conn.send(found)
+    conn.close()
+
+
+def parent_is_alive() -> bool:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join(0)
+    return parent.is_alive()
+
+
+def status(name: str) -> str:
+    with open("/proc/self/status") as file:
+        return next(line.split()[1] for line in file if line.startswith(name + ":"))
+
+
+def limit() -> tuple[int, int]:
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_CORE)
+
+
+FINDERS: dict[str, Any] = {
+    "pid": os.getpid,
+    "ppid": os.getppid,
+    "cwd": os.getcwd,
+    "environment": lambda: dict(os.environ),
+    "state": lambda: STATE[0],
+    "main": lambda: sys.modules["__main__"].__name__,
+    "umask": lambda: status("Umask"),
+    "ignored": lambda: [
+        number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+        if signal.getsignal(number) == signal.SIG_IGN
+    ],
+    "interrupt": lambda: signal.getsignal(signal.SIGINT) is signal.default_int_handler,
+    "blocked": lambda: sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, []))),
+    "affinity": lambda: sorted(os.sched_getaffinity(0)),
+    "limit": limit,
+    "nice": lambda: os.nice(0),
+    "argv": lambda: sys.argv,
+    "path": lambda: sys.path,
+    "random": lambda: __import__("random").random(),
+    "descriptors": lambda: sorted(
+        int(name) for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")
+    ),
+    "stdin": lambda: sys.stdin and os.readlink(f"/proc/self/fd/{sys.stdin.fileno()}"),
+    "stdout": lambda: sys.stdout and os.readlink(f"/proc/self/fd/{sys.stdout.fileno()}"),
+    "parent": lambda: multiprocessing.parent_process().pid,
+    "parent is alive": parent_is_alive,
+    "pgid": os.getpgrp,
+    "modules": lambda: sorted(sys.modules),
+}
+
+
+def nest(conn: Any, method: str, depth: int) -> None:
+    """Starts a child that starts a child..., and sends the numbers of all."""
+    if depth:
+        context = multiprocessing.get_context(method)
+        here, there = context.Pipe(duplex=False)
+        process = context.Process(target=nest, args=(there, method, depth - 1))
+        process.start()
+        there.close()
+        conn.send([os.getpid(), *here.recv()])
+        process.join()
+        process.close()
+    else:
+        conn.send([os.getpid()])
