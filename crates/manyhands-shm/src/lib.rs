@@ -14,6 +14,8 @@ mod condition;
 mod error;
 mod event;
 #[cfg(not(loom))]
+mod guarded;
+#[cfg(not(loom))]
 mod handle;
 #[cfg(not(loom))]
 mod heirs;
@@ -44,6 +46,8 @@ pub use condition::{Condition, Waiting};
 #[cfg(not(loom))]
 pub use error::ArenaError;
 pub use event::Event;
+#[cfg(not(loom))]
+pub use guarded::{Guard, Guarded};
 #[cfg(not(loom))]
 pub use handle::{Handle, Plain, Reference, Shared};
 #[cfg(not(loom))]

@@ -1,5 +1,5 @@
-//! Python's concurrency toolbox for Rust programs: the locks and queues of `threading` and `queue`,
-//! with their meaning and Rust's names.
+//! Python's concurrency toolbox for Rust programs: the locks and queues of `threading`, `queue` and
+//! `multiprocessing`, with their meaning and Rust's names.
 //!
 //! ```
 //! use std::thread;
@@ -31,14 +31,20 @@
 //!   no data and know their owners; for data, std's `Mutex` is the better tool.
 //! * [`queue`]: first in first out, last in first out, least first; bounded or not; `join`,
 //!   `shutdown`.
+//! * [`process`]: processes, and what they share: queues of whatever serde can write down, data under a
+//!   lock, semaphores, events, conditions, barriers; all of it survives that a process is killed.
+//! * [`wire`]: connections between processes that speak Python's `multiprocessing.connection`.
 //! * [`watch`]: which objects make threads wait, who holds them, who waits.
 //!
 //! Whatever waits can wait for a while ([`Limit`](sync::Limit)) and in your own way
 //! ([`Gate`](sync::Gate)); one that is given up never takes a wake-up along that was meant for
 //! another. The same crates run Python programs: see the project's `manyhands run`.
 
+pub mod process;
 pub mod queue;
 pub mod sync;
 
 #[doc(inline)]
 pub use manyhands_watch as watch;
+#[doc(inline)]
+pub use manyhands_wire as wire;
