@@ -14,6 +14,11 @@ from manyhands import multiprocessing
 STATE = ["as imported"]
 
 
+def silence() -> None:
+    """Writes no traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
 def nothing() -> None:
     """Ends at once."""
 
@@ -25,7 +30,7 @@ def wait_for(fd: int) -> None:
 
 def sleep_quietly() -> None:
     """Lives until it is interrupted."""
-    sys.stderr = open(os.devnull, "w")
+    silence()
     sleep()
 
 
@@ -44,11 +49,11 @@ def end_by(how: str) -> None:
     if how == "_exit":
         os._exit(7)
     if how == "raise":
-        sys.stderr = open(os.devnull, "w")
+        silence()
         raise ValueError("as asked")
     codes: dict[str, Any] = {"exit": 7, "none": None, "true": True, "text": "why"}
     if how == "text":
-        sys.stderr = open(os.devnull, "w")
+        silence()
     sys.exit(codes[how])
 
 
@@ -88,7 +93,8 @@ FINDERS: dict[str, Any] = {
     "main": lambda: sys.modules["__main__"].__name__,
     "umask": lambda: status("Umask"),
     "ignored": lambda: [
-        number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
         if signal.getsignal(number) == signal.SIG_IGN
     ],
     "interrupt": lambda: signal.getsignal(signal.SIGINT) is signal.default_int_handler,

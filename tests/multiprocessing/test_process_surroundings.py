@@ -214,7 +214,7 @@ def test_a_terminals_interrupt_is_for_the_program_and_its_children(method: str) 
         "    ask('pid')\n"
         "    process = context.Process(target=children.sleep_quietly)\n"
         "    process.start()\n"
-        "    while not open(f'/proc/{process.pid}/stat').read().split()[2] == 'S': time.sleep(.001)\n"
+        "    while open(f'/proc/{process.pid}/stat').read().split()[2] != 'S': time.sleep(.001)\n"
         "    time.sleep(.05)\n"
         "    try:\n"
         "        os.killpg(0, signal.SIGINT)\n"

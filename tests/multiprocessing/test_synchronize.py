@@ -14,9 +14,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from support import PATIENCE, Hand, until
-
 from manyhands import multiprocessing as ours
+from support import PATIENCE, Hand, until
 
 ALL = ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Event", "Condition")
 LOCKS = ("Lock", "RLock", "Semaphore", "BoundedSemaphore")
@@ -152,7 +151,8 @@ def test_reprs(mp: Any) -> None:
             return repr(condition)
 
     name = Hand(in_thread).result()
-    assert name.startswith("<Condition(<RLock(MainProcess|Thread-") and name.endswith(", 1)>, 0)>")
+    assert name.startswith("<Condition(<RLock(MainProcess|Thread-")
+    assert name.endswith(", 1)>, 0)>")
 
     def in_child() -> None:
         assert repr(lock) == "<Lock(owner=SomeOtherProcess)>"
@@ -162,7 +162,8 @@ def test_reprs(mp: Any) -> None:
     assert repr(mp.Semaphore(3)) == "<Semaphore(value=3)>"
     assert repr(mp.BoundedSemaphore(3)) == "<BoundedSemaphore(value=3, maxvalue=3)>"
     assert repr(mp.Condition(mp.Lock())) == "<Condition(<Lock(owner=None)>, 0)>"
-    assert ("Event" in repr(mp.Event())) and ("Barrier" in repr(mp.Barrier(2)))
+    assert "Event" in repr(mp.Event())
+    assert "Barrier" in repr(mp.Barrier(2))
 
 
 def test_the_view_that_the_stdlib_calls_semlock(mp: Any) -> None:
@@ -171,16 +172,19 @@ def test_the_view_that_the_stdlib_calls_semlock(mp: Any) -> None:
     assert (rlock._semlock.kind, rlock._semlock.maxvalue) == (0, 1)
     assert semaphore._semlock.maxvalue == stdlib.synchronize.SEM_VALUE_MAX
     assert isinstance(lock._semlock.handle, int)
-    assert lock._semlock._get_value() == 1 and not lock._semlock._is_zero()
-    assert not lock._semlock._is_mine() and lock._semlock._count() == 0
+    assert lock._semlock._get_value() == 1
+    assert not lock._semlock._is_zero()
+    assert not lock._semlock._is_mine()
+    assert lock._semlock._count() == 0
     with lock._semlock:
-        assert lock._semlock._is_mine() and lock._semlock._count() == 1
+        assert lock._semlock._is_mine()
+        assert lock._semlock._count() == 1
         assert lock._semlock._is_zero()
     rlock.acquire(), rlock._semlock.acquire()
     assert rlock._semlock._count() == 2
     rlock._semlock.release()
     base = sys.modules[type(lock).__module__].SemLock
-    assert isinstance(lock, base) and isinstance(rlock, base) and isinstance(semaphore, base)
+    assert all(isinstance(shared, base) for shared in (lock, rlock, semaphore))
     assert base._make_name() != base._make_name()
 
 
@@ -271,7 +275,7 @@ def test_a_condition_notifies(mp: Any, kind: str) -> None:
 
 def test_a_condition_wants_its_lock(mp: Any) -> None:
     condition = mp.Condition()
-    with pytest.raises(AssertionError, match="must acquire.. condition before using wait"):
+    with pytest.raises(AssertionError, match=r"must acquire.. condition before using wait"):
         condition.wait()
     with pytest.raises(AssertionError, match="lock is not owned"):
         condition.notify()
@@ -301,7 +305,7 @@ def test_wait_for_returns_what_the_predicate_did(mp: Any) -> None:
     condition = mp.Condition()
     with condition:
         assert condition.wait_for(lambda: "there") == "there"
-        assert condition.wait_for(lambda: [], SHORT) == []
+        assert condition.wait_for(list, SHORT) == []
         results = iter([None, 7])
         Hand(lambda: condition.__enter__() and (condition.notify(), condition.release()))
         assert condition.wait_for(lambda: next(results), PATIENCE) == 7
@@ -454,7 +458,8 @@ def test_a_signal_handler_that_raises_ends_the_wait(mp: Any, wait: Any) -> None:
         assert repr(shared).endswith(", 0)>")
         assert shared._lock._semlock._count() == 2, "it has its lock back"
     if hasattr(shared, "n_waiting"):
-        assert shared.n_waiting == 0 and not shared.broken
+        assert shared.n_waiting == 0
+        assert not shared.broken
 
 
 @pytest.mark.parametrize("kind", ["Lock", "Semaphore", "Event"])
@@ -495,7 +500,6 @@ def test_a_condition_that_is_interrupted_twice_gives_up_its_lock(our: Any) -> No
         child = child_of(our, hold)
         with pytest.raises(Stop):
             condition.wait()
-            pytest.fail("it was interrupted")
         assert not condition._lock._semlock._is_mine()
         timers[0].join()
     finally:

@@ -92,7 +92,8 @@ def test_a_warning_that_is_an_error_leaves_the_lock_free() -> None:
         warnings.simplefilter("error")
         with pytest.raises(AbandonedLockWarning):
             lock.acquire()
-    assert not lock.locked() and lock.abandoned
+    assert not lock.locked()
+    assert lock.abandoned
     multiprocessing.active_children()
 
 

@@ -17,7 +17,7 @@ fn kitchen(counter: &Connection) -> Result<u32, Box<dyn Error>> {
     loop {
         let order = match counter.receive() {
             Ok(order) => String::from_utf8(order)?,
-            Err(ReceiveError::Closed) => return Ok(steamed),
+            Err(ReceiveError::End) => return Ok(steamed),
             Err(error) => return Err(error.into()),
         };
         counter.send(format!("a bun with {order}").as_bytes())?;

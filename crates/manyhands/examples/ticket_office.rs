@@ -6,7 +6,7 @@
 use std::error::Error;
 
 use manyhands::process::bytemuck::{Pod, Zeroable};
-use manyhands::process::{Barrier, ExitStatus, Lock, Process, Queue};
+use manyhands::process::{Barrier, Event, ExitStatus, Lock, Process, Queue};
 use serde::{Deserialize, Serialize};
 
 const SELLERS: [&str; 5] = ["Amara", "Bo", "Carmen", "Dmitri", "Eun-ji"];
@@ -66,7 +66,8 @@ fn sell(office: &Lock<Office>, seller: usize, report: &mut Report) -> Option<()>
 fn main() -> Result<(), Box<dyn Error>> {
     let office = Lock::new(Office { next: 0, cents: 0, sold: [0; SEATS] })?;
     let reports = Queue::<Report>::new(0)?;
-    let ready = Barrier::new(SELLERS.len() as u32 + 1)?;
+    let ready = Barrier::new(SELLERS.len() as u32)?;
+    let in_the_middle = Event::new()?;
 
     let sellers = (0..SELLERS.len())
         .map(|seller| {
@@ -76,9 +77,12 @@ fn main() -> Result<(), Box<dyn Error>> {
                 if seller == KILLED {
                     // Sells a few, takes the office, writes half of the next one down, and never
                     // comes to the end of it.
-                    (0..50).try_for_each(|_| sell(&office, seller, &mut report));
+                    for _ in 0..50 {
+                        sell(&office, seller, &mut report);
+                    }
                     let mut office = office.lock();
                     office.cents += CENTS;
+                    in_the_middle.set();
                     loop {
                         std::thread::park();
                     }
@@ -92,13 +96,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         })
         .collect::<Result<Vec<_>, _>>()?;
 
-    ready.wait()?;
-    // The lock's owner tells when the one who is to be killed has the office for good.
-    while office.owner().and_then(|owner| owner.pid()) != Some(sellers[KILLED].id())
-        || !is_asleep(&office)
-    {
-        std::thread::yield_now();
-    }
+    in_the_middle.wait();
     println!("{} has the office, and is killed.", SELLERS[KILLED]);
     sellers[KILLED].kill();
 

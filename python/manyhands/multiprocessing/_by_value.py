@@ -1,7 +1,7 @@
 """Pickles a process object for its child.
 
-What a child cannot import is pickled by value, if `cloudpickle` is installed: lambdas, functions within
-functions, and everything in a `__main__` that is no file, as of `python -c` or a notebook.
+What a child cannot import is pickled by value, if `cloudpickle` is installed: lambdas, functions
+within functions, and everything in a `__main__` that is no file, as of `python -c` or a notebook.
 """
 
 import io

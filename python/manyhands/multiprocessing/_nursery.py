@@ -1,10 +1,10 @@
 """Where children come from that are no copies of this process: its zygotes.
 
-A zygote is an interpreter that waits to become a child of this process. It takes tens of milliseconds
-to start one, and one to have a child born of it. There is one for each of the start methods
-`spawn` (it has loaded nothing of the program) and `forkserver` (it has loaded what the program wants
-its children to have), begun when it is first wanted, and begun anew when it is gone or when what
-children have to inherit from their parent has changed.
+A zygote is an interpreter that waits to become a child of this process. It takes tens of
+milliseconds to start one, and one to have a child born of it. There is one for each of the start
+methods `spawn` (it has loaded nothing of the program) and `forkserver` (it has loaded what the
+program wants its children to have), begun when it is first wanted, and begun anew when it is gone
+or when what children have to inherit from their parent has changed.
 """
 
 import os
@@ -163,5 +163,5 @@ def order(method, payload, descriptors, arena, guarded):
         child = zygote.request(payload, descriptors, arena, guarded)
         if child is not None:
             return child
-        # It was killed, or does not fit any more: there is no child, but there will be another zygote.
+        # It was killed, or does not fit any more: no child, but there will be another zygote.
     return None

@@ -1,7 +1,7 @@
 """What runs in a zygote, and how its children begin.
 
-A zygote does as little as possible after it is ready: each page of memory that differs between it and
-a child costs that child time.
+A zygote does as little as possible after it is ready: each page of memory that differs between it
+and a child costs that child time.
 """
 
 import _socket
@@ -127,8 +127,8 @@ def _preload(modules, preparation):
     util._flush_std_streams()
     if not _is_single_threaded():
         _say(
-            f"{' and '.join(modules)} cannot be loaded once for all children: threads are left running; "
-            "each child loads its own"
+            f"{' and '.join(modules)} cannot be loaded once for all children: "
+            "threads are left running; each child loads its own"
         )
         _begin_bare()
     os.read(SOCKET, 1)
@@ -142,7 +142,7 @@ def _is_single_threaded():
     """Whether no thread but this is there, or will be after those had an occasion to end."""
     _native.before_fork()
     if _native.program_threads() > 1:
-        # Libraries that compute with threads end them before a fork and start them again when needed.
+        # Libraries that compute with threads end them before a fork, and start them when needed.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             pid = os.fork()

@@ -1,7 +1,7 @@
 """What a child has to know of its parent before it can run: the standard library's `spawn`.
 
-The executable and the rules for `__main__` are the standard library's own; added is what children of
-the engine know besides.
+The executable and the rules for `__main__` are the standard library's own; added is what children
+of the engine know besides.
 """
 
 import os
@@ -14,15 +14,7 @@ from manyhands.multiprocessing import context
 _native = _native.multiprocessing
 _original = original("multiprocessing.spawn")
 
-__all__ = [
-    "_main",
-    "freeze_support",
-    "get_command_line",
-    "get_executable",
-    "get_preparation_data",
-    "import_main_path",
-    "set_executable",
-]
+__all__ = _original.__all__
 
 
 def get_preparation_data(name):

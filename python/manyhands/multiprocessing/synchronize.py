@@ -1,8 +1,9 @@
 """Locks and their kin between processes: `multiprocessing.synchronize` on the Rust engine.
 
-They lie in memory that the processes share, and know their owners. A process may end or be killed at
-any moment: a lock that it held passes on to who wants it next, who gets an `AbandonedLockWarning`;
-whoever waited is forgotten. Only what was taken from a semaphore stays taken: it has no owner.
+They lie in memory that the processes share, and know their owners. A process may end or be killed
+at any moment: a lock that it held passes on to who wants it next, who gets an
+`AbandonedLockWarning`; whoever waited is forgotten. Only what was taken from a semaphore stays
+taken: it has no owner.
 
 Source: https://docs.python.org/3/library/multiprocessing.html#synchronization-primitives
 """

@@ -34,15 +34,15 @@ fn serve<'py>(py: Python<'py>, socket: RawFd, by_main: bool) -> PyResult<Bound<'
     unsafe { ffi::PyOS_AfterFork_Child() };
     match served {
         Ok(born) => Ok(self::born(py, *born)?.into_any()),
-        Err(spare) => Ok(Bound::new(py, PySpare(Mutex::new(Some(spare))))?.into_any()),
+        Err(spare) => Ok(Bound::new(py, PySpare(Mutex::new(Some(*spare))))?.into_any()),
     }
 }
 
 /// Ends the process if there is nothing to do for it.
-fn unless_over(served: Result<Served, StartError>) -> Result<Box<Born>, Spare> {
+fn unless_over(served: Result<Served, StartError>) -> Result<Box<Born>, Box<Spare>> {
     match served {
         Ok(Served::Born(born)) => Ok(born),
-        Ok(Served::Spare(spare)) => Err(spare),
+        Ok(Served::Spare(spare)) => Err(Box::new(spare)),
         Ok(Served::Over) => process::exit(0),
         Err(error) => {
             eprintln!("manyhands: {error}");
