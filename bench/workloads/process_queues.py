@@ -61,12 +61,12 @@ def megabyte(of: SimpleNamespace) -> tuple[int, float]:
 def array(of: SimpleNamespace) -> tuple[int, float]:
     import numpy
 
-    return _through(of, numpy.zeros(1_000_000), 20, 1)
+    return _through(of, numpy.arange(1e6), 20, 1)
 
 
-@workload("mp queue: round trip", "round trip", "ProcessQueue")
+@workload("mp queue: round trip", "round trip", "RoundTripQueue")
 def round_trip(of: SimpleNamespace) -> tuple[int, float]:
-    there, back = of.ProcessQueue(), of.ProcessQueue()
+    there, back = of.RoundTripQueue(), of.RoundTripQueue()
 
     def answer() -> None:
         for _ in range(ROUND_TRIPS):
