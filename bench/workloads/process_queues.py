@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter
 from types import SimpleNamespace
+from typing import Any
 
 from bench.workloads import run_processes, workload
 
@@ -26,11 +27,7 @@ def _through(of: SimpleNamespace, item: object, count: int, many: int) -> tuple[
         put = queue.put
         for _ in range(count // many):
             put(item)
-        # A child of the stdlib's waits for its feeder thread at its end, which os._exit() skips.
-        close = getattr(queue, "join_thread", None)
-        if close is not None:
-            queue.close()
-            close()
+        _flush(queue)
 
     def consume() -> None:
         get = queue.get
@@ -38,6 +35,14 @@ def _through(of: SimpleNamespace, item: object, count: int, many: int) -> tuple[
             get()
 
     return count, run_processes(*[produce] * many, *[consume] * many)
+
+
+def _flush(queue: Any) -> None:
+    """Waits for the feeder thread of the stdlib's queue, as a process does at its end; but these
+    end with os._exit()."""
+    if hasattr(queue, "join_thread"):
+        queue.close()
+        queue.join_thread()
 
 
 def _small(name: str, item: object, many: int) -> None:
@@ -71,6 +76,7 @@ def round_trip(of: SimpleNamespace) -> tuple[int, float]:
     def answer() -> None:
         for _ in range(ROUND_TRIPS):
             back.put(there.get())
+        _flush(back)
 
     def ask() -> None:
         for _ in range(ROUND_TRIPS):
