@@ -14,3 +14,11 @@ PYO3_PYTHON=$dir/bin/python cargo clippy --quiet --workspace --all-targets -- -D
 say "clippy for a free-threaded Python 3.14"
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}/free-threaded PYO3_CONFIG_FILE=$ROOT/ci/pyo3-3.14t.txt \
     cargo clippy --quiet -p manyhands-py -- -D warnings
+say "clippy for aarch64"
+aarch64=aarch64-unknown-linux-gnu
+if rustup target add "$aarch64" >/dev/null 2>&1; then
+    CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}/aarch64 PYO3_CONFIG_FILE=$ROOT/ci/pyo3-3.14t.txt \
+        cargo clippy --quiet --target "$aarch64" --workspace --all-targets -- -D warnings
+else
+    echo "aarch64 was NOT checked: there is no rustup, or it cannot get the target"
+fi
