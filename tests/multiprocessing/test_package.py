@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from manyhands import multiprocessing
+from manyhands._start_imports import SUBMODULES
 from support import run_script
 
 SHARED = [
@@ -22,20 +23,7 @@ SHARED = [
     "resource_tracker",
     "util",
 ]
-OURS = [
-    "connection",
-    "context",
-    "forkserver",
-    "heap",
-    "popen_fork",
-    "popen_forkserver",
-    "popen_spawn_posix",
-    "queues",
-    "shared_memory",
-    "sharedctypes",
-    "spawn",
-    "synchronize",
-]
+OURS = list(SUBMODULES["multiprocessing"])
 
 #: Public by their names, but how the stdlib's own arena travels.
 INTERNAL = {"heap": {"rebuild_arena", "reduce_arena"}}

@@ -1,23 +1,11 @@
 """A program that imports `multiprocessing`, or any module of it, gets ours, in all its children."""
 
 import pytest
+from manyhands._start_imports import SUBMODULES
 from programs import environment
 
 METHODS = ["fork", "spawn", "forkserver"]
-OURS = [
-    "connection",
-    "context",
-    "forkserver",
-    "heap",
-    "popen_fork",
-    "popen_forkserver",
-    "popen_spawn_posix",
-    "queues",
-    "shared_memory",
-    "sharedctypes",
-    "spawn",
-    "synchronize",
-]
+OURS = list(SUBMODULES["multiprocessing"])
 SHARED = [
     "dummy",
     "managers",

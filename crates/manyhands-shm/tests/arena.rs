@@ -1,60 +1,19 @@
 //! Objects in the arena: who keeps them, who frees them.
 #![expect(unsafe_code, reason = "processes are forked, and memory is looked at")]
 
-use std::sync::Mutex;
+mod support;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use manyhands_shm::{ArenaError, Handle, Kind, Owner, Plain, Reference, Shared, arena, child_died};
+use manyhands_shm::{ArenaError, Handle, Kind, Owner, Plain, Reference, Shared, arena};
 
-/// One at a time: they count what the arena holds, and fork.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
+use support::{alone, fork, fork_outliving, kill, reach, wait};
 
 #[repr(C)]
 struct Word(AtomicU32);
 
 // SAFETY: one atomic.
 unsafe impl Shared for Word {}
-
-/// Runs it in a forked child, and returns the child's number; the child ends by the exit code.
-fn fork(child: impl FnOnce() -> i32) -> i32 {
-    // SAFETY: the child does nothing that threads of the parent could have left half done, but
-    // allocate, which the C library sees to.
-    match unsafe { libc::fork() } {
-        0 => {
-            let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(101);
-            // SAFETY: ends this process.
-            unsafe { libc::_exit(code) }
-        }
-        pid => {
-            assert!(pid > 0, "fork");
-            manyhands_shm::forked(Some(pid.cast_unsigned()));
-            pid
-        }
-    }
-}
-
-fn wait(pid: i32) -> i32 {
-    let mut status = 0;
-    // SAFETY: a child of ours.
-    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
-    child_died(pid.cast_unsigned());
-    if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -libc::WTERMSIG(status) }
-}
-
-fn kill(pid: i32) {
-    // SAFETY: a child of ours that was not waited for.
-    unsafe { libc::kill(pid, libc::SIGKILL) };
-}
-
-fn reach(word: &AtomicU32, value: u32) {
-    while word.load(Ordering::Acquire) < value {
-        std::thread::yield_now();
-    }
-}
 
 #[test]
 fn what_is_dropped_is_free_at_once_and_used_again() {
@@ -163,7 +122,7 @@ fn a_grandchild_keeps_what_its_dead_parent_inherited() {
     let flag = Handle::<Word>::new(Kind::Event).unwrap();
     let word = Handle::<Word>::new(Kind::Lock).unwrap();
     let child = fork(|| {
-        fork(|| {
+        fork_outliving(|| {
             flag.0.store(1, Ordering::Release);
             reach(&flag.0, 2);
             flag.0.store(3, Ordering::Release);

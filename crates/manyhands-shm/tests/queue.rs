@@ -1,47 +1,15 @@
 //! The queue between processes.
 #![expect(unsafe_code, reason = "processes are forked and killed")]
 
-use std::sync::Mutex;
+mod support;
+
 use std::time::Duration;
 
 use manyhands_shm::{
-    GetError, Limit, Message, Patient, Piece, PutError, Queue, TooManyDone, arena, child_died,
+    GetError, Limit, Message, Patient, Piece, PutError, Queue, TooManyDone, arena,
 };
 
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn fork(child: impl FnOnce() -> i32) -> i32 {
-    // SAFETY: as in the arena's tests.
-    match unsafe { libc::fork() } {
-        0 => {
-            let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(101);
-            // SAFETY: ends this process.
-            unsafe { libc::_exit(code) }
-        }
-        pid => {
-            assert!(pid > 0, "fork");
-            manyhands_shm::forked(Some(pid.cast_unsigned()));
-            pid
-        }
-    }
-}
-
-fn wait(pid: i32) -> i32 {
-    let mut status = 0;
-    // SAFETY: a child of ours.
-    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
-    child_died(pid.cast_unsigned());
-    if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -libc::WTERMSIG(status) }
-}
-
-fn kill(pid: i32) {
-    // SAFETY: a child of ours that was not waited for.
-    unsafe { libc::kill(pid, libc::SIGKILL) };
-}
+use support::{alone, fork, kill, wait};
 
 fn put(queue: &Queue, bytes: &[u8]) {
     queue.put(&Patient, Message::of(bytes), Limit::Forever).unwrap();

@@ -55,18 +55,25 @@ pub fn doing(what: impl FnOnce() -> String) {
 /// Runs it in a forked child, and returns the child's number; the child ends by the exit code, and
 /// with this process.
 pub fn fork(child: impl FnOnce() -> i32) -> i32 {
-    going_on();
     let parent = std::process::id();
+    fork_outliving(|| {
+        // SAFETY: says to the kernel what is to become of this process.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        // SAFETY: asks for a number.
+        if unsafe { libc::getppid() }.cast_unsigned() != parent {
+            std::process::abort();
+        }
+        child()
+    })
+}
+
+/// As [`fork`], but the child may outlive this process.
+pub fn fork_outliving(child: impl FnOnce() -> i32) -> i32 {
+    going_on();
     // SAFETY: the child does nothing that threads of the parent could have left half done, but
     // allocate, which the C library sees to.
     match unsafe { libc::fork() } {
         0 => {
-            // SAFETY: says to the kernel what is to become of this process.
-            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-            // SAFETY: asks for a number.
-            if unsafe { libc::getppid() }.cast_unsigned() != parent {
-                std::process::abort();
-            }
             let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(101);
             // SAFETY: ends this process.
             unsafe { libc::_exit(code) }
