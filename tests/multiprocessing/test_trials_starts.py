@@ -42,7 +42,7 @@ def test_locks_that_threads_of_the_parent_hold_are_free_in_a_child(method: str) 
 
     hand = Hand(hold).blocks()
     try:
-        for _ in range(20):
+        for _ in range(8):
             process = context.Process(target=use_the_lock)
             process.start()
             end(process)
