@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing as stdlib
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from manyhands import multiprocessing
@@ -35,3 +37,15 @@ def helpers_of_modules_end() -> Iterator[None]:
     stop_helpers()
     left = Leftovers.since(before)
     assert not left, f"left behind: {left}"
+
+
+@pytest.fixture(params=[stdlib, multiprocessing], ids=["stdlib", "manyhands"])
+def mp(request: pytest.FixtureRequest) -> Any:
+    """The fork context of the standard library and ours, for what must hold of both."""
+    return request.param.get_context("fork")
+
+
+@pytest.fixture
+def our() -> Any:
+    """Our fork context."""
+    return multiprocessing.get_context("fork")

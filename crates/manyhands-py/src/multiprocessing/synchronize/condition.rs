@@ -61,15 +61,22 @@ impl AnyLock {
         }
     }
 
-    fn reacquire(&self, py: Python<'_>, count: u32) -> PyResult<()> {
+    /// Acquires it again, so often, for somebody who must have it before he may raise: that error, if
+    /// there is one already.
+    fn reacquire(&self, py: Python<'_>, count: u32, error: Option<PyErr>) -> PyResult<()> {
         match self {
-            AnyLock::Lock(lock) => lock.get().reacquire(py),
-            AnyLock::RLock(lock) => lock.get().reacquire(py, count),
+            AnyLock::Lock(lock) => lock.get().reacquire(py, error),
+            AnyLock::RLock(lock) => lock.get().reacquire(py, count, error),
             AnyLock::Other(lock) => {
                 for _ in 0..count {
-                    lock.call_method0(py, intern!(py, "acquire"))?;
+                    if let Err(second) = lock.call_method0(py, intern!(py, "acquire")) {
+                        if error.is_some() {
+                            second.set_context(py, error);
+                        }
+                        return Err(second);
+                    }
                 }
-                Ok(())
+                error.map_or(Ok(()), Err)
             }
         }
     }
@@ -91,18 +98,14 @@ impl Condition {
         let shared = self.shared.get()?;
         let mut waiting = shared.enlist().map_err(super::arena::error)?;
         let count = lock.release_for_wait(py)?;
-        let notified = waiting.wait_with(&Outside(py), limit);
-        let reacquired = lock.reacquire(py, count);
+        let (notified, error) = match waiting.wait_with(&Outside(py), limit) {
+            Ok(notified) => (notified, None),
+            Err(error) => (false, Some(error)),
+        };
+        let reacquired = lock.reacquire(py, count, error);
         // Whoever is killed up to here passes his notice on.
         drop(waiting);
-        match (notified, reacquired) {
-            (Ok(notified), Ok(())) => Ok(notified),
-            (Err(error), Ok(())) | (Ok(_), Err(error)) => Err(error),
-            (Err(first), Err(second)) => {
-                second.set_context(py, Some(first));
-                Err(second)
-            }
-        }
+        reacquired.map(|()| notified)
     }
 }
 

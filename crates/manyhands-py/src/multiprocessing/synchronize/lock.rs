@@ -35,11 +35,12 @@ impl Lock {
         result
     }
 
-    /// Acquires the lock again for somebody who must have it before he may raise.
-    pub(super) fn reacquire(&self, py: Python<'_>) -> PyResult<()> {
-        let pause = Determined::new(py);
-        let warned = acquired(py, self.core()?.reacquire_with(&pause)?);
-        pause.finish().and(warned.map(drop))
+    /// Acquires the lock again for somebody who must have it before he may raise: that error, if
+    /// there is one already.
+    pub(super) fn reacquire(&self, py: Python<'_>, error: Option<PyErr>) -> PyResult<()> {
+        let pause = Determined::after(py, error);
+        let result = self.core()?.reacquire_with(&pause);
+        pause.result(result)
     }
 
     pub(super) fn free(&self) -> PyResult<()> {

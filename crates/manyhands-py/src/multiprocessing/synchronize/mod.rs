@@ -1,5 +1,6 @@
 //! Locks and their relatives between processes: multiprocessing.synchronize.
 
+use std::cell::RefCell;
 use std::sync::OnceLock;
 
 use manyhands_shm::{Acquired, Handle, Kind, Limit, Pause, Reference, Shared};
@@ -100,21 +101,33 @@ fn warn(py: Python<'_>, process: Option<u32>) -> PyResult<()> {
     PyErr::warn(py, &py.get_type::<AbandonedLockWarning>(), &message, 1)
 }
 
-/// A pause for what must end well: the first exception of a signal handler is kept for afterwards,
-/// the second gives the wait up.
+/// A pause for what must end well: one exception of a signal handler is kept for afterwards, the
+/// second gives the wait up.
 struct Determined<'py> {
     outside: Outside<'py>,
-    kept: std::cell::RefCell<Option<PyErr>>,
+    kept: RefCell<Option<PyErr>>,
 }
 
 impl<'py> Determined<'py> {
-    fn new(py: Python<'py>) -> Self {
-        Determined { outside: Outside(py), kept: std::cell::RefCell::new(None) }
+    /// With the exception that ended what was before, if one did.
+    fn after(py: Python<'py>, error: Option<PyErr>) -> Self {
+        Determined { outside: Outside(py), kept: RefCell::new(error) }
     }
 
-    /// The exception that was kept, if there was one.
-    fn finish(self) -> PyResult<()> {
-        self.kept.into_inner().map_or(Ok(()), Err)
+    /// The result of acquiring a lock: the exception that was kept, if there is one.
+    fn result(self, result: PyResult<Acquired>) -> PyResult<()> {
+        let py = self.outside.0;
+        match (self.kept.into_inner(), result) {
+            (kept, Ok(acquisition)) => {
+                let warned = acquired(py, acquisition);
+                kept.map_or(warned.map(drop), Err)
+            }
+            (None, Err(second)) => Err(second),
+            (first, Err(second)) => {
+                second.set_context(py, first);
+                Err(second)
+            }
+        }
     }
 }
 

@@ -39,11 +39,17 @@ impl RLock {
         result
     }
 
-    /// Acquires the lock again, so often, for somebody who must have it before he may raise.
-    pub(super) fn reacquire(&self, py: Python<'_>, count: u32) -> PyResult<()> {
-        let pause = Determined::new(py);
-        let warned = acquired(py, self.core()?.reacquire_with(&pause, count)?);
-        pause.finish().and(warned.map(drop))
+    /// Acquires the lock again, so often, for somebody who must have it before he may raise: that error, if
+    /// there is one already.
+    pub(super) fn reacquire(
+        &self,
+        py: Python<'_>,
+        count: u32,
+        error: Option<PyErr>,
+    ) -> PyResult<()> {
+        let pause = Determined::after(py, error);
+        let result = self.core()?.reacquire_with(&pause, count);
+        pause.result(result)
     }
 
     pub(super) fn free(&self) -> PyResult<()> {
