@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use manyhands_shm::{Handle, Kind, Plain};
 
 /// How many participants there can be in a round.
-pub const PAGES: usize = 1200;
+pub const PAGES: usize = 6000;
+
+/// So many pages are for those who are started by the test itself; the rest is for their children.
+const KEPT: u32 = 1500;
 
 /// How many messages one of them may put.
 pub const MESSAGES: u32 = 8000;
@@ -57,6 +60,13 @@ impl Pages {
         // SAFETY: the first bytes, aligned to 64.
         let next = unsafe { &*self.memory.tail().0.cast::<AtomicU32>() };
         next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether there are pages enough for children of participants.
+    pub fn has_many(&self) -> bool {
+        // SAFETY: as in `fresh`.
+        let next = unsafe { &*self.memory.tail().0.cast::<AtomicU32>() };
+        next.load(Ordering::Relaxed) < PAGES as u32 - KEPT
     }
 
     /// Notes that a message came out, once and no more.

@@ -1,25 +1,28 @@
-//! Processes that put, get, hold locks, wait, fork, make and drop things are killed at random moments
-//! and replaced, thousands of times. Rounds: at the end of each nobody is killed any more, the rest
+//! Processes that put, get, hold locks, wait in all ways that there are, fork, make and drop things are
+//! killed at random moments and replaced, thousands of times. Rounds: at the end of each nobody is killed any more, the rest
 //! come to their end, the books have to balance and the arena to be what it was.
 //!
 //! `MANYHANDS_KILL_SECONDS` says for how long (else two seconds), `MANYHANDS_KILL_SEED` begins with the
 //! same random numbers as another run.
 #![expect(unsafe_code, reason = "processes are forked and killed, and share numbers")]
 
+mod floor;
 mod ledger;
 mod roles;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use floor::Closing;
 use ledger::Ledger;
 use manyhands_shm::{Queue, Statistics, arena};
 use roles::{ROLES, Role, Stage};
 use support::{adopt_orphans, alone, doing, fork, kill, reap, reap_all};
 
 /// How many processes are alive at a time.
-const HANDS: usize = 6;
+const HANDS: usize = 8;
 
 /// How many are killed in a round, at most.
 const KILLS: usize = 400;
@@ -52,7 +55,8 @@ struct Totals {
     got: u64,
     missing: u64,
     lost: u64,
-    inherited: u64,
+    floor: [u64; 5],
+    roles: BTreeMap<String, u64>,
 }
 
 #[test]
@@ -68,16 +72,26 @@ fn whoever_is_killed_and_when_the_others_go_on() {
     let mut random = Random(seed | 1);
     let (begun, mut totals) = (Instant::now(), Totals::default());
     while begun.elapsed() < long {
-        let before = size();
+        let (before, descriptors) = (size(), descriptors());
         round(&mut random, &mut totals, begun + long);
         settles(before);
+        assert_eq!(self::descriptors(), descriptors, "descriptors");
         totals.rounds += 1;
     }
-    let Totals { rounds, killed, put, got, missing, lost, inherited } = totals;
+    let Totals { rounds, killed, put, got, missing, lost, floor, roles } = totals;
+    let [inherited, acquired, seen, eaten, met] = floor;
     println!(
         "{killed} killed in {rounds} rounds: {put} messages put, {got} got, {missing} gone with who had \
-         taken them, {lost} counted as lost, {inherited} locks inherited; none twice, none torn"
+         taken them, {lost} counted as lost; none twice, none torn\n\
+         {inherited} locks inherited, {acquired} acquisitions of a semaphore, {seen} waits for an event, \
+         {eaten} for a condition, {met} at a barrier\n\
+         killed: {roles:?}"
     );
+}
+
+/// How many descriptors are open.
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// What can be compared of the arena before and after.
@@ -137,6 +151,7 @@ fn round(random: &mut Random, totals: &mut Totals, end: Instant) {
             let (victim, role) = hands.swap_remove(chosen);
             kill(victim);
             killed += 1;
+            *totals.roles.entry(format!("{role:?}")).or_default() += 1;
             // Some stay zombies for a while, and nobody tells the arena.
             if random.below(2) == 0 {
                 reap(victim);
@@ -171,7 +186,10 @@ fn round(random: &mut Random, totals: &mut Totals, end: Instant) {
     totals.got += got;
     totals.missing += missing;
     totals.lost += lost;
-    totals.inherited += stage.inherited();
+    let Closing { inherited, acquired, seen, eaten, met } = stage.closing();
+    for (sum, more) in totals.floor.iter_mut().zip([inherited, acquired, seen, eaten, met]) {
+        *sum += more;
+    }
     // The queue is as good as new.
     let queue: &Queue = &stage.queue;
     assert!(queue.is_empty() && queue.is_shut());

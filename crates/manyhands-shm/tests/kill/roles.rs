@@ -1,15 +1,15 @@
 //! What there is to do until one is killed.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use manyhands_shm::{
-    Acquired, Event, GetError, Handle, Kind, Limit, Lock, Message, Patient, Piece, Plain, PutError,
-    Queue, Shared,
+    Event, GetError, Handle, Kind, Limit, Message, Patient, Piece, Plain, PutError, Queue,
 };
 
 use crate::Random;
+use crate::floor::{Closing, Floor};
 use crate::ledger::{Ledger, MESSAGES, Pages};
 use crate::support::fork;
 
@@ -29,9 +29,22 @@ pub enum Role {
     Parent,
     /// Puts with one thread, and gets with another.
     Both,
+    /// Has an rlock twice, and writes under it.
+    Owner,
+    /// Releases a semaphore, or waits for it.
+    Releaser,
+    Acquirer,
+    /// Sets an event, or waits for it and clears it.
+    Setter,
+    Watcher,
+    /// Cooks under a condition's lock and notifies, or waits for something to eat.
+    Cook,
+    Guest,
+    /// Meets another one at a barrier.
+    Dancer,
 }
 
-pub const ROLES: [Role; 8] = [
+pub const ROLES: [Role; 16] = [
     Role::Producer,
     Role::Consumer,
     Role::Impatient,
@@ -40,26 +53,22 @@ pub const ROLES: [Role; 8] = [
     Role::Maker,
     Role::Parent,
     Role::Both,
+    Role::Owner,
+    Role::Releaser,
+    Role::Acquirer,
+    Role::Setter,
+    Role::Watcher,
+    Role::Cook,
+    Role::Guest,
+    Role::Dancer,
 ];
-
-/// Two numbers that are the same whenever nobody has the lock.
-#[repr(C)]
-struct Pair {
-    first: AtomicU64,
-    second: AtomicU64,
-    inherited: AtomicU64,
-}
-
-// SAFETY: atomics.
-unsafe impl Shared for Pair {}
 
 /// Where a round is played.
 pub struct Stage {
     pub queue: Queue,
     silent: Queue,
     over: Handle<Event>,
-    lock: Handle<Lock>,
-    pair: Handle<Pair>,
+    floor: Floor,
     pages: Pages,
 }
 
@@ -69,8 +78,7 @@ impl Stage {
             queue: Queue::new(maxsize).unwrap(),
             silent: Queue::new(0).unwrap(),
             over: Handle::new(Kind::Event).unwrap(),
-            lock: Handle::new(Kind::Lock).unwrap(),
-            pair: Handle::new(Kind::Plain).unwrap(),
+            floor: Floor::new(),
             pages: Pages::new(),
         }
     }
@@ -85,13 +93,13 @@ impl Stage {
                 let none = self.silent.get(&Patient, &mut Vec::new(), Limit::Forever);
                 assert!(matches!(none, Err(GetError::ShutDown)));
             }
-            Role::Holder => self.hold(),
             Role::Maker => self.make(&mut random),
             Role::Parent => self.beget(&mut random),
             Role::Both => std::thread::scope(|scope| {
                 scope.spawn(|| self.consume(|| Limit::Forever));
                 self.produce(&mut random, MESSAGES);
             }),
+            _ => self.floor.play(role, &self.over),
         }
         0
     }
@@ -170,29 +178,6 @@ impl Stage {
         assert!(before < Some(number), "{number} of {who} after {before:?}");
     }
 
-    fn hold(&self) {
-        let Pair { first, second, inherited } = &*self.pair;
-        while !self.over.is_set() {
-            match self.lock.acquire() {
-                Acquired::No => unreachable!("there is no limit"),
-                Acquired::Yes => {}
-                Acquired::Inherited(_) => {
-                    inherited.fetch_add(1, Ordering::Relaxed);
-                    // Half done, or done.
-                    let done = first.load(Ordering::Relaxed);
-                    assert!(done - second.load(Ordering::Relaxed) <= 1);
-                    second.store(done, Ordering::Relaxed);
-                    self.lock.set_abandoned(false);
-                }
-            }
-            let done = first.load(Ordering::Relaxed);
-            assert_eq!(done, second.load(Ordering::Relaxed), "two have the lock");
-            first.store(done + 1, Ordering::Relaxed);
-            second.store(done + 1, Ordering::Relaxed);
-            self.lock.release().unwrap();
-        }
-    }
-
     fn make(&self, random: &mut Random) {
         let mut kept = Vec::new();
         while !self.over.is_set() {
@@ -213,7 +198,7 @@ impl Stage {
     }
 
     fn beget(&self, random: &mut Random) {
-        while !self.over.is_set() {
+        while !self.over.is_set() && self.pages.has_many() {
             let seed = random.next();
             let child = fork(|| {
                 self.produce(&mut Random(seed | 1), 1 + (seed >> 40) as u32 % 20);
@@ -225,6 +210,7 @@ impl Stage {
             assert_eq!(status, 0, "a grandchild has failed");
             manyhands_shm::child_died(child.cast_unsigned());
         }
+        self.over.wait();
     }
 
     /// Tells everybody that the round is over.
@@ -232,6 +218,7 @@ impl Stage {
         self.over.set();
         self.queue.shut_down(false);
         self.silent.shut_down(false);
+        self.floor.end();
     }
 
     /// Gets what is left.
@@ -243,8 +230,9 @@ impl Stage {
         self.pages.balance()
     }
 
-    pub fn inherited(&self) -> u64 {
-        self.pair.inherited.load(Ordering::Relaxed)
+    /// What came of the locks and the rest; looks whether all of it is in order.
+    pub fn closing(&self) -> Closing {
+        self.floor.close()
     }
 }
 
