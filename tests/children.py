@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from manyhands import multiprocessing
+from manyhands.multiprocessing import reduction
 
 #: Changed by a parent; who has inherited its memory knows.
 STATE = ["as imported"]
@@ -130,3 +131,30 @@ def nest(conn: Any, method: str, depth: int) -> None:
         process.close()
     else:
         conn.send([os.getpid()])
+
+
+class Passed:
+    """A descriptor that is passed to a child, which gets (number, what it was, what it is)."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __reduce__(self) -> Any:
+        return _arrive, (reduction.DupFd(self.fd), self.fd, identity(self.fd))
+
+
+def _arrive(duplicate: Any, number: int, was: Any) -> tuple[int, int, Any]:
+    return number, duplicate.detach(), was
+
+
+def identity(fd: int) -> tuple[int, int]:
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
+
+
+def check(passed: list[tuple[int, int, Any]], same_numbers: bool) -> None:
+    """Fails if a descriptor is not what its parent has passed."""
+    for number, fd, was in passed:
+        assert identity(fd) == was, (number, fd, os.readlink(f"/proc/self/fd/{fd}"))
+        assert fd == number or not same_numbers
+    assert len({fd for _, fd, _ in passed}) == len(passed)

@@ -88,6 +88,9 @@ def test_the_working_directory(
 
 
 def test_the_environment(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # `readline` sets these without Python's knowing.
+    for name in ("LINES", "COLUMNS"):
+        monkeypatch.setenv(name, "80")
     monkeypatch.setenv("TEA", "hot")
     assert ask(context, "environment")["environment"] == dict(os.environ)
     monkeypatch.setenv("TEA", "cold = good")

@@ -11,17 +11,17 @@
 //!   copy the zygote takes it, and says why.
 //! * When the program is gone, or has shut down its end of the socket, everybody ends.
 
-use std::io::{IoSliceMut, Read as _};
+use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 
-use manyhands_sys::process::{self, Disposition, INTERRUPT};
+use manyhands_sys::process::{self, Disposition, INTERRUPT, signal_bit};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
 
-use crate::message::{Announcement, Answer, DATAGRAM, MOST_DESCRIPTORS, Order};
-use crate::surroundings::ignored_anyway;
+use crate::message::{Announcement, Answer, DATAGRAM, MOST_DESCRIPTORS};
+use crate::newborn::{Born, Newborn};
 use crate::{Guard, StartError};
 
 /// How a zygote's waiting ends.
@@ -33,26 +33,6 @@ pub enum Served {
     Born(Box<Born>),
     /// This is a copy, and has time until there is an order.
     Spare(Spare),
-}
-
-/// What a child finds.
-#[derive(Debug)]
-pub struct Born {
-    /// What the program has to say to it.
-    pub payload: Vec<u8>,
-    /// The program's environment, if it is another one than the zygote's.
-    pub environment: Option<Vec<u8>>,
-    /// The program's descriptors, in the order given.
-    pub descriptors: Vec<OwnedFd>,
-    /// The arena's descriptor, and what to join it with.
-    pub arena: Option<(OwnedFd, u64)>,
-    /// Becomes readable when the program ends.
-    pub parent: OwnedFd,
-    /// Which of the first three descriptors are there.
-    pub standard: [bool; 3],
-    /// The signals that the program ignores, as a set of [`process::signal_bit`], if others than
-    /// the zygote.
-    pub ignored: Option<u64>,
 }
 
 struct Letter {
@@ -90,7 +70,7 @@ pub fn serve(socket: OwnedFd, by_main: bool) -> Result<Served, StartError> {
             .map_err(|error| fail(error.into()))?,
         guard: Guard::new(program, by_main),
         // The keyboard means the program. Its children are to have what they would have without us.
-        interrupt: process::ignore_signal(INTERRUPT).map_err(fail)?,
+        interrupt: ignore_interrupts().map_err(fail)?,
         buffer: vec![0; DATAGRAM],
     };
     let (mut count, mut deaths) = (0, 0);
@@ -123,6 +103,15 @@ pub fn serve(socket: OwnedFd, by_main: bool) -> Result<Served, StartError> {
             }
         }
     }
+}
+
+/// Ignores interrupts, also such as have come already; tells what they would have done.
+fn ignore_interrupts() -> std::io::Result<Disposition> {
+    let before = process::ignore_signal(INTERRUPT)?;
+    // The system keeps even an ignored signal for later while it is blocked.
+    let blocked = process::blocked_signals();
+    process::set_blocked_signals(blocked & !signal_bit(INTERRUPT));
+    Ok(before)
 }
 
 fn announce(socket: &OwnedFd, announcement: Announcement) {
@@ -284,132 +273,4 @@ fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Option<Letter> {
         }
     }
     Some(Letter { length, descriptors })
-}
-
-struct Newborn {
-    parent: OwnedFd,
-    guard: Guard,
-    interrupt: Disposition,
-}
-
-impl Newborn {
-    /// Makes the surroundings of this process those of the program.
-    fn settle(self, datagram: &[u8], rest: std::vec::IntoIter<OwnedFd>) -> std::io::Result<Born> {
-        let broken = || std::io::Error::other("the order is broken");
-        let (order, contents) = Order::decode(datagram).ok_or_else(broken)?;
-        let mut rest = rest.map(Some).collect::<Vec<_>>();
-        if rest.len() + 1 != order.descriptors() {
-            return Err(broken());
-        }
-        let mut next = rest.iter_mut();
-        let mut take = || next.next().and_then(Option::take).ok_or_else(broken);
-        let mut standard = Vec::new();
-        for number in 0..3 {
-            if order.standard[number] {
-                standard.push((number, take()?));
-            }
-        }
-        let mut contents = contents.to_vec();
-        if order.in_memory_file {
-            let mut file = std::fs::File::from(take()?);
-            contents.clear();
-            contents.reserve_exact(usize::try_from(order.contents).map_err(|_| broken())?);
-            file.read_to_end(&mut contents)?;
-        }
-        if contents.len() as u64 != order.contents {
-            return Err(broken());
-        }
-        let arena = match order.ticket {
-            Some(ticket) => Some((take()?, ticket)),
-            None => None,
-        };
-        let descriptors = (0..order.targets.len()).map(|_| take()).collect::<Result<_, _>>()?;
-        let parent = self.parent;
-        for number in 0..3 {
-            if !order.standard[number] {
-                process::close(number as RawFd);
-            }
-        }
-        for (number, descriptor) in standard {
-            // It stays open for as long as this process is there.
-            let _ = copy(&descriptor, number as RawFd)?.into_raw_fd();
-        }
-        // Only what is kept is open by now, and has to make way.
-        let seats = Seats::new(&order.targets)?;
-        let parent = seats.make_way(parent)?;
-        let arena = match arena {
-            Some((descriptor, ticket)) => Some((seats.make_way(descriptor)?, ticket)),
-            None => None,
-        };
-        let descriptors = seats.place(descriptors)?;
-        if let Some(inherited) = &order.inherited {
-            inherited.apply();
-        }
-        process::restore_signal(INTERRUPT, &self.interrupt)?;
-        process::set_blocked_signals(order.blocked);
-        if order.guarded {
-            self.guard.stand(&parent)?;
-        }
-        let environment = match order.environment {
-            Some(length) => {
-                let length = usize::try_from(length).map_err(|_| broken())?;
-                let payload = contents.split_off(length.min(contents.len()));
-                Some(std::mem::replace(&mut contents, payload))
-            }
-            None => None,
-        };
-        Ok(Born {
-            payload: contents,
-            environment,
-            descriptors,
-            arena,
-            parent,
-            standard: order.standard,
-            ignored: order.inherited.map(|inherited| inherited.ignored & !ignored_anyway()),
-        })
-    }
-}
-
-/// The numbers that the program's descriptors are to have.
-struct Seats<'a> {
-    targets: &'a [RawFd],
-    /// All numbers from here on are free of targets.
-    above: RawFd,
-}
-
-impl<'a> Seats<'a> {
-    fn new(targets: &'a [RawFd]) -> std::io::Result<Seats<'a>> {
-        let above = targets.iter().copied().max().unwrap_or(0).max(2).saturating_add(1);
-        Ok(Seats { targets, above })
-    }
-
-    /// The descriptor, by another number if its own is somebody's target.
-    fn make_way(&self, descriptor: OwnedFd) -> std::io::Result<OwnedFd> {
-        if self.targets.contains(&descriptor.as_raw_fd()) || descriptor.as_raw_fd() < 3 {
-            Ok(rustix::io::fcntl_dupfd_cloexec(&descriptor, self.above)?)
-        } else {
-            Ok(descriptor)
-        }
-    }
-
-    fn place(&self, descriptors: Vec<OwnedFd>) -> std::io::Result<Vec<OwnedFd>> {
-        let apart = descriptors
-            .into_iter()
-            .map(|descriptor| self.make_way(descriptor))
-            .collect::<std::io::Result<Vec<_>>>()?;
-        apart
-            .into_iter()
-            .zip(self.targets)
-            .map(
-                |(descriptor, &target)| {
-                    if target < 0 { Ok(descriptor) } else { copy(&descriptor, target) }
-                },
-            )
-            .collect()
-    }
-}
-
-/// A copy by that number, which programs that this process runs inherit.
-fn copy(descriptor: &OwnedFd, number: RawFd) -> std::io::Result<OwnedFd> {
-    process::copy_to(descriptor.as_fd(), number)
 }

@@ -91,6 +91,8 @@ impl Zygote {
             return Err(fail(std::io::Error::from(std::io::ErrorKind::Unsupported)));
         };
         let (ours, theirs) = pair().map_err(fail)?;
+        // In a program without a stdin that is the lowest number, but it is no stdin for children.
+        let ours = fcntl_dupfd_cloexec(&ours, SOCKET).map_err(fail)?;
         // Apart from the numbers that they are copied to.
         let theirs = fcntl_dupfd_cloexec(&theirs, ARENA + 1).map_err(fail)?;
         let arena =

@@ -279,3 +279,30 @@ pub fn close(descriptor: RawFd) -> bool {
 pub fn copy_to(descriptor: BorrowedFd<'_>, number: RawFd) -> io::Result<OwnedFd> {
     os::copy_to(descriptor, number)
 }
+
+/// A higher limit of descriptors, until it is dropped: some of a program's may have numbers above its
+/// limit, if that was lowered since.
+#[derive(Debug)]
+#[must_use]
+pub struct Room(Option<os::DescriptorLimit>);
+
+impl Room {
+    /// Room for that number, if the system allows it.
+    ///
+    /// ```
+    /// use manyhands_sys::process::Room;
+    ///
+    /// let _room = Room::up_to(2);
+    /// ```
+    pub fn up_to(number: RawFd) -> Room {
+        Room(os::raise_descriptor_limit(number))
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if let Some(before) = self.0.take() {
+            os::restore_descriptor_limit(before);
+        }
+    }
+}

@@ -6,9 +6,11 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, setrlimit,
+};
 
-use crate::process::{Ending, Program, Waiting};
+use crate::process::{Ending, Program, Room, Waiting};
 
 pub(crate) const INTERRUPT: i32 = libc::SIGINT;
 pub(crate) const KILL: i32 = libc::SIGKILL;
@@ -226,6 +228,23 @@ pub(crate) fn copy_to(descriptor: BorrowedFd<'_>, number: RawFd) -> io::Result<O
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+pub(crate) type DescriptorLimit = Rlimit;
+
+/// Makes the number possible; returns the limit as it was, if it had to be changed.
+pub(crate) fn raise_descriptor_limit(number: RawFd) -> Option<DescriptorLimit> {
+    let before = getrlimit(Resource::Nofile);
+    let needed = u64::try_from(number).map_or(0, |number| number + 1);
+    if before.current.is_none_or(|limit| limit >= needed) {
+        return None;
+    }
+    let maximum = before.maximum.map(|maximum| maximum.max(needed));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum }).ok().map(|()| before)
+}
+
+pub(crate) fn restore_descriptor_limit(limit: DescriptorLimit) {
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
 /// posix_spawn's list of what to do with descriptors.
 struct Actions(Box<libc::posix_spawn_file_actions_t>);
 
@@ -319,11 +338,14 @@ pub(crate) fn spawn(program: &Program<'_>) -> io::Result<u32> {
     for (number, _) in (0..).zip(program.null).filter(|(_, is_null)| *is_null) {
         actions.null(number)?;
     }
+    let unwanted = inheritable();
+    let numbers = program.descriptors.iter().map(|&(_, to)| to).chain(unwanted.iter().copied());
+    let _room = Room::up_to(numbers.max().unwrap_or(-1));
     for &(from, to) in program.descriptors {
         // To copy one onto itself has it inherited.
         actions.copy(from, to)?;
     }
-    for unwanted in inheritable() {
+    for unwanted in unwanted {
         if program.descriptors.iter().all(|&(_, to)| to != unwanted) {
             actions.close(unwanted)?;
         }
