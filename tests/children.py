@@ -158,3 +158,26 @@ def check(passed: list[tuple[int, int, Any]], same_numbers: bool) -> None:
         assert identity(fd) == was, (number, fd, os.readlink(f"/proc/self/fd/{fd}"))
         assert fd == number or not same_numbers
     assert len({fd for _, fd, _ in passed}) == len(passed)
+
+
+def be_alone(path: str) -> None:
+    """Waits for the parent's end, says so, and lives until somebody writes to the named pipe."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    assert not parent.is_alive()
+    with open(path + ".alone", "w") as file:
+        file.write(str(os.getpid()))
+    with open(path) as pipe:
+        pipe.read()
+    with open(path + ".end", "w") as file:
+        file.write(str(os.getppid()))
+
+
+def have_children(path: str, method: str, daemon: bool) -> None:
+    """Has a daemon, which ends with this process, and waits."""
+    process = multiprocessing.get_context(method).Process(target=sleep, daemon=daemon)
+    process.start()
+    with open(path, "w") as file:
+        file.write(f"{os.getpid()} {process.pid}\n")
+    sleep()
