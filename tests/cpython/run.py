@@ -14,10 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
 from conformance.overlay import Interpreter, Overlay
+from conformance.processes import GIVEN_UP
 from conformance.rules import MalformedRule, Rules
 from conformance.scoring import Baseline, score
 from conformance.suite import Suite
@@ -57,6 +60,7 @@ def arguments(argv):
     add("--match", metavar="TEXT", help="only tests whose id has this in it")
     add("--exclude", type=Path, default=HERE / "exclude.txt", help="tests that are no fair measure")
     add("--xfail", type=Path, default=HERE / "xfail.txt", help="tests that must fail")
+    add("-j", "--jobs", type=int, default=1, help="how many test modules run side by side")
     add("--timeout", type=float, default=90, help="seconds that any test may take")
     add("--path", action="append", default=[], help="directory to append to sys.path")
     add("--extra-tests", action="append", default=[], help="directory of further test modules")
@@ -152,6 +156,28 @@ class Run:
         self.baseline.add(module, reference.outcomes)
         return suite, score(suite, tests, self.baseline.of(module), self.excluded, self.expected)
 
+    def judged(self, modules):
+        """Judge modules, some at a time, the longest first: each with its suite, score, seconds."""
+
+        def judge(module):
+            began = time.monotonic()
+            return *self.judge(module), time.monotonic() - began
+
+        def known_seconds(module):
+            return sum(seconds for _, seconds in self.baseline.of(module).values())
+
+        if self.options.jobs > 1:
+            modules = sorted(modules, key=known_seconds, reverse=True)
+        with ThreadPoolExecutor(self.options.jobs) as pool:
+            running = [pool.submit(judge, module) for module in modules]
+            try:
+                for judgement in as_completed(running) if self.options.jobs > 1 else running:
+                    yield judgement.result()
+            except BaseException:
+                GIVEN_UP.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
 
 def show(suite, verdict, seconds):
     counted = len(verdict.passed) + len(verdict.failed) + len(verdict.expected_failures)
@@ -172,22 +198,20 @@ def show(suite, verdict, seconds):
 def judge_all(run, options):
     """Judge each module, print and store the results; returns the exit status."""
     stored, passed, failed, expected, refused, named = {}, 0, 0, 0, False, set()
-    for module in run.modules():
-        began = time.monotonic()
-        suite, verdict = run.judge(module)
-        seconds = time.monotonic() - began
-        show(suite, verdict, seconds)
-        outcomes = {test: asdict(outcome) for test, outcome in suite.outcomes.items()}
-        stored[module] = asdict(verdict) | {
-            "imports": suite.evidence.imports,
-            "outcomes": outcomes,
-            "seconds": round(seconds, 1),
-        }
-        passed += len(verdict.passed)
-        failed += len(verdict.failed)
-        expected += len(verdict.expected_failures)
-        refused = refused or bool(verdict.refused)
-        named.update(filter(None, map(run.expected.find, suite.outcomes)))
+    with closing(run.judged(list(run.modules()))) as judgements:
+        for suite, verdict, seconds in judgements:
+            show(suite, verdict, seconds)
+            outcomes = {test: asdict(outcome) for test, outcome in suite.outcomes.items()}
+            stored[suite.module] = asdict(verdict) | {
+                "imports": suite.evidence.imports,
+                "outcomes": outcomes,
+                "seconds": round(seconds, 1),
+            }
+            passed += len(verdict.passed)
+            failed += len(verdict.failed)
+            expected += len(verdict.expected_failures)
+            refused = refused or bool(verdict.refused)
+            named.update(filter(None, map(run.expected.find, suite.outcomes)))
     if not passed + failed + expected:
         raise CannotRun("no test is counted")
     for rule in run.expected.rules:

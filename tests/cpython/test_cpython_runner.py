@@ -357,6 +357,26 @@ def test_a_run_that_is_ended_early_leaves_no_process_and_no_file(sample):
     assert_nothing_is_left(sample, processes)
 
 
+MEETS_ANOTHER = """
+import queue, unittest
+
+class Tests(unittest.TestCase):
+    def test_meet(self):
+        open({fifo!r}, {mode!r}).close()
+"""
+
+
+def test_modules_can_run_side_by_side(sample):
+    fifo = sample.directory / "fifo"
+    os.mkfifo(fifo)
+    sample.test_module(MEETS_ANOTHER.format(fifo=str(fifo), mode="r"))
+    other = MEETS_ANOTHER.format(fifo=str(fifo), mode="w")
+    (sample.tests / "test_other.py").write_text(other)
+    status, output, _ = sample.run("--jobs", "2", "--tests", "test.test_sample", "test.test_other")
+    assert output.splitlines()[-1] == "2 passed, 0 failed"
+    assert status == 0
+
+
 def test_what_cannot_be_run_is_told_apart(sample):
     assert sample.run("--tests", "test.test_not_there")[0] == 2
     assert sample.run("--match", "no_such_test")[0] == 2

@@ -184,6 +184,22 @@ def test_a_closed_queue_says_so() -> None:
         simple.get()
 
 
+@pytest.mark.parametrize("kind", ["Queue", "JoinableQueue"])
+def test_a_closed_queue_knows_that_it_is_empty_unless_it_was_put_into(kind: str) -> None:
+    unused, used = make(kind), make(kind)
+    used.put(1)
+    for items in (unused, used):
+        items.close()
+        items.join_thread()
+    assert unused.empty()
+    with pytest.raises(OSError, match="handle is closed"):
+        used.empty()
+    simple = make("SimpleQueue")
+    simple.close()
+    with pytest.raises(OSError, match="handle is closed"):
+        simple.empty()
+
+
 def test_shutdown_is_told_to_all_processes() -> None:
     items = make()
     items.put("last")

@@ -1,10 +1,12 @@
 """A worker process, and whatever the tests in it start: watched, and ended without remains."""
 
+import itertools
 import json
 import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -13,16 +15,23 @@ _MARKER = "CONFORMANCE_WORKER"
 # What could change the meaning of tests, in the environment of whoever runs us.
 _FOREIGN_VARIABLES = ("PYTHON", "VIRTUAL_ENV", "MANYHANDS", _MARKER)
 
+#: Set when the run ends early: who follows a worker then gives up, in whatever thread.
+GIVEN_UP = threading.Event()
+
+
+class GivenUp(Exception):
+    """The run ends early."""
+
 
 class Worker:
     """One worker process in a session and a scratch directory of its own."""
 
-    _count = 0
+    _numbers = itertools.count(1)
 
     def __init__(self, python, scratch, job):
-        Worker._count += 1
-        self._marker = f"{os.getpid()}-{Worker._count}"
-        self._directory = Path(scratch, str(Worker._count))
+        number = next(Worker._numbers)
+        self._marker = f"{os.getpid()}-{number}"
+        self._directory = Path(scratch, str(number))
         self._events = self._directory / "events"
         self._output = self._directory / "output"
         self._read = 0
@@ -57,6 +66,10 @@ class Worker:
 
     def has_ended(self):
         return self._process.poll() is not None
+
+    def pause(self, seconds):
+        if GIVEN_UP.wait(seconds):
+            raise GivenUp
 
     def exit_status(self):
         return self._process.returncode

@@ -120,7 +120,7 @@ class Suite:
                     attempt.broken_off = Outcome("timeout", limit, why)
                     return attempt
                 pause = 0.01 if events else min(0.2, pause * 1.3)
-                time.sleep(pause)
+                worker.pause(pause)
 
     def _take(self, event, attempt, name):
         match event.pop("event"):

@@ -30,6 +30,8 @@ pub(crate) struct QueueBase {
     queue: OnceLock<Queue>,
     /// Whether close() was called in this process.
     closed: AtomicBool,
+    /// Whether this process has put anything: what close() does about empty() depends on it.
+    used: AtomicBool,
     /// Whether it is a SimpleQueue, which reports being closed in another way.
     simple: AtomicBool,
 }
@@ -70,6 +72,7 @@ impl QueueBase {
         Self::open_queue(slf)?;
         let py = slf.py();
         let queue = slf.get().queue()?;
+        slf.get().used.store(true, Ordering::Relaxed);
         with_encoder(|encoder| {
             if let Err(error) = encode(item, encoder) {
                 return Self::refuse(slf, item, error);
@@ -152,6 +155,7 @@ impl QueueBase {
         QueueBase {
             queue: OnceLock::new(),
             closed: AtomicBool::new(false),
+            used: AtomicBool::new(false),
             simple: AtomicBool::new(false),
         }
     }
@@ -256,13 +260,15 @@ impl QueueBase {
         Ok(self.queue()?.len())
     }
 
-    /// Whether there is none.
+    /// Whether there is none. OSError after close(), but not for a Queue that this process has put
+    /// nothing into, as in the standard library.
     // py: multiprocessing.queues.Queue.empty
-    fn empty(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        if slf.get().closed.load(Ordering::Relaxed) {
+    fn empty(&self) -> PyResult<bool> {
+        let told = self.used.load(Ordering::Relaxed) || self.simple.load(Ordering::Relaxed);
+        if told && self.closed.load(Ordering::Relaxed) {
             return Err(PyOSError::new_err("handle is closed"));
         }
-        Ok(slf.get().queue()?.is_empty())
+        Ok(self.queue()?.is_empty())
     }
 
     /// Whether there are as many as there may be.
