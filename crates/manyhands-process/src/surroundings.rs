@@ -5,7 +5,7 @@
 //! zygote is of no use any more (`Identity`).
 
 use std::fmt::Write as _;
-use std::fs;
+use std::{fs, io};
 
 use manyhands_sys::process;
 use rustix::fs::Mode;
@@ -69,9 +69,12 @@ pub(crate) struct Inherited {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity(String);
 
-/// The surroundings of the calling thread; `None` where the system does not tell them.
-pub(crate) fn here() -> Option<(Inherited, Identity)> {
-    let status = fs::read_to_string("/proc/thread-self/status").ok()?;
+/// The surroundings of the calling thread.
+///
+/// # Errors
+/// The system does not tell them; limits of memory and descriptors.
+pub(crate) fn here() -> io::Result<(Inherited, Identity)> {
+    let status = fs::read_to_string("/proc/thread-self/status")?;
     let mut identity = String::with_capacity(512);
     let (mut mask, mut ignored) = (None, None);
     for line in status.lines() {
@@ -91,13 +94,13 @@ pub(crate) fn here() -> Option<(Inherited, Identity)> {
             let _ = writeln!(identity, "{namespace} {}", file.st_ino);
         }
     }
-    let root = rustix::fs::stat("/").ok()?;
+    let root = rustix::fs::stat("/")?;
     let _ = writeln!(identity, "root {} {}", root.st_dev, root.st_ino);
-    let processors = sched_getaffinity(None).ok()?;
+    let processors = sched_getaffinity(None)?;
     let inherited = Inherited {
-        umask: mask?,
-        ignored: ignored?,
-        nice: getpriority_process(None).ok()?,
+        umask: mask.ok_or(io::ErrorKind::Unsupported)?,
+        ignored: ignored.ok_or(io::ErrorKind::Unsupported)?,
+        nice: getpriority_process(None)?,
         limits: RESOURCES.map(|resource| {
             let limit = getrlimit(resource);
             (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
@@ -108,7 +111,7 @@ pub(crate) fn here() -> Option<(Inherited, Identity)> {
                 .fold(0, |set, bit| set | 1 << bit)
         }),
     };
-    Some((inherited, Identity(identity)))
+    Ok((inherited, Identity(identity)))
 }
 
 fn has(processors: &CpuSet, number: usize) -> bool {

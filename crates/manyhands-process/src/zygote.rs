@@ -87,9 +87,7 @@ impl Zygote {
         arguments: &[&CStr],
         arena: Option<BorrowedFd<'_>>,
     ) -> Result<Zygote, StartError> {
-        let Some((inherited, identity)) = here() else {
-            return Err(fail(std::io::Error::from(std::io::ErrorKind::Unsupported)));
-        };
+        let (inherited, identity) = here().map_err(fail)?;
         let (ours, theirs) = pair().map_err(fail)?;
         // In a program without a stdin that is the lowest number, but it is no stdin for children.
         let ours = fcntl_dupfd_cloexec(&ours, SOCKET).map_err(fail)?;
@@ -155,7 +153,7 @@ impl Zygote {
         {
             return None;
         }
-        let (inherited, identity) = here()?;
+        let (inherited, identity) = here().ok()?;
         (identity == self.identity).then_some(inherited)
     }
 

@@ -84,7 +84,7 @@ class Nursery:
             if ticket is not None:
                 ticket.cancel()
             if isinstance(error, OSError):
-                error.filename = os.fsdecode(executable)
+                spawn.name_file(error, executable)
             raise
         if ticket is not None:
             ticket.started(zygote.pid)

@@ -4,6 +4,7 @@ The executable and the rules for `__main__` are the standard library's own; adde
 of the engine know besides.
 """
 
+import errno
 import os
 
 from manyhands import _native
@@ -78,8 +79,28 @@ def run(command, descriptors):
     try:
         return _native.spawn(arguments[0], arguments, descriptors)
     except OSError as error:
-        error.filename = os.fsdecode(arguments[0])
+        name_file(error, command[0])
         raise
+
+
+def name_file(error, executable):
+    """Say which file it is, in an error of starting an interpreter that is one of its file."""
+    if error.errno in _ERRORS_OF_FILES:
+        error.filename = os.fsdecode(executable)
+
+
+_ERRORS_OF_FILES = frozenset(
+    (
+        errno.EACCES,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOENT,
+        errno.ENOEXEC,
+        errno.ENOTDIR,
+        errno.EPERM,
+    )
+)
 
 
 copy(globals(), _original, but=("old_main_modules", "WINEXE", "WINSERVICE"))

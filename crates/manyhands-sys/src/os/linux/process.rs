@@ -347,7 +347,11 @@ pub(crate) fn spawn(program: &Program<'_>) -> io::Result<u32> {
     }
     for unwanted in unwanted {
         if program.descriptors.iter().all(|&(_, to)| to != unwanted) {
-            actions.close(unwanted)?;
+            match actions.close(unwanted) {
+                // Numbers above RLIMIT_NOFILE, which was higher when they were opened, are refused.
+                Err(error) if error.raw_os_error() == Some(libc::EBADF) => {}
+                closed => closed?,
+            }
         }
     }
     let attributes = Attributes::new(program.blocked)?;

@@ -1,0 +1,133 @@
+"""Limits of the system: an error names the limit, and nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from support import run_script
+
+METHODS = ["fork", "spawn", "forkserver"]
+
+PREFACE = """
+import os, resource, sys
+from manyhands import multiprocessing
+
+def limit(name, value):
+    kind = getattr(resource, "RLIMIT_" + name)
+    resource.setrlimit(kind, (value, resource.getrlimit(kind)[1]))
+
+def refused(call):
+    try:
+        call()
+    except (OSError, MemoryError) as error:
+        return str(error)
+    raise AssertionError("it was not refused")
+
+def echo(items, answers):
+    answers.put(items.get())
+
+def is_fine(context):
+    items, answers = context.Queue(), context.Queue()
+    process = context.Process(target=echo, args=(items, answers))
+    process.start()
+    items.put(b"x" * 100_000)
+    assert len(answers.get()) == 100_000
+    process.join()
+    assert process.exitcode == 0
+    process.close()
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_descriptor_above_the_limit_of_descriptors_is_no_obstacle(method: str) -> None:
+    script = PREFACE + (
+        "if __name__ == '__main__':\n"
+        "    os.dup2(1, 200)\n"
+        "    limit('NOFILE', 100)\n"
+        "    is_fine(multiprocessing.get_context(sys.argv[1]))\n"
+        "    print('done')\n"
+    )
+    assert run_script(script, method) == "done\n"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_without_descriptors_the_error_names_the_limit_and_all_goes_on_with_some(
+    method: str,
+) -> None:
+    script = PREFACE + (
+        "if __name__ == '__main__':\n"
+        "    context = multiprocessing.get_context(sys.argv[1])\n"
+        "    is_fine(context)\n"
+        "    before = len(os.listdir('/proc/self/fd'))\n"
+        "    process = context.Process(target=print)\n"
+        "    taken = []\n"
+        "    limit('NOFILE', 64)\n"
+        "    try:\n"
+        "        while True: taken.append(os.open('/dev/null', os.O_RDONLY))\n"
+        "    except OSError: pass\n"
+        "    text = refused(process.start)\n"
+        "    assert 'RLIMIT_NOFILE' in text, text\n"
+        "    for number in taken: os.close(number)\n"
+        "    assert len(os.listdir('/proc/self/fd')) <= before\n"
+        "    is_fine(context)\n"
+        "    print('done')\n"
+    )
+    assert run_script(script, method) == "done\n"
+
+
+@pytest.mark.parametrize("method", METHODS[1:])
+def test_an_interpreter_that_is_not_there_is_named(method: str) -> None:
+    script = PREFACE + (
+        "if __name__ == '__main__':\n"
+        "    multiprocessing.set_executable('/nowhere/python')\n"
+        "    process = multiprocessing.get_context(sys.argv[1]).Process(target=print)\n"
+        "    text = refused(process.start)\n"
+        "    assert '/nowhere/python' in text, text\n"
+        "    print('done')\n"
+    )
+    assert run_script(script, method) == "done\n"
+
+
+def test_a_file_size_limit_bounds_what_is_shared_and_is_named() -> None:
+    script = PREFACE + (
+        "if __name__ == '__main__':\n"
+        "    import signal\n"
+        "    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "    limit('FSIZE', 100 << 20)\n"
+        "    items = multiprocessing.Queue()\n"
+        "    items.put(b'x' * 1000)\n"
+        "    text = refused(lambda: items.put(bytes(200 << 20)))\n"
+        "    assert 'RLIMIT_FSIZE' in text, text\n"
+        "    assert items.get() == b'x' * 1000\n"
+        "    items.put(2)\n"
+        "    assert items.get() == 2\n"
+        "    is_fine(multiprocessing.get_context('spawn'))\n"
+        "    print('done')\n"
+    )
+    assert run_script(script) == "done\n"
+
+
+def test_a_program_under_a_limit_of_address_space_runs() -> None:
+    script = PREFACE + (
+        "if __name__ == '__main__':\n"
+        "    limit('AS', 1 << 30)\n"
+        "    for method in ('fork', 'spawn', 'forkserver'):\n"
+        "        is_fine(multiprocessing.get_context(method))\n"
+        "    bytearray(200 << 20)\n"
+        "    print('done')\n"
+    )
+    assert run_script(script) == "done\n"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root has no such limit")
+def test_without_processes_the_error_names_the_limit() -> None:
+    script = PREFACE + (
+        "if __name__ == '__main__':\n"
+        "    limit('NPROC', 0)\n"
+        "    process = multiprocessing.get_context('fork').Process(target=print)\n"
+        "    text = refused(process.start)\n"
+        "    assert 'RLIMIT_NPROC' in text, text\n"
+        "    print('done')\n"
+    )
+    assert run_script(script) == "done\n"
