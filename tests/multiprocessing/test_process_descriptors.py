@@ -8,8 +8,8 @@ import children
 import pytest
 from support import run_script
 
-#: A program whose descriptors from 3 on are files of its own. Children come from a zygote, or, as if
-#: there were none, are interpreters of their own.
+#: A program whose descriptors from 3 on are files of its own. Children come from a zygote, or, as
+#: if there were none, are interpreters of their own.
 PROGRAM = f"""
 import os, random, resource, sys
 sys.path.insert(0, {str(Path(children.__file__).parent)!r})

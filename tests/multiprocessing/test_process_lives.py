@@ -49,7 +49,7 @@ def method(request: pytest.FixtureRequest) -> str:
 
 @contextmanager
 def program(source: str, *args: str) -> Iterator[Any]:
-    """Runs a program for a while; gives it, and the numbers that it has printed in its first line."""
+    """Runs a program for a while; gives it, and the numbers in the first line that it prints."""
     with subprocess.Popen(
         [sys.executable, "-c", source, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as running:
