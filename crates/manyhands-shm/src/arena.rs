@@ -9,12 +9,11 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use manyhands_sys::memory::{SharedMemory, file_size_limit};
 use manyhands_sys::robust::Previous;
 
-use crate::layout::{FIRST, GRAIN, Head, MAGIC};
+use crate::layout::{FIRST, GRAIN, Head, MAGIC, SPAN};
 use crate::{ArenaError, child, participant};
 
-/// How much address space to take: nothing of it is memory until used.
+/// How large it may become: nothing of it is memory until used, or address space until reached.
 const LARGEST: usize = 128 << 30;
-const SMALLEST: usize = 64 << 20;
 
 /// Less is of no use.
 const LEAST: usize = FIRST + (1 << 20);
@@ -64,23 +63,8 @@ fn create() -> Result<&'static Arena, ArenaError> {
             return Err(ArenaError::system("cannot share memory with other processes", error));
         }
     }
-    let memory = loop {
-        match SharedMemory::create("manyhands", len) {
-            Ok(memory) => break memory,
-            Err(error)
-                if len > SMALLEST
-                    && matches!(
-                        rustix::io::Errno::from_io_error(&error),
-                        Some(rustix::io::Errno::NOMEM | rustix::io::Errno::FBIG)
-                    ) =>
-            {
-                len /= 2;
-            }
-            Err(error) => {
-                return Err(ArenaError::system("cannot share memory with other processes", error));
-            }
-        }
-    };
+    let memory = SharedMemory::create("manyhands", len)
+        .map_err(|error| ArenaError::system("cannot share memory with other processes", error))?;
     // The table of participants is touched where it is used; one page of it is enough for a start.
     memory
         .commit(0, 2 * 4096)
@@ -155,7 +139,7 @@ impl Arena {
 
     #[inline]
     pub(crate) fn head(&self) -> &Head {
-        // SAFETY: the mapping is at least as long, page-aligned, and never unmapped; a Head is
+        // SAFETY: so much is mapped from the beginning, page-aligned, and never unmapped; a Head is
         // atomics only, for which any bytes are valid.
         unsafe { self.memory.base().cast().as_ref() }
     }
@@ -166,9 +150,28 @@ impl Arena {
     /// There is a `T` there, which is atomics only.
     #[inline]
     pub(crate) unsafe fn at<T>(&self, index: u64) -> &T {
-        debug_assert!((index as usize) * GRAIN + size_of::<T>() <= self.memory.len());
-        // SAFETY: the caller vouches for what is there; the memory is never unmapped.
-        unsafe { self.memory.base().byte_add(index as usize * GRAIN).cast().as_ref() }
+        let begin = index as usize * GRAIN;
+        self.expect_reach(begin + SPAN);
+        // SAFETY: the caller vouches for what is there; the memory is mapped, and stays so.
+        unsafe { self.memory.base().byte_add(begin).cast().as_ref() }
+    }
+
+    /// Makes sure that what is before `end`, an offset, can be accessed, as far as there is anything.
+    pub(crate) fn reach(&self, end: usize) -> Result<(), ArenaError> {
+        let reached = self.memory.reach(end.min(self.memory.len()));
+        reached.map_err(|error| ArenaError::system("cannot access all of the shared memory", error))
+    }
+
+    /// As [`Arena::reach`], where going on without is impossible. That ends the process, since others
+    /// wait for what it holds; they will take it over.
+    #[inline]
+    pub(crate) fn expect_reach(&self, end: usize) {
+        if self.memory.reach(end).is_err()
+            && let Err(error) = self.reach(end)
+        {
+            eprintln!("manyhands: {error}");
+            std::process::abort();
+        }
     }
 
     /// The present moment on the arena's clock, which goes on by this.

@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 use manyhands_sys::step::step;
 
 use crate::arena::{Arena, Statistics};
-use crate::layout::{BlockHead, CLASSES, FIRST, GRAIN, Ref, SMALLEST_CLASS};
+use crate::layout::{BlockHead, CLASSES, FIRST, GRAIN, Ref, SMALLEST_CLASS, SPAN};
 use crate::participant::{self, Number};
 use crate::{ArenaError, Kind, heirs};
 
@@ -75,9 +75,16 @@ fn block_head(arena: &Arena, index: u64) -> &BlockHead {
 
 /// The indices of all blocks, in their order.
 fn all(arena: &Arena) -> impl Iterator<Item = u64> {
-    let mut index = (FIRST / GRAIN) as u64;
+    from(arena, (FIRST / GRAIN) as u64)
+}
+
+/// The indices of all blocks from that one on. They end early where this process has no address space
+/// for more: then what it looked for is left to another, or stays for as long as the arena does.
+fn from(arena: &Arena, mut index: u64) -> impl Iterator<Item = u64> {
     std::iter::from_fn(move || {
-        if index >= arena.head().top.load(Ordering::Acquire) {
+        if index >= arena.head().top.load(Ordering::Acquire)
+            || arena.reach(index as usize * GRAIN + SPAN).is_err()
+        {
             return None;
         }
         let this = index;
@@ -99,8 +106,9 @@ pub(crate) fn allocate(arena: &Arena, len: usize, kind: Kind) -> Result<Allocate
         let index = match list.load(Ordering::Relaxed) {
             0 => carve(arena, class)?.ok_or_else(full)?,
             index => {
+                arena.reach(index as usize * GRAIN + whole)?;
                 let block = block_head(arena, index);
-                list.store(block.next.load(Ordering::Relaxed), Ordering::Relaxed);
+                list.store(block.links.load(Ordering::Relaxed), Ordering::Relaxed);
                 step();
                 let committed = block.committed.load(Ordering::Relaxed);
                 head.retained.fetch_sub(committed, Ordering::Relaxed);
@@ -119,6 +127,8 @@ pub(crate) fn allocate(arena: &Arena, len: usize, kind: Kind) -> Result<Allocate
         block.released.store(0, Ordering::Relaxed);
         step();
         block.len.store(len as u64, Ordering::Relaxed);
+        step();
+        block.links.store(NO_PARTS, Ordering::Relaxed);
         step();
         State { class, status: Status::Used, kind: kind as u32 }.store(block);
         Ok((index, block.committed.load(Ordering::Relaxed) as usize))
@@ -150,6 +160,7 @@ fn carve(arena: &Arena, class: u32) -> Result<Option<u64>, ArenaError> {
     if arena.memory().len() - begin < 1 << class {
         return Ok(None);
     }
+    arena.reach(begin + (1 << class))?;
     arena.memory().commit(begin, GRAIN).map_err(|error| {
         ArenaError::system("cannot get memory to share with other processes", error)
     })?;
@@ -230,7 +241,8 @@ fn free(arena: &Arena, index: u64) {
     let state = State::of(block);
     if Kind::has_parts(state.kind) {
         let owner = OBJECT | Ref::new(index, block.generation.load(Ordering::Relaxed)).to_bits();
-        for part in all(arena) {
+        let (first, last) = parts(block);
+        for part in from(arena, first).take_while(|&part| part <= last) {
             let head = block_head(arena, part);
             if State::of(head).status == Status::Used && head.owner.load(Ordering::Acquire) == owner
             {
@@ -265,14 +277,30 @@ fn free_alone(arena: &Arena, index: u64) {
 /// Puts a Free block into the list of its class; under the ledger.
 fn push_free(arena: &Arena, block: &BlockHead, class: u32, index: u64) {
     let list = &arena.head().free[class as usize];
-    block.next.store(list.load(Ordering::Relaxed), Ordering::Relaxed);
+    block.links.store(list.load(Ordering::Relaxed), Ordering::Relaxed);
     step();
     list.store(index, Ordering::Relaxed);
     step();
 }
 
-/// Makes a block of this process that of an object.
+/// `BlockHead::links` of a block that never had parts.
+const NO_PARTS: u64 = (u32::MAX as u64) << 32;
+
+/// The lowest and the highest index of what belongs to an object, or has belonged to it.
+fn parts(block: &BlockHead) -> (u64, u64) {
+    let links = block.links.load(Ordering::Relaxed);
+    (links >> 32, links & u64::from(u32::MAX))
+}
+
+/// Makes a block of this process that of an object, by whose lock, or knowing which alone, it does that.
 pub(crate) fn give(arena: &Arena, reference: Ref, object: Ref) {
+    let whole = block_head(arena, object.index());
+    let (first, last) = parts(whole);
+    let (begin, end) = (first.min(reference.index()), last.max(reference.index()));
+    if (begin, end) != (first, last) {
+        whole.links.store(begin << 32 | end, Ordering::Relaxed);
+        step();
+    }
     block_head(arena, reference.index()).owner.store(OBJECT | object.to_bits(), Ordering::Release);
     step();
 }
@@ -299,8 +327,17 @@ pub(crate) fn is_part(arena: &Arena, reference: Ref, object: Ref) -> bool {
 pub(crate) fn contents(arena: &Arena, reference: Ref) -> (*mut u8, usize) {
     let begin = reference.index() as usize * GRAIN + GRAIN;
     let len = block_head(arena, reference.index()).len.load(Ordering::Relaxed) as usize;
-    // SAFETY: a reference is of a block within the mapping.
+    arena.expect_reach(begin + len);
+    // SAFETY: a reference is of a block of the arena, and it is mapped.
     (unsafe { arena.memory().base().add(begin).as_ptr() }, len)
+}
+
+/// Makes sure that this process can access what a block holds.
+pub(crate) fn reach(arena: &Arena, reference: Ref) -> Result<(), ArenaError> {
+    let begin = reference.index() as usize * GRAIN;
+    arena.reach(begin + GRAIN)?;
+    let len = block_head(arena, reference.index()).len.load(Ordering::Relaxed) as usize;
+    arena.reach(begin + GRAIN + len)
 }
 
 /// Whether a reference is of a block that is in use still, of that kind.

@@ -19,7 +19,7 @@ pub enum ArenaError {
     /// More is asked for than the arena can ever hold.
     #[error(
         "the memory shared with other processes is full: {wanted} bytes more do not fit into {capacity} \
-         (it is made as large as RLIMIT_AS and RLIMIT_FSIZE allow when the program begins to use it)"
+         (it is made as large as RLIMIT_FSIZE allows when the program begins to use it)"
     )]
     Full {
         /// Bytes asked for.
@@ -59,6 +59,9 @@ impl ArenaError {
             }
             Some(Errno::NOMEM) => {
                 "no memory left, or the limit of address space (RLIMIT_AS, `ulimit -v`)".to_owned()
+            }
+            Some(Errno::EXIST) => {
+                "no address space left beside it: something else is mapped there".to_owned()
             }
             Some(Errno::FBIG) => "the limit of file size (RLIMIT_FSIZE, `ulimit -f`)".to_owned(),
             Some(Errno::MFILE) => {

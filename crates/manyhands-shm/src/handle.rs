@@ -122,7 +122,7 @@ impl<T: Shared> Handle<T> {
     /// That of the reference, which a relative has passed.
     ///
     /// # Errors
-    /// It is of another arena; it was freed; it is of another kind.
+    /// It is of another arena; it was freed; it is of another kind; the limit of address space.
     pub fn open(reference: Reference, kind: Kind) -> Result<Handle<T>, ArenaError> {
         let arena = existing().filter(|arena| arena.id() == reference.arena);
         let arena = arena.ok_or(ArenaError::Stranger)?;
@@ -138,6 +138,7 @@ impl<T: Shared> Handle<T> {
         if !block::is_there(arena, block, kind) {
             return Err(ArenaError::Gone);
         }
+        block::reach(arena, block)?;
         let share = Arc::new(Share { arena, reference: block });
         table.get().insert(block, Arc::downgrade(&share));
         Ok(Handle::of(share))

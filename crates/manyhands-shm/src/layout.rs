@@ -15,6 +15,10 @@ use manyhands_sys::robust::RobustLock;
 /// Blocks begin at multiples of so many bytes, and their heads are so long.
 pub(crate) const GRAIN: usize = 64;
 
+/// Whatever is not as long as somebody wants it to be (a message, the tail of an object) is shorter
+/// than this.
+pub(crate) const SPAN: usize = 2 << 20;
+
 /// 2^7 bytes is the smallest block, 2^40 none.
 pub(crate) const SMALLEST_CLASS: u32 = 7;
 pub(crate) const CLASSES: usize = 40;
@@ -71,8 +75,9 @@ pub(crate) struct BlockHead {
     pub(crate) born: AtomicU64,
     /// ... and when that one let go of it; 0 before.
     pub(crate) released: AtomicU64,
-    /// Index of the next free block of the class, 0 if it is the last; while it is free.
-    pub(crate) next: AtomicU64,
+    /// While it is free: index of the next free block of the class, 0 if it is the last. While it is
+    /// used: between which indices its parts lie, and have lain; see `block::give`.
+    pub(crate) links: AtomicU64,
     /// How many bytes from its beginning have memory.
     pub(crate) committed: AtomicU64,
     /// How many bytes it was asked to hold.

@@ -3,11 +3,19 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::os;
 
-/// A memory file of no name, mapped whole. Pages come into being when they are committed or
-/// touched, and go back to the system when they are discarded. Forked children have it, too.
+/// So much is mapped at first, and at least so much at a time later.
+const FIRST_PART: usize = 64 << 20;
+const LEAST_PART: usize = 2 << 20;
+
+/// A memory file of no name. Pages come into being when they are committed or touched, and go back
+/// to the system when they are discarded. Forked children have it, too.
+///
+/// It may be far larger than what is used of it: only its beginning is mapped at first, and more of it
+/// in the same place when it is to be reached, so it takes little of a process's `RLIMIT_AS`.
 ///
 /// ```
 /// use manyhands_sys::memory::SharedMemory;
@@ -29,6 +37,8 @@ pub struct SharedMemory {
     descriptor: OwnedFd,
     base: NonNull<u8>,
     len: usize,
+    /// How many bytes from the beginning are mapped. It only grows.
+    mapped: AtomicUsize,
 }
 
 // SAFETY: it is an address range; who writes what into it is the business of those who use the
@@ -40,7 +50,7 @@ unsafe impl Sync for SharedMemory {}
 impl Drop for SharedMemory {
     fn drop(&mut self) {
         // SAFETY: who uses the pointer beyond the life of this breaks what `base` asks for.
-        unsafe { os::unmap(self.base, self.len) };
+        unsafe { os::unmap(self.base, *self.mapped.get_mut()) };
     }
 }
 
@@ -51,9 +61,7 @@ impl SharedMemory {
     /// The limits of descriptors (`RLIMIT_NOFILE`), address space (`RLIMIT_AS`), file size
     /// (`RLIMIT_FSIZE`), or memory.
     pub fn create(name: &str, len: usize) -> io::Result<SharedMemory> {
-        let descriptor = os::create_memory_file(name, len)?;
-        let base = os::map_shared(descriptor.as_fd(), len)?;
-        Ok(SharedMemory { descriptor, base, len })
+        SharedMemory::map(os::create_memory_file(name, len)?)
     }
 
     /// That behind a descriptor, which may come from another process.
@@ -62,13 +70,60 @@ impl SharedMemory {
     /// The descriptor is none of memory; the limit of address space.
     pub fn map(descriptor: OwnedFd) -> io::Result<SharedMemory> {
         let len = os::file_size(descriptor.as_fd())?;
-        let base = os::map_shared(descriptor.as_fd(), len)?;
-        Ok(SharedMemory { descriptor, base, len })
+        let mapped = len.min(FIRST_PART);
+        let base = os::map_beginning(descriptor.as_fd(), mapped, len)?;
+        Ok(SharedMemory { descriptor, base, len, mapped: AtomicUsize::new(mapped) })
     }
 
-    /// Where it is mapped in this process, for as long as this is not dropped.
+    /// Where it is mapped in this process, for as long as this is not dropped, as far as it was
+    /// [reached](SharedMemory::reach); the first 64 MiB always are.
+    #[inline]
     pub fn base(&self) -> NonNull<u8> {
         self.base
+    }
+
+    /// Makes sure that the bytes before `end` are mapped in this process.
+    ///
+    /// # Errors
+    /// The limit of address space (`RLIMIT_AS`); something else is where it would have to be mapped; there
+    /// are not so many bytes.
+    #[inline]
+    pub fn reach(&self, end: usize) -> io::Result<()> {
+        if end <= self.mapped.load(Ordering::Acquire) { Ok(()) } else { self.map_until(end) }
+    }
+
+    #[cold]
+    fn map_until(&self, end: usize) -> io::Result<()> {
+        if end > self.len {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        loop {
+            let mapped = self.mapped.load(Ordering::Acquire);
+            if end <= mapped {
+                return Ok(());
+            }
+            let generous = end.max(2 * mapped).min(self.len);
+            let frugal = end.next_multiple_of(LEAST_PART).min(self.len);
+            let map = |until| -> io::Result<usize> {
+                // SAFETY: so much is mapped.
+                unsafe { os::map_more(self.descriptor(), self.base, mapped, until - mapped) }?;
+                Ok(until)
+            };
+            let until = match map(generous) {
+                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => map(frugal),
+                result => result,
+            };
+            let until = match until {
+                // Another thread was faster; or had just mapped it when this process was forked.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    let base = self.base.as_ptr() as usize;
+                    let end = os::mapping_end(self.descriptor(), base + mapped);
+                    end.map(|end| end - base).ok_or(error)
+                }
+                result => result,
+            };
+            self.mapped.fetch_max(until?, Ordering::AcqRel);
+        }
     }
 
     /// How many bytes it has.
@@ -120,6 +175,36 @@ pub fn file_size_limit() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_reached_is_where_it_would_have_been_mapped_at_once() {
+        let memory = SharedMemory::create("test", 1 << 32).expect("sparse");
+        let far = (1 << 30) + 5000;
+        memory.commit(far, 1).expect("a page");
+        std::thread::scope(|scope| {
+            for end in [FIRST_PART, FIRST_PART + 1, far + 1, far + 1] {
+                let memory = &memory;
+                scope.spawn(move || memory.reach(end).expect("there is room"));
+            }
+        });
+        // SAFETY: reached, committed, and ours alone.
+        unsafe { memory.base().add(far).write(7) };
+        let again = SharedMemory::map(memory.descriptor().try_clone_to_owned().expect("one more"))
+            .expect("sparse");
+        again.reach(far + 1).expect("there is room");
+        // SAFETY: as above.
+        assert_eq!(unsafe { again.base().add(far).read() }, 7);
+        assert!(memory.reach((1 << 32) + 1).is_err());
+    }
+
+    #[test]
+    fn what_was_mapped_already_is_found() {
+        let memory = SharedMemory::create("test", 1 << 30).expect("sparse");
+        memory.reach(1 << 29).expect("there is room");
+        // As in a process that was forked in the middle.
+        memory.mapped.store(FIRST_PART, Ordering::Relaxed);
+        memory.reach(1 << 30).expect("it goes on after it");
+    }
 
     #[test]
     fn discarded_pages_are_zero_and_take_no_memory() {

@@ -117,6 +117,7 @@ impl QueueBase {
             Ok(Some(parcel)) => decode_parcel(py, parcel),
             Err(GetError::Empty) => Err(Failure::Empty.raise(py)),
             Err(GetError::ShutDown) => Err(Failure::ShutDown.raise(py)),
+            Err(GetError::Arena(why)) => Err(error(why)),
             Err(GetError::GivenUp(error)) => Err(error),
         };
         if scratch.capacity() <= KEPT_SCRATCH {

@@ -17,7 +17,7 @@ impl Queue {
     /// comes in `scratch`, which is cleared before; a larger one as a parcel.
     ///
     /// # Errors
-    /// Empty, shut down; the wait was given up.
+    /// Empty, shut down; no address space for a large message, which stays; the wait was given up.
     #[inline]
     pub fn get<P: Pause>(
         &self,
@@ -70,6 +70,14 @@ impl Queue {
                 }
                 continue;
             };
+            if let Record::Block(block) = record
+                && let Err(error) = block::reach(self.arena(), block)
+            {
+                // It stays there, for a process that can.
+                side.lock.unlock();
+                self.head.not_empty.ring();
+                return Err(GetError::Arena(error));
+            }
             let mut parcel = None;
             side.journal.begin(segment.head().count);
             match record {

@@ -144,7 +144,7 @@ pub enum PutError<E> {
 }
 
 /// Why there is no message.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum GetError<E> {
     /// The queue was empty for as long as could be waited.
     #[error("the queue is empty")]
@@ -152,6 +152,9 @@ pub enum GetError<E> {
     /// The queue was shut down and is empty.
     #[error("the queue was shut down")]
     ShutDown,
+    /// This process has no address space for it.
+    #[error(transparent)]
+    Arena(ArenaError),
     /// The wait was given up.
     #[error("given up")]
     GivenUp(E),

@@ -66,6 +66,9 @@ pub enum GetError {
     /// The queue was shut down and is empty.
     #[error("the queue was shut down")]
     ShutDown,
+    /// This process has no address space for the item, which stays in the queue.
+    #[error(transparent)]
+    Arena(ArenaError),
     /// What was got is no such item; it is gone.
     #[error("what was got from the queue is no item of it: {0}")]
     Format(postcard::Error),
@@ -193,6 +196,7 @@ impl<T: DeserializeOwned> Queue<T> {
             Ok(Some(parcel)) => postcard::from_bytes(parcel.head()).map_err(GetError::Format),
             Err(shm::GetError::Empty) => Err(GetError::Empty),
             Err(shm::GetError::ShutDown) => Err(GetError::ShutDown),
+            Err(shm::GetError::Arena(error)) => Err(GetError::Arena(error)),
             Err(shm::GetError::GivenUp(never)) => match never {},
         };
         keep(buffer);

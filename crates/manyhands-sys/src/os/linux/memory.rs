@@ -1,5 +1,6 @@
 //! memfd_create(2), mmap(2), fallocate(2), get_robust_list(2), /proc.
 
+use std::ffi::c_void;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
@@ -21,26 +22,86 @@ pub(crate) fn create_memory_file(name: &str, len: usize) -> io::Result<OwnedFd> 
     Ok(file)
 }
 
-pub(crate) fn map_shared(file: BorrowedFd<'_>, len: usize) -> io::Result<NonNull<u8>> {
-    // SAFETY: a new mapping at an address that the kernel chooses touches no other memory.
-    let base = unsafe {
-        mmap(
-            std::ptr::null_mut(),
-            len,
-            ProtFlags::READ | ProtFlags::WRITE,
-            MapFlags::SHARED | MapFlags::NORESERVE,
-            file,
-            0,
-        )?
+/// Maps the beginning of a file, where there is room for as much of the rest as can be: that much
+/// address space is taken, and given back. What asks for address space gets it from the far end.
+pub(crate) fn map_beginning(
+    file: BorrowedFd<'_>,
+    first: usize,
+    len: usize,
+) -> io::Result<NonNull<u8>> {
+    let mut room = len;
+    let base = loop {
+        // SAFETY: a new mapping at an address that the kernel chooses touches no other memory.
+        match unsafe { map_file(file, std::ptr::null_mut(), 0, room, MapFlags::empty()) } {
+            Err(rustix::io::Errno::NOMEM) if room > first => room = (room / 2).max(first),
+            result => break result?,
+        }
     };
-    // A core dump need not have it; where the advice is unknown nothing is lost.
-    // SAFETY: the range was just mapped, and the advice changes no contents.
-    let _ = unsafe { madvise(base, len, Advice::LinuxDontDump) };
+    if room > first {
+        // SAFETY: that part was just mapped, and nobody has used it.
+        let _ = unsafe { munmap(base.byte_add(first), room - first) };
+    }
     NonNull::new(base.cast()).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
 }
 
+/// Maps what follows in the file after the first `mapped` bytes; `AlreadyExists` if something is there.
+///
 /// # Safety
-/// The range was mapped by `map_shared`, and nobody uses it any more.
+/// The first `mapped` bytes of the file are mapped at `base`.
+pub(crate) unsafe fn map_more(
+    file: BorrowedFd<'_>,
+    base: NonNull<u8>,
+    mapped: usize,
+    len: usize,
+) -> io::Result<()> {
+    let wanted = base.as_ptr().cast::<c_void>().wrapping_byte_add(mapped);
+    // SAFETY: it fails if there is another mapping.
+    let got = unsafe { map_file(file, wanted, mapped, len, MapFlags::FIXED_NOREPLACE)? };
+    if got == wanted {
+        return Ok(());
+    }
+    // A system that does not know the flag takes the address for a wish.
+    // SAFETY: just mapped, and used by nobody.
+    let _ = unsafe { munmap(got, len) };
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// # Safety
+/// As of mmap(2): with `MapFlags::FIXED` what was there is gone.
+unsafe fn map_file(
+    file: BorrowedFd<'_>,
+    address: *mut c_void,
+    offset: usize,
+    len: usize,
+    flags: MapFlags,
+) -> Result<*mut c_void, rustix::io::Errno> {
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    let flags = MapFlags::SHARED | MapFlags::NORESERVE | flags;
+    // SAFETY: the caller's.
+    let base = unsafe { mmap(address, len, access, flags, file, offset as u64)? };
+    // A core dump need not have it; where the advice is unknown nothing is lost.
+    // SAFETY: the range was just mapped, and the advice changes no contents.
+    let _ = unsafe { madvise(base, len, Advice::LinuxDontDump) };
+    Ok(base)
+}
+
+/// The end of the mapping of that file at an address, if there is one.
+pub(crate) fn mapping_end(file: BorrowedFd<'_>, address: usize) -> Option<usize> {
+    let inode = fstat(file).ok()?.st_ino.to_string();
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    maps.lines().find_map(|line| {
+        // begin-end access offset device inode path
+        let mut fields = line.split_ascii_whitespace();
+        let (begin, end) = fields.next()?.split_once('-')?;
+        let begin = usize::from_str_radix(begin, 16).ok()?;
+        let end = usize::from_str_radix(end, 16).ok()?;
+        let is_it = (begin..end).contains(&address) && fields.nth(3)? == inode;
+        (is_it && fields.next()?.starts_with("/memfd:")).then_some(end)
+    })
+}
+
+/// # Safety
+/// The range is mapped, and nobody uses it any more.
 pub(crate) unsafe fn unmap(base: NonNull<u8>, len: usize) {
     // SAFETY: the caller's.
     let _ = unsafe { munmap(base.as_ptr().cast(), len) };
