@@ -35,6 +35,7 @@ pub(crate) struct Newborn {
     pub(crate) parent: OwnedFd,
     pub(crate) guard: Guard,
     pub(crate) interrupt: Disposition,
+    pub(crate) room: Room,
 }
 
 impl Newborn {
@@ -92,6 +93,7 @@ impl Newborn {
             None => None,
         };
         let descriptors = seats.place(descriptors)?;
+        drop(self.room);
         if let Some(inherited) = &order.inherited {
             inherited.apply();
         }
