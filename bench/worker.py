@@ -8,7 +8,7 @@ import sys
 
 
 def main() -> None:
-    # Not above: children that are spawned import this module, and are to be those of a small program.
+    # Not above: spawned children import this module, and are to be as those of a small program.
     from bench.contenders import CONTENDERS
     from bench.workloads import WORKLOADS
 
