@@ -6,11 +6,12 @@ import gc
 import json
 import sys
 
-from bench.contenders import CONTENDERS
-from bench.workloads import WORKLOADS
-
 
 def main() -> None:
+    # Not above: spawned children import this module, and are to be as those of a small program.
+    from bench.contenders import CONTENDERS
+    from bench.workloads import WORKLOADS
+
     try:
         contender = CONTENDERS[sys.argv[1]]()
     except ImportError as error:

@@ -115,6 +115,7 @@ FINDERS: dict[str, Any] = {
     "parent is alive": parent_is_alive,
     "pgid": os.getpgrp,
     "modules": lambda: sorted(sys.modules),
+    "key": lambda: bytes(multiprocessing.current_process().authkey),
 }
 
 
@@ -181,3 +182,25 @@ def have_children(path: str, method: str, daemon: bool) -> None:
     with open(path, "w") as file:
         file.write(f"{os.getpid()} {process.pid}\n")
     sleep()
+
+
+def keywords(conn: Any, **options: Any) -> None:
+    """Sends what it was given."""
+    conn.send(options)
+
+
+def names(conn: Any) -> None:
+    """Sends its name and that of its next child."""
+    me = multiprocessing.current_process()
+    conn.send((me.name, multiprocessing.Process().name.partition("-")[2]))
+
+
+def be_busy() -> None:
+    """Does what needs locks of the interpreter's and the standard library's."""
+    import graphlib
+    import logging
+
+    graphlib.TopologicalSorter().prepare()
+    logging.getLogger("children").debug("kettle")
+    sys.stderr.flush()
+    bytes(100_000)

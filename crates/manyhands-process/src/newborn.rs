@@ -35,6 +35,7 @@ pub(crate) struct Newborn {
     pub(crate) parent: OwnedFd,
     pub(crate) guard: Guard,
     pub(crate) interrupt: Disposition,
+    pub(crate) room: Room,
 }
 
 impl Newborn {
@@ -92,6 +93,7 @@ impl Newborn {
             None => None,
         };
         let descriptors = seats.place(descriptors)?;
+        drop(self.room);
         if let Some(inherited) = &order.inherited {
             inherited.apply();
         }
@@ -170,4 +172,97 @@ impl<'a> Seats<'a> {
 /// A copy by that number, which programs that this process runs inherit.
 fn copy(descriptor: &OwnedFd, number: RawFd) -> std::io::Result<OwnedFd> {
     process::copy_to(descriptor.as_fd(), number)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write as _;
+
+    use rustix::fs::{MemfdFlags, memfd_create};
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::*;
+    use crate::{ExitStatus, Process};
+
+    fn file(text: &str) -> OwnedFd {
+        let mut file = File::from(memfd_create("seat", MemfdFlags::CLOEXEC).expect("a memfd"));
+        file.write_all(text.as_bytes()).expect("some memory");
+        file.into()
+    }
+
+    fn text(descriptor: &OwnedFd) -> String {
+        let mut buffer = [0; 16];
+        let length = rustix::io::pread(descriptor, &mut buffer, 0).expect("it is open");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    /// Runs what moves descriptors around in a process of its own.
+    fn alone(body: impl FnOnce()) {
+        let child = Process::fork(|| {
+            body();
+            0
+        });
+        assert_eq!(child.expect("a process").join(None), Some(ExitStatus::Exited(0)));
+    }
+
+    /// Places files whose numbers are the targets in any order, with others in the way.
+    fn place(order: &[usize]) {
+        let numbers: Vec<RawFd> = (40..40 + order.len() as RawFd).collect();
+        let mut files = Vec::new();
+        for &number in &numbers {
+            files.push(copy(&file(&number.to_string()), number).expect("a number below the limit"));
+        }
+        let targets: Vec<RawFd> = order.iter().map(|&index| numbers[index]).collect();
+        let seats = Seats::new(&targets);
+        // Two that are kept; one of them, and each of the passed ones, sits on somebody's seat.
+        let apart = seats.make_way(file("apart")).expect("room");
+        let first = files.remove(0);
+        let kept = seats.make_way(first).expect("room");
+        assert!(!targets.contains(&kept.as_raw_fd()));
+        files.insert(0, file("40"));
+        let placed = seats.place(files).expect("room");
+        for ((number, target), descriptor) in numbers.iter().zip(&targets).zip(&placed) {
+            assert_eq!(text(descriptor), number.to_string());
+            assert_eq!(descriptor.as_raw_fd(), *target);
+        }
+        assert_eq!((text(&apart).as_str(), text(&kept).as_str()), ("apart", "40"));
+    }
+
+    #[test]
+    fn descriptors_get_their_numbers_whoever_has_them() {
+        alone(|| {
+            for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 2, 3, 0], [1, 0, 3, 2]] {
+                place(&order);
+            }
+        });
+    }
+
+    #[test]
+    fn a_descriptor_without_a_seat_stays_off_the_others() {
+        alone(|| {
+            let [first, second] = ["first", "second"].map(file);
+            let targets = [-1, first.as_raw_fd()];
+            let placed = Seats::new(&targets).place(vec![first, second]).expect("room");
+            assert_eq!(placed.iter().map(text).collect::<Vec<_>>(), ["first", "second"]);
+            assert_eq!(placed[1].as_raw_fd(), targets[1]);
+            assert_ne!(placed[0].as_raw_fd(), targets[1]);
+        });
+    }
+
+    #[test]
+    fn there_is_room_where_the_limit_is_low() {
+        alone(|| {
+            let files = ["first", "second"].map(file);
+            let high: RawFd = 800;
+            let before = getrlimit(Resource::Nofile);
+            let limit = Rlimit { current: Some(200), ..before };
+            setrlimit(Resource::Nofile, limit).expect("lower is allowed");
+            let targets = [high, 3];
+            let placed = Seats::new(&targets).place(files.into()).expect("room");
+            assert_eq!(placed.iter().map(text).collect::<Vec<_>>(), ["first", "second"]);
+            assert_eq!(getrlimit(Resource::Nofile), limit);
+            assert_eq!(placed[0].as_raw_fd(), high);
+        });
+    }
 }

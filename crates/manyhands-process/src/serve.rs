@@ -13,9 +13,9 @@
 
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 
-use manyhands_sys::process::{self, Disposition, INTERRUPT, signal_bit};
+use manyhands_sys::process::{self, Disposition, INTERRUPT, Room, signal_bit};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
@@ -46,6 +46,9 @@ const BEGINNING: &str = "cannot begin as a child process";
 /// After so many spares have died unused, one after another, there is none until one is wanted.
 const DEATHS: u32 = 3;
 
+/// Up to which number a zygote needs descriptors: what it is sent, and some of its own.
+const ROOM: RawFd = MOST_DESCRIPTORS as RawFd + 64;
+
 /// Serves the program at the other end of `socket`, which is this process's parent. Returns in each
 /// copy, and in the zygote itself when the program is gone.
 ///
@@ -72,6 +75,7 @@ pub fn serve(socket: OwnedFd, by_main: bool) -> Result<Served, StartError> {
         // The keyboard means the program. Its children are to have what they would have without us.
         interrupt: ignore_interrupts().map_err(fail)?,
         buffer: vec![0; DATAGRAM],
+        room: Room::up_to(ROOM),
     };
     let (mut count, mut deaths) = (0, 0);
     loop {
@@ -142,6 +146,8 @@ pub struct Spare {
     guard: Guard,
     interrupt: Disposition,
     buffer: Vec<u8>,
+    /// The program's limit may be too low now for what it will send when it is not.
+    room: Room,
 }
 
 impl Spare {
@@ -243,7 +249,12 @@ impl Spare {
         drop((answers, self.socket));
         let _ = rustix::io::write(&self.taken, &1_u64.to_ne_bytes());
         drop(self.taken);
-        let newborn = Newborn { parent: self.parent, guard: self.guard, interrupt: self.interrupt };
+        let newborn = Newborn {
+            parent: self.parent,
+            guard: self.guard,
+            interrupt: self.interrupt,
+            room: self.room,
+        };
         newborn
             .settle(self.buffer.get(..length).unwrap_or_default(), rest)
             .map(|born| Served::Born(Box::new(born)))

@@ -57,8 +57,8 @@ pub struct Birth<'a> {
 /// Why a zygote gave no child.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// The zygote is gone; there is no child.
-    #[error("the zygote has ended")]
+    /// The zygote is gone, or what its children would inherit is not what this process's do any more.
+    #[error("the zygote has ended, or is of no use any more")]
     Gone,
     /// More descriptors than can be passed at a time.
     #[error("too many descriptors for one child: {0}, and {MOST_DESCRIPTORS} can be passed")]
@@ -137,24 +137,18 @@ impl Zygote {
         registry().listen(&self.source);
     }
 
-    /// Whether children of it would be as if this process started them itself: it is of use.
-    ///
-    /// `environment` is this process's, from [`process::environment`].
-    pub fn fits(&self, environment: &[u8]) -> bool {
-        self.fits_with(environment).is_some()
-    }
-
-    fn fits_with(&self, environment: &[u8]) -> Option<Inherited> {
+    /// What children of it inherit, if they would be as if this process started them itself.
+    fn fits(&self, environment: &[u8]) -> Result<Inherited, RequestError> {
         if self.epoch != fork::epoch() || self.child.status().is_some() {
-            return None;
+            return Err(RequestError::Gone);
         }
         if self.environment != environment
             && environment_at_start(&self.environment) != environment_at_start(environment)
         {
-            return None;
+            return Err(RequestError::Gone);
         }
-        let (inherited, identity) = here().ok()?;
-        (identity == self.identity).then_some(inherited)
+        let (inherited, identity) = here().map_err(fail)?;
+        if identity == self.identity { Ok(inherited) } else { Err(RequestError::Gone) }
     }
 
     /// Orders a child.
@@ -162,7 +156,7 @@ impl Zygote {
     /// # Errors
     /// See [`RequestError`]. Nothing is left behind.
     pub fn request(&self, birth: &Birth<'_>) -> Result<Arc<Child>, RequestError> {
-        let inherited = self.fits_with(birth.environment).ok_or(RequestError::Gone)?;
+        let inherited = self.fits(birth.environment)?;
         let changed = birth.environment != self.environment;
         let environment = if changed { birth.environment } else { &[] };
         if birth.descriptors.len() > MOST_DESCRIPTORS {
