@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from support import run_script
+from support import PATIENCE, run_script
 
 METHODS = ["fork", "spawn", "forkserver"]
 
@@ -131,3 +134,25 @@ def test_without_processes_the_error_names_the_limit() -> None:
         "    print('done')\n"
     )
     assert run_script(script) == "done\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a mount of its own")
+@pytest.mark.parametrize("method", METHODS)
+def test_children_start_without_a_proc_file_system(method: str, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        PREFACE + "if __name__ == '__main__':\n"
+        "    assert not os.path.exists('/proc/self')\n"
+        "    is_fine(multiprocessing.get_context(sys.argv[1]))\n"
+        "    print('done')\n"
+    )
+    command = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /proc && exec "$@"', "sh"]
+    if subprocess.run([*command, "true"], capture_output=True).returncode != 0:
+        pytest.skip("mounts are not allowed here")
+    done = subprocess.run(
+        [*command, sys.executable, str(program), method],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 2,
+    )
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr

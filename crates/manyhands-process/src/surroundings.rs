@@ -74,7 +74,14 @@ pub(crate) struct Identity(String);
 /// # Errors
 /// The system does not tell them; limits of memory and descriptors.
 pub(crate) fn here() -> io::Result<(Inherited, Identity)> {
-    let status = fs::read_to_string("/proc/thread-self/status")?;
+    let status = fs::read_to_string("/proc/thread-self/status").map_err(|error| {
+        // That is not an error of the file that is to be run.
+        if error.kind() == io::ErrorKind::NotFound {
+            io::Error::new(io::ErrorKind::Unsupported, "there is no /proc")
+        } else {
+            error
+        }
+    })?;
     let mut identity = String::with_capacity(512);
     let (mut mask, mut ignored) = (None, None);
     for line in status.lines() {

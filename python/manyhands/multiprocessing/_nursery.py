@@ -84,6 +84,9 @@ class Nursery:
             if ticket is not None:
                 ticket.cancel()
             if isinstance(error, OSError):
+                if error.errno is None:
+                    # No limit, but a system without /proc: there are children without zygotes.
+                    return None
                 spawn.name_file(error, executable)
             raise
         if ticket is not None:
