@@ -18,6 +18,8 @@ mod lock;
 mod rlock;
 mod semaphore;
 
+pub(super) use rlock::RLock;
+
 create_exception!(
     manyhands.multiprocessing.synchronize,
     AbandonedLockWarning,
