@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from importlib import import_module
 from types import ModuleType, SimpleNamespace
 
 SYNC = ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Event", "Condition", "Barrier")
@@ -87,6 +89,8 @@ def _with_processes(of: SimpleNamespace, multiprocessing: ModuleType) -> SimpleN
     """Adds what is between processes, as the module gives it: `of.multiprocessing`."""
     of.multiprocessing = multiprocessing
     of.ProcessQueue = of.RoundTripQueue = multiprocessing.get_context("fork").Queue
+    with contextlib.suppress(ModuleNotFoundError):
+        of.SharedMemory = import_module(f"{multiprocessing.__name__}.shared_memory").SharedMemory
     return of
 
 

@@ -51,13 +51,23 @@ def value_new(of: SimpleNamespace) -> tuple[int, float]:
     return count, perf_counter() - begin
 
 
-@workload("values: SharedMemory create+close+unlink, 64 KiB", "segment", "multiprocessing")
-def segment(of: SimpleNamespace) -> tuple[int, float]:
-    make = of.multiprocessing.shared_memory.SharedMemory
+def _segments(of: SimpleNamespace, data: bytes) -> tuple[int, float]:
+    make = of.SharedMemory
     count = COUNT // 100
     begin = perf_counter()
     for _ in range(count):
         segment = make(create=True, size=64 << 10)
+        segment.buf[: len(data)] = data
         segment.close()
         segment.unlink()
     return count, perf_counter() - begin
+
+
+@workload("values: SharedMemory create+close+unlink, 64 KiB", "segment", "SharedMemory")
+def segment(of: SimpleNamespace) -> tuple[int, float]:
+    return _segments(of, b"")
+
+
+@workload("values: SharedMemory create+fill+close+unlink, 64 KiB", "segment", "SharedMemory")
+def filled_segment(of: SimpleNamespace) -> tuple[int, float]:
+    return _segments(of, bytes(64 << 10))

@@ -88,7 +88,7 @@ def created(name, descriptor):
     """List a segment that this process has just created."""
     with _folder.lock, _tolerant():
         _folder.join(create=True)
-        os.symlink(_identity(descriptor), _entry(_folder.path, name))
+        os.symlink(_identity(descriptor), name.lstrip("/"), dir_fd=_folder.descriptor)
 
 
 def attaching():
@@ -105,7 +105,7 @@ def unlinked(name):
     """Take a segment from the list, if it is there."""
     with _folder.lock, _tolerant():
         if _folder.join(create=False):
-            os.unlink(_entry(_folder.path, name))
+            os.unlink(name.lstrip("/"), dir_fd=_folder.descriptor)
 
 
 def _tolerant():
@@ -138,10 +138,6 @@ def _make(path):
     except FileExistsError:
         return False
     return True
-
-
-def _entry(path, name):
-    return os.path.join(path, name.lstrip("/"))
 
 
 def _identity(descriptor):

@@ -8,7 +8,7 @@ import functools
 import weakref
 
 from manyhands import _native
-from manyhands.multiprocessing import heap
+from manyhands.multiprocessing import heap, synchronize
 from manyhands.multiprocessing.context import _default_context, assert_spawning
 from manyhands.multiprocessing.reduction import ForkingPickler
 
@@ -101,7 +101,8 @@ class SynchronizedBase(_native.multiprocessing.SynchronizedBase):
     """A shared ctypes object and its lock."""
 
     def __init__(self, obj, lock=None, ctx=None):
-        self._unite(obj, lock or _new_lock(ctx))
+        lock = lock or _new_lock(ctx)
+        self._unite(obj, lock, type(lock) is synchronize.RLock)
 
     def __reduce__(self):
         assert_spawning(self)

@@ -4,15 +4,20 @@
 
 use std::sync::OnceLock;
 
+use manyhands_shm::Limit;
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
+use crate::multiprocessing::synchronize::RLock;
+
 struct Parts {
     object: Py<PyAny>,
     lock: Py<PyAny>,
+    /// The same lock, if it is a plain one of ours, so that its methods are known.
+    plain: Option<Py<RLock>>,
 }
 
 /// An object and its lock.
@@ -34,7 +39,15 @@ impl SynchronizedBase {
         py: Python<'py>,
         body: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<R>,
     ) -> PyResult<R> {
-        let Parts { object, lock } = self.parts()?;
+        let Parts { object, lock, plain } = self.parts()?;
+        if let Some(lock) = plain {
+            let lock = lock.get();
+            lock.acquire_within(py, Limit::Forever)?;
+            let result = body(object.bind(py));
+            let released = lock.free();
+            let result = result?;
+            return released.map(|()| result);
+        }
         let lock = lock.bind(py);
         lock.call_method0(intern!(py, "acquire"))?;
         let result = body(object.bind(py));
@@ -53,9 +66,12 @@ impl SynchronizedBase {
         SynchronizedBase { parts: OnceLock::new() }
     }
 
-    /// Sets the object and its lock, once.
-    fn _unite(&self, object: Py<PyAny>, lock: Py<PyAny>) -> PyResult<()> {
-        let united = self.parts.set(Parts { object, lock });
+    /// Sets the object and its lock, once; `plain` says that the lock's methods are those of its
+    /// native class, if it has one.
+    fn _unite(&self, object: Py<PyAny>, lock: &Bound<'_, PyAny>, plain: bool) -> PyResult<()> {
+        let own = if plain { lock.cast::<RLock>().ok() } else { None };
+        let plain = own.map(|lock| lock.clone().unbind());
+        let united = self.parts.set(Parts { object, lock: lock.clone().unbind(), plain });
         united.map_err(|_| PyRuntimeError::new_err("it has an object and a lock already"))
     }
 
@@ -102,9 +118,11 @@ impl SynchronizedBase {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if let Some(Parts { object, lock }) = self.parts.get() {
+        // What is plain is the lock once more: it is counted, and so told, too.
+        if let Some(Parts { object, lock, plain }) = self.parts.get() {
             visit.call(object)?;
             visit.call(lock)?;
+            plain.as_ref().map_or(Ok(()), |lock| visit.call(lock))?;
         }
         Ok(())
     }

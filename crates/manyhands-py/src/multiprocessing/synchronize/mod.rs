@@ -18,6 +18,8 @@ mod lock;
 mod rlock;
 mod semaphore;
 
+pub(super) use rlock::RLock;
+
 create_exception!(
     manyhands.multiprocessing.synchronize,
     AbandonedLockWarning,
@@ -159,23 +161,23 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<event::Event>()?;
     module.add_class::<condition::Condition>()?;
     module.add_class::<barrier::Barrier>()?;
-    fast::install::<lock::Acquire>(py)?;
-    fast::install::<lock::Release>(py)?;
-    fast::install::<lock::Enter>(py)?;
-    fast::install::<lock::Exit>(py)?;
-    fast::install::<rlock::Acquire>(py)?;
-    fast::install::<rlock::Release>(py)?;
-    fast::install::<rlock::Enter>(py)?;
-    fast::install::<rlock::Exit>(py)?;
-    fast::install::<semaphore::Acquire>(py)?;
-    fast::install::<semaphore::Release>(py)?;
-    fast::install::<semaphore::Enter>(py)?;
-    fast::install::<semaphore::Exit>(py)?;
-    fast::install::<event::IsSet>(py)?;
-    fast::install::<event::Set>(py)?;
-    fast::install::<event::Clear>(py)?;
-    fast::install::<event::Wait>(py)?;
-    fast::install::<condition::Notify>(py)?;
-    fast::install::<condition::Enter>(py)?;
-    fast::install::<condition::Exit>(py)
+    fast::install_for_subclasses::<lock::Acquire>(py)?;
+    fast::install_for_subclasses::<lock::Release>(py)?;
+    fast::install_for_subclasses::<lock::Enter>(py)?;
+    fast::install_for_subclasses::<lock::Exit>(py)?;
+    fast::install_for_subclasses::<rlock::Acquire>(py)?;
+    fast::install_for_subclasses::<rlock::Release>(py)?;
+    fast::install_for_subclasses::<rlock::Enter>(py)?;
+    fast::install_for_subclasses::<rlock::Exit>(py)?;
+    fast::install_for_subclasses::<semaphore::Acquire>(py)?;
+    fast::install_for_subclasses::<semaphore::Release>(py)?;
+    fast::install_for_subclasses::<semaphore::Enter>(py)?;
+    fast::install_for_subclasses::<semaphore::Exit>(py)?;
+    fast::install_for_subclasses::<event::IsSet>(py)?;
+    fast::install_for_subclasses::<event::Set>(py)?;
+    fast::install_for_subclasses::<event::Clear>(py)?;
+    fast::install_for_subclasses::<event::Wait>(py)?;
+    fast::install_for_subclasses::<condition::Notify>(py)?;
+    fast::install_for_subclasses::<condition::Enter>(py)?;
+    fast::install_for_subclasses::<condition::Exit>(py)
 }

@@ -29,7 +29,7 @@ impl RLock {
         self.0.get().map(|handle| &**handle)
     }
 
-    pub(super) fn acquire_within(&self, py: Python<'_>, limit: Limit) -> PyResult<bool> {
+    pub(in super::super) fn acquire_within(&self, py: Python<'_>, limit: Limit) -> PyResult<bool> {
         let core = self.core()?;
         let result = acquired(py, core.acquire_with(&Outside(py), limit)?);
         if result.is_err() {
@@ -52,7 +52,7 @@ impl RLock {
         pause.result(result)
     }
 
-    pub(super) fn free(&self) -> PyResult<()> {
+    pub(in super::super) fn free(&self) -> PyResult<()> {
         self.core()?.release().map_err(not_owner)
     }
 
