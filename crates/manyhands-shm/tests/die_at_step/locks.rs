@@ -291,3 +291,29 @@ fn who_passes_a_barrier_alone() {
         },
     );
 }
+
+#[test]
+fn who_comes_last_to_a_barrier() {
+    let _alone = alone();
+    let prepare = || {
+        let barrier = Barrier::new(3).unwrap();
+        let waiters = [(); 2].map(|()| fork(|| i32::from(barrier.wait().is_err())));
+        while barrier.waiting() < 2 {
+            std::thread::yield_now();
+        }
+        (barrier, waiters)
+    };
+    let act = |(barrier, _): &(Barrier, [i32; 2])| assert!(barrier.wait().is_ok());
+    at_every_step("barrier for three", prepare, act, |(barrier, waiters), deaths| {
+        // Either he has not come, or all pass.
+        match barrier.waiting() {
+            0 => {}
+            2 => assert!(deaths > 0 && barrier.wait().is_ok()),
+            other => panic!("{other} of two were left behind"),
+        }
+        for waiter in waiters {
+            assert_eq!(reap(waiter), 0);
+        }
+        assert!(!barrier.is_broken());
+    });
+}
