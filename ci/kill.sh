@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
-# make kill: processes die at every step of what they do, then at random moments for a minute
-# (MANYHANDS_KILL_SECONDS; hours, if you like).
+# make kill: processes die at every step of what they do, then at random moments, a minute of Rust's
+# and a minute of Python's (MANYHANDS_KILL_SECONDS; hours, if you like).
 . "$(dirname "$0")/lib.sh"
-seconds=${MANYHANDS_KILL_SECONDS:-60}
+export MANYHANDS_KILL_SECONDS=${MANYHANDS_KILL_SECONDS:-60}
 say "a death at every step, and one at every step of its repair"
 cargo test --quiet --profile quick -p manyhands-shm --features steps --test die_at_step
-say "deaths at random moments, for $seconds s"
-MANYHANDS_KILL_SECONDS=$seconds cargo test --quiet --profile quick -p manyhands-shm --test kill -- --nocapture
+say "a death at every instruction of locks and the like"
+cargo test --quiet --profile quick -p manyhands-shm --test sync steps
+say "deaths at random moments, for $MANYHANDS_KILL_SECONDS s"
+cargo test --quiet --profile quick -p manyhands-shm --test kill -- --nocapture
+say "the same of Python's processes and zygotes"
+dir=$(install "$PYTHON")
+tools "$dir"
+"$dir/bin/python" -m pytest -q -s -p no:cacheprovider tests/stress/test_kill.py

@@ -3,6 +3,9 @@
 . "$(dirname "$0")/lib.sh"
 say "cargo test"
 cargo test --quiet --workspace --exclude manyhands-py
-cargo run --quiet --example steamed_buns -p manyhands >/dev/null
+say "examples"
+for example in steamed_buns ticket_office pipe; do
+    cargo run --quiet --example "$example" -p manyhands >/dev/null
+done
 say "cargo doc"
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --workspace --exclude manyhands-py

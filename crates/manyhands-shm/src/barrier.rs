@@ -19,7 +19,7 @@
 //! * Killed in a seat: whoever comes last looks whether all are alive, and clears the seats of those
 //!   who are not. Killed while running the action: the others look after RECHECK, and break it.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::shim::{AtomicU32, AtomicU64, Ordering};
 
 use manyhands_sys::robust::{Previous, RobustLock};
 

@@ -75,7 +75,7 @@ impl Default for Places {
 }
 
 /// Threads of several processes wait here for a notice; the lock that goes with it is the caller's
-/// affair: [`Condition::enlist`], release the lock, [`Waiting::wait_with`], acquire it again, and only
+/// affair: [`enlist`](crate::Handle::enlist), release the lock, [`Waiting::wait_with`], acquire it again, and only
 /// then drop the [`Waiting`].
 ///
 /// ```

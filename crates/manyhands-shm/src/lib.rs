@@ -21,7 +21,7 @@ mod handle;
 mod heirs;
 #[cfg(not(loom))]
 mod kind;
-#[cfg(not(loom))]
+#[cfg_attr(loom, expect(dead_code, reason = "models have no arena"))]
 mod layout;
 mod lock;
 mod owned;
@@ -31,9 +31,14 @@ mod owner;
 mod participant;
 #[cfg(not(loom))]
 mod queue;
+#[cfg(loom)]
+#[path = "queue/model.rs"]
+mod queue;
 mod rlock;
 mod semaphore;
 mod shim;
+#[cfg(feature = "steps")]
+mod stepping;
 mod wait;
 
 #[cfg(not(loom))]
@@ -52,11 +57,12 @@ pub use guarded::{Guard, Guarded};
 pub use handle::{Handle, Plain, Reference, Shared};
 #[cfg(not(loom))]
 pub use kind::Kind;
-#[cfg(not(loom))]
 pub use layout::Ref;
 pub use lock::{Acquired, Lock, NotHeld};
 pub use manyhands_sync::Limit;
 pub use manyhands_sys::time::Deadline;
+#[cfg(loom)]
+pub use queue::OnePlaceQueue;
 #[cfg(not(loom))]
 pub use queue::{GetError, Message, Parcel, Piece, PutError, Queue, TooManyDone};
 pub use rlock::{NotOwner, RLock};

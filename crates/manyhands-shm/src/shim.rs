@@ -1,14 +1,18 @@
 //! Atomics, sleeping, clock and owners: of std, the system and the arena or, for models, of loom.
 
 #[cfg(loom)]
-pub use model::{AtomicU32, AtomicU64, Owner};
+pub(crate) use loom::sync::atomic::fence;
+#[cfg(loom)]
+pub use model::{AtomicU32, AtomicU32 as Word, AtomicU64, Owner};
 #[cfg(loom)]
 pub(crate) use model::{is_due, sleep, wake};
 #[cfg(not(loom))]
-pub use real::{AtomicU32, AtomicU64, Owner};
+pub use real::{AtomicU32, AtomicU64, Owner, Word};
 #[cfg(not(loom))]
 pub(crate) use real::{is_due, is_long_ago, sleep, wake};
 pub(crate) use std::sync::atomic::Ordering;
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::fence;
 
 /// The present moment as a shared word holds it: milliseconds, which wrap after 49 days.
 pub(crate) fn moment() -> u32 {
@@ -17,21 +21,29 @@ pub(crate) fn moment() -> u32 {
 
 #[cfg(not(loom))]
 mod real {
+    /// What a thread sleeps on.
+    pub use std::sync::atomic::AtomicU32 as Word;
+    #[cfg(not(feature = "steps"))]
     pub use std::sync::atomic::{AtomicU32, AtomicU64};
 
     use manyhands_sys::futex;
+    use manyhands_sys::step::step;
 
     use super::{Ordering, moment};
     pub use crate::owner::Owner;
+    #[cfg(feature = "steps")]
+    pub use crate::stepping::{AtomicU32, AtomicU64};
     use crate::{Deadline, RECHECK};
 
-    pub(crate) fn sleep(word: &AtomicU32, expected: u32, until: Deadline) {
+    pub(crate) fn sleep(word: &Word, expected: u32, until: Deadline) {
         futex::wait_shared(word, expected, Some(until));
+        step();
     }
 
     #[cold]
-    pub(crate) fn wake(word: &AtomicU32, count: u32) {
+    pub(crate) fn wake(word: &Word, count: u32) {
         futex::wake_shared(word, count);
+        step();
     }
 
     /// Whether that moment is longer ago than a living waiter sleeps at a time.

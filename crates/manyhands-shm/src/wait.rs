@@ -10,12 +10,12 @@ use manyhands_sync::Habit;
 #[cfg(not(loom))]
 use manyhands_sys::thread;
 
-use crate::shim::{self, AtomicU32};
+use crate::shim::{self, AtomicU32, Word};
 use crate::{Deadline, Limit};
 
 /// The longest sleep after which a waiter looks again by itself: whoever had to wake it may have
 /// been killed before it did.
-pub const RECHECK: Duration = Duration::from_millis(200);
+pub const RECHECK: Duration = Duration::from_millis(if cfg!(feature = "steps") { 5 } else { 200 });
 
 /// What a waiting thread does around one sleep; the binding of Python leaves the interpreter and
 /// runs signal handlers.
@@ -37,7 +37,7 @@ pub trait Pause {
     ///
     /// # Errors
     /// The wait is given up, say because a signal handler raised.
-    fn pause(&self, word: &AtomicU32, expected: u32, until: Deadline) -> Result<(), Self::Error>;
+    fn pause(&self, word: &Word, expected: u32, until: Deadline) -> Result<(), Self::Error>;
 
     /// Does something that takes a moment and needs nothing of the host.
     fn aside(&self, action: &mut (dyn FnMut() + Send)) {
@@ -134,7 +134,7 @@ pub struct Patient;
 impl Pause for Patient {
     type Error = Infallible;
 
-    fn pause(&self, word: &AtomicU32, expected: u32, until: Deadline) -> Result<(), Infallible> {
+    fn pause(&self, word: &Word, expected: u32, until: Deadline) -> Result<(), Infallible> {
         shim::sleep(word, expected, until);
         Ok(())
     }

@@ -48,3 +48,8 @@ pub mod sync;
 pub use manyhands_watch as watch;
 #[doc(inline)]
 pub use manyhands_wire as wire;
+
+/// The programs of the README are run as this one's examples are.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -8,16 +8,12 @@
 //! A wake that dies with who was woken, or was to wake, is made up for when the next sleep ends by
 //! itself. `sleepers` then stays too high by one, which costs needless wakes and nothing else.
 
-use std::sync::atomic::{AtomicU32, Ordering, fence};
-use std::time::Instant;
-
-use manyhands_sys::step::step;
-use manyhands_sys::{futex, thread};
-
-use crate::wait::{learn, next_look};
+use crate::shim::{self, AtomicU32, Ordering, fence};
+use crate::wait::{Nap, next_look, sign};
 use crate::{Limit, Pause};
 
 /// Somebody sleeps until the other side moves.
+#[cfg_attr(loom, derive(Default))]
 #[repr(C, align(64))]
 pub(super) struct Bell {
     /// 1 while somebody sleeps who has to be woken.
@@ -34,7 +30,7 @@ impl Bell {
     pub(super) fn ring(&self) {
         // The change is seen by who arms the bell, or the bell is seen here. On x86-64 releasing the
         // lock was a full barrier already, and another would cost a tenth of the whole.
-        if !cfg!(target_arch = "x86_64") {
+        if cfg!(loom) || !cfg!(target_arch = "x86_64") {
             fence(Ordering::SeqCst);
         }
         if self.word.load(Ordering::Relaxed) != 0 {
@@ -44,41 +40,34 @@ impl Bell {
 
     #[cold]
     fn ring_now(&self) {
-        self.processor.store(thread::processor(), Ordering::Relaxed);
-        step();
+        sign(&self.processor);
         if self.word.swap(0, Ordering::SeqCst) != 0 {
-            step();
-            futex::wake_shared(&self.word, 1);
-            step();
+            shim::wake(&self.word, 1);
         }
     }
 
+    #[cfg(not(loom))]
     pub(super) fn ring_all(&self) {
         self.word.swap(0, Ordering::SeqCst);
-        step();
-        futex::wake_shared(&self.word, u32::MAX);
-        step();
+        shim::wake(&self.word, u32::MAX);
     }
 
     /// Says that somebody is going to sleep; afterwards it looks again whether it has to.
     pub(super) fn arm(&self) {
         self.word.store(1, Ordering::SeqCst);
-        step();
         fence(Ordering::SeqCst);
     }
 
     pub(super) fn sleep<P: Pause>(&self, pause: &P, limit: Limit) -> Result<(), P::Error> {
-        let begun = Instant::now();
+        let nap = Nap::begin();
         self.sleepers.fetch_add(1, Ordering::Relaxed);
-        step();
         let slept = pause.pause(&self.word, 1, next_look(limit));
-        step();
         if self.sleepers.fetch_sub(1, Ordering::Relaxed) > 1 {
             // The bell has rung for one; others may sleep still.
             self.arm();
         }
         if self.word.load(Ordering::Relaxed) == 0 {
-            learn(begun, self.processor.load(Ordering::Relaxed));
+            nap.ended_from(&self.processor);
         }
         slept
     }

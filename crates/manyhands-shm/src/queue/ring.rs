@@ -7,12 +7,12 @@
 //! A record is a word (length and sort), then what it holds, in units of 16 bytes; it never wraps:
 //! where it would, a record that says "go on at the beginning" fills the rest.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use manyhands_sys::step::step;
 
+#[cfg(not(loom))]
 use crate::arena::Arena;
 use crate::layout::{GRAIN, Ref};
+use crate::shim::{AtomicU64, Ordering};
 
 /// Positions count units of so many bytes.
 const UNIT: usize = 16;
@@ -45,9 +45,11 @@ impl Mark {
     }
 }
 
+#[cfg_attr(loom, derive(Default))]
 #[repr(C, align(64))]
 struct Line(AtomicU64, [AtomicU64; 7]);
 
+#[cfg_attr(loom, derive(Default))]
 #[repr(C, align(64))]
 pub(super) struct Segment {
     /// Bytes of records; a power of two.
@@ -56,6 +58,9 @@ pub(super) struct Segment {
     pub(super) next: AtomicU64,
     tail: Line,
     head: Line,
+    /// By which a model notices that somebody reads what another one is writing.
+    #[cfg(loom)]
+    units: [loom::cell::UnsafeCell<()>; 4],
 }
 
 /// How many bytes a segment of that capacity takes.
@@ -111,6 +116,7 @@ impl Segment {
     ///
     /// # Safety
     /// The block is a segment, or was one: what is read of it then is arbitrary, but can be read.
+    #[cfg(not(loom))]
     pub(super) unsafe fn at(arena: &Arena, reference: Ref) -> &Segment {
         // SAFETY: the caller's; a segment is atomics.
         unsafe { arena.at(reference.index() + 1) }
@@ -148,6 +154,18 @@ impl Segment {
         unsafe { (&raw const *self).add(1).cast::<u8>().cast_mut().add(offset) }
     }
 
+    /// Says to a model that units are read, or written.
+    #[inline]
+    fn touch(&self, position: u32, units: u32, writes: bool) {
+        #[cfg(loom)]
+        for position in position..position + units {
+            let unit = &self.units[position as usize % self.units.len()];
+            if writes { unit.with_mut(|_| ()) } else { unit.with(|_| ()) }
+        }
+        #[cfg(not(loom))]
+        let _ = (position, units, writes);
+    }
+
     /// Room for a record; `None` if there is none. Under the put lock.
     pub(super) fn room(&self, record: Record<'_>) -> Option<Room> {
         let (units, tail) = (record.units(), self.tail());
@@ -164,6 +182,7 @@ impl Segment {
             self.store_word(room.tail.position, 0, Sort::Skip);
         }
         let position = room.tail.position.wrapping_add(room.skip);
+        self.touch(room.tail.position, room.skip + room.units, true);
         // SAFETY: `room` has found so many units free and in a row, and only the holder of the put
         // lock, which we are, writes to free ones.
         let contents = unsafe { self.unit(position).add(WORD) };
@@ -187,7 +206,6 @@ impl Segment {
         let position = room.tail.position.wrapping_add(room.skip + room.units);
         let tail = Mark { position, count: room.tail.count.wrapping_add(1) };
         self.tail.0.store(tail.bits(), Ordering::Release);
-        step();
     }
 
     fn store_word(&self, position: u32, len: usize, sort: Sort) {
@@ -206,6 +224,7 @@ impl Segment {
         }
         loop {
             let start = self.unit(head.position);
+            self.touch(head.position, 1, false);
             // SAFETY: from head to tail there are whole records, which nobody writes to.
             let word = unsafe { start.cast::<u64>().read() };
             // SAFETY: as above.
@@ -229,6 +248,7 @@ impl Segment {
                     continue;
                 }
             };
+            self.touch(head.position, record.units(), false);
             let position = head.position.wrapping_add(record.units());
             return Some((record, Mark { position, count: head.count.wrapping_add(1) }));
         }
@@ -238,9 +258,91 @@ impl Segment {
     #[inline]
     pub(super) fn consume(&self, head: Mark) {
         self.head.0.store(head.bits(), Ordering::Release);
-        step();
     }
 }
 
 const _: () = assert!(size_of::<Segment>().is_multiple_of(GRAIN));
 const _: () = assert!(2 * (INLINE + UNIT) <= FIRST_CAPACITY);
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::cell::UnsafeCell;
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CAPACITY: usize = 16 << 10;
+
+    /// A segment with its records, outside of any arena.
+    #[repr(C, align(64))]
+    struct Ring {
+        segment: Segment,
+        records: UnsafeCell<[u8; CAPACITY]>,
+    }
+
+    /// An empty one which so much has gone through.
+    fn ring(start: Mark) -> Box<Ring> {
+        // SAFETY: atomics and bytes, for which zero is fine.
+        let ring: Box<Ring> = unsafe { Box::new_zeroed().assume_init() };
+        ring.segment.open(CAPACITY);
+        ring.segment.tail.0.store(start.bits(), Ordering::Relaxed);
+        ring.segment.head.0.store(start.bits(), Ordering::Relaxed);
+        ring
+    }
+
+    proptest! {
+        /// Also where position and count wrap around.
+        #[test]
+        fn a_ring_does_what_a_deque_does(
+            position in prop_oneof![Just(0), any::<u32>(), (0_u32..2000).prop_map(|back| !back)],
+            count in prop_oneof![Just(0), (0_u32..200).prop_map(|back| !back)],
+            sizes in prop::collection::vec(
+                prop_oneof![
+                    4 => (0_usize..60).prop_map(Some),
+                    3 => (0..=INLINE).prop_map(Some),
+                    1 => Just(Some(INLINE)),
+                    5 => Just(None),
+                ],
+                0..600,
+            ),
+        ) {
+            let ring = ring(Mark { position, count });
+            let segment = &ring.segment;
+            let mut model = VecDeque::<Vec<u8>>::new();
+            let units = |bytes: &Vec<u8>| Record::Inline(bytes).units();
+            for (number, size) in sizes.into_iter().enumerate() {
+                let Some(size) = size else {
+                    let oldest = segment.oldest();
+                    let expected = model.pop_front();
+                    prop_assert_eq!(oldest.is_some(), expected.is_some());
+                    if let (Some((record, head)), Some(expected)) = (oldest, expected) {
+                        let Record::Inline(bytes) = record else { panic!("none such was put") };
+                        prop_assert!(bytes == &expected[..], "another record");
+                        segment.consume(head);
+                    }
+                    continue;
+                };
+                let bytes = vec![number as u8; size];
+                match segment.room(Record::Inline(&bytes)) {
+                    Some(room) => {
+                        segment.write(&room, Record::Inline(&bytes));
+                        // Not there before it is committed, whatever was written.
+                        prop_assert_eq!(segment.oldest().is_some(), !model.is_empty());
+                        segment.commit(&room);
+                        model.push_back(bytes);
+                    }
+                    None => {
+                        // What is there, this one, and what may be lost at the end of the ring.
+                        let used: u32 = model.iter().map(units).sum();
+                        let needed = (used + 2 * units(&bytes)) as usize * UNIT;
+                        prop_assert!(needed + INLINE + WORD > CAPACITY, "there was room");
+                    }
+                }
+                let len = segment.tail().count.wrapping_sub(segment.head().count);
+                prop_assert_eq!(len as usize, model.len());
+            }
+        }
+    }
+}

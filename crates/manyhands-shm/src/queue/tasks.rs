@@ -1,11 +1,7 @@
 //! Which messages are done with.
 
-use std::sync::atomic::{AtomicU32, Ordering, fence};
-
-use manyhands_sys::futex;
-use manyhands_sys::step::step;
-
 use super::{Queue, TooManyDone};
+use crate::shim::{self, AtomicU32, Ordering, fence};
 use crate::wait::{is_over, next_look};
 use crate::{Limit, Pause};
 
@@ -51,11 +47,8 @@ impl Queue {
                 Err(other) => done = other,
             }
         }
-        step();
         if self.unfinished() == 0 && tasks.all_done.swap(0, Ordering::SeqCst) != 0 {
-            step();
-            futex::wake_shared(&tasks.all_done, u32::MAX);
-            step();
+            shim::wake(&tasks.all_done, u32::MAX);
         }
         Ok(())
     }
@@ -74,7 +67,6 @@ impl Queue {
                 return Ok(false);
             }
             tasks.all_done.store(1, Ordering::SeqCst);
-            step();
             fence(Ordering::SeqCst);
             if self.unfinished() != 0 {
                 pause.pause(&tasks.all_done, 1, next_look(limit))?;

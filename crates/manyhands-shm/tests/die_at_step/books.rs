@@ -6,7 +6,7 @@ use manyhands_shm::{
     GetError, Handle, Kind, Limit, Message, Patient, Piece, Plain, PutError, Queue, Shared,
 };
 
-use crate::Deaths;
+use crate::{Deaths, size};
 
 /// Who puts: the survivor, and those who die.
 pub const SURVIVOR: usize = 0;
@@ -42,6 +42,8 @@ unsafe impl Shared for Pages {}
 pub struct Books {
     pub queue: Queue,
     pages: Handle<Pages>,
+    /// How many blocks there were when all this was new.
+    blocks: u64,
 }
 
 /// How a message is put.
@@ -53,7 +55,9 @@ pub enum Form {
 
 impl Books {
     pub fn new(maxsize: u32) -> Books {
-        Books { queue: Queue::new(maxsize).unwrap(), pages: Handle::new(Kind::Plain).unwrap() }
+        let queue = Queue::new(maxsize).unwrap();
+        let pages = Handle::new(Kind::Plain).unwrap();
+        Books { queue, pages, blocks: size().0 }
     }
 
     fn page(&self, who: usize) -> &Page {
@@ -140,7 +144,7 @@ impl Books {
             self.put(SURVIVOR, Form::Bytes(20), Limit::Never);
         }
         self.drain();
-        let _squatters = squat();
+        let squatters = squat();
         if !shut {
             for form in [Form::Bytes(3), Form::Bytes(9000), Form::Pieces(100)] {
                 assert!(self.put(SURVIVOR, form, Limit::Never));
@@ -156,6 +160,9 @@ impl Books {
             }
         }
         assert!(self.queue.is_empty());
+        drop(squatters);
+        // What the dead had put aside for the queue is not the queue's for as long as it lives.
+        assert_eq!(size().0, self.blocks, "blocks, while the queue is still there");
         self.balance(deaths);
     }
 

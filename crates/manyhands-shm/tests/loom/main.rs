@@ -10,6 +10,7 @@
 mod condition;
 mod event;
 mod lock;
+mod queue;
 mod semaphore;
 
 use std::convert::Infallible;

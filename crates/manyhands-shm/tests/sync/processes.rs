@@ -68,11 +68,12 @@ impl Child {
         self.is_over = true;
     }
 
-    /// Lets a child that has called [`be_stepped`] make so many steps; false if it ended before.
-    pub fn steps(&mut self, count: usize) -> bool {
+    /// Lets a child that has called [`be_stepped`] make so many steps; how many it made before it
+    /// ended, if it did.
+    pub fn steps(&mut self, count: usize) -> usize {
         let status = self.status();
         assert!(libc::WIFSTOPPED(status), "tracing is not possible here: {status:#x}");
-        for _ in 0..count {
+        for made in 0..count {
             // SAFETY: the child is ours and stopped.
             let stepped = unsafe { libc::ptrace(libc::PTRACE_SINGLESTEP, self.pid, 0, 0) };
             assert_eq!(stepped, 0, "ptrace");
@@ -80,11 +81,11 @@ impl Child {
             if libc::WIFEXITED(status) {
                 assert_eq!(status, 0, "it ended badly");
                 self.is_over = true;
-                return false;
+                return made;
             }
             assert!(libc::WIFSTOPPED(status), "it was to make a step: {status:#x}");
         }
-        true
+        count
     }
 }
 
