@@ -197,7 +197,7 @@ def show(suite, verdict, seconds):
 
 def judge_all(run, options):
     """Judge each module, print and store the results; returns the exit status."""
-    stored, passed, failed, expected, refused, named = {}, 0, 0, 0, False, set()
+    stored, passed, failed, expected, refused, tests = {}, 0, 0, 0, False, []
     with closing(run.judged(list(run.modules()))) as judgements:
         for suite, verdict, seconds in judgements:
             show(suite, verdict, seconds)
@@ -211,12 +211,11 @@ def judge_all(run, options):
             failed += len(verdict.failed)
             expected += len(verdict.expected_failures)
             refused = refused or bool(verdict.refused)
-            named.update(filter(None, map(run.expected.find, suite.outcomes)))
+            tests += suite.outcomes
     if not passed + failed + expected:
         raise CannotRun("no test is counted")
-    for rule in run.expected.rules:
-        concerned = rule.pattern.startswith(tuple(stored)) and not options.match
-        if concerned and rule not in named:
+    if not options.match:
+        for rule in run.expected.of_no_test(tests, stored, all_ran=options.tests is None):
             print(f"FAILED {options.xfail.name}: there is no test {rule.pattern}")
             failed += 1
     if options.out:

@@ -118,7 +118,7 @@ pub struct Last<'a> {
 pub struct Barrier(Handle<Shape>);
 
 impl Barrier {
-    /// One for that many.
+    /// One for that many; nobody passes one for 0.
     ///
     /// # Errors
     /// There is no memory for it.
@@ -172,8 +172,9 @@ impl Barrier {
     /// Makes it as new; who waits fails.
     pub fn reset(&self) {
         self.locked(|word| {
-            // Nobody waits for an untouched one.
-            if word & PHASE != FILLING || self.waiting_in(word).next().is_some() {
+            // Nobody waits for an untouched one, unless there are no seats to tell by.
+            let is_seated = self.parties() == 0 || self.waiting_in(word).next().is_some();
+            if word & PHASE != FILLING || is_seated {
                 self.end_round(word, RESET);
             }
         });
@@ -203,6 +204,9 @@ impl Barrier {
         limit: Limit,
         with_action: bool,
     ) -> Result<Result<Passage<'_>, Broken>, P::Error> {
+        if self.parties() == 0 {
+            return self.wait_in_vain(pause, limit).map(|()| Err(Broken));
+        }
         let (word, index) = loop {
             match self.arrive(with_action) {
                 Arrival::Broken => return Ok(Err(Broken)),
@@ -222,6 +226,19 @@ impl Barrier {
             }
         };
         self.sit(pause, limit, word, index)
+    }
+
+    /// Waits at a barrier for nobody, which has no seats: until it is broken or reset.
+    fn wait_in_vain<P: Pause>(&self, pause: &P, limit: Limit) -> Result<(), P::Error> {
+        let word = self.0.word.load(Ordering::Acquire);
+        while word & PHASE != BROKEN && self.0.word.load(Ordering::Acquire) == word {
+            if is_over(limit) {
+                self.abort();
+                break;
+            }
+            pause.pause(&self.0.word, word, next_look(limit))?;
+        }
+        Ok(())
     }
 
     fn sit<P: Pause>(

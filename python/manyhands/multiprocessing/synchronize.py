@@ -8,7 +8,6 @@ taken: it has no owner.
 Source: https://docs.python.org/3/library/multiprocessing.html#synchronization-primitives
 """
 
-import sys
 import time
 
 from manyhands import _native
@@ -256,8 +255,6 @@ class Barrier(_native.Barrier, _threading.Barrier):
     """
 
     def __init__(self, parties, action=None, timeout=None, *, ctx):
-        if parties < 1 and sys.version_info >= (3, 13):
-            raise ValueError("parties must be > 0")
         self._create(parties)
         self._parties, self._action, self._timeout = parties, action, timeout
 

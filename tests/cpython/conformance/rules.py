@@ -50,6 +50,20 @@ class Rules:
         """The first rule about that test, or None."""
         return next((rule for rule in self.rules if fnmatchcase(test, rule.pattern)), None)
 
+    def of_no_test(self, tests, modules, all_ran):
+        """The rules about these test modules that name none of their tests.
+
+        A rule with a wildcard may be about more modules than one: it has to name a test of any of
+        them, and `all_ran` says whether those that are not among `modules` are out of question.
+        """
+        named = set(filter(None, map(self.find, tests)))
+        for rule in self.rules:
+            plain = re.split(r"[*?[]", rule.pattern)[0]
+            in_one = plain.startswith(tuple(modules))
+            in_some = all_ran and any(module.startswith(plain) for module in modules)
+            if (in_one or in_some) and rule not in named:
+                yield rule
+
 
 def _parsed(version):
     match = re.fullmatch(_VERSION, version)
