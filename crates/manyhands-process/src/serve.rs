@@ -32,7 +32,7 @@ pub enum Served {
     /// This is a copy, and there was an order already.
     Born(Box<Born>),
     /// This is a copy, and has time until there is an order.
-    Spare(Spare),
+    Spare(Box<Spare>),
 }
 
 struct Letter {
@@ -213,7 +213,7 @@ impl Spare {
     /// The first that a copy does.
     fn begin(mut self) -> Result<Served, StartError> {
         match self.take() {
-            Taken::Nothing => Ok(Served::Spare(self)),
+            Taken::Nothing => Ok(Served::Spare(Box::new(self))),
             Taken::Over => Ok(Served::Over),
             Taken::Order { answers, rest, length } => self.be_born(answers, rest, length),
         }

@@ -41,8 +41,9 @@ fn a_panic_is_a_status() {
 
 #[test]
 fn a_process_can_be_ended() {
-    let ends: [(fn(&Process), i32); 3] =
-        [(Process::terminate, 15), (Process::interrupt, 2), (Process::kill, 9)];
+    type End = fn(&Process);
+
+    let ends = [(Process::terminate as End, 15), (Process::interrupt, 2), (Process::kill, 9)];
     for (end, signal) in ends {
         let process = Process::fork(sleep).expect("a process");
         assert_eq!(process.join(Some(Duration::ZERO)), None);

@@ -42,7 +42,7 @@ fn serve<'py>(py: Python<'py>, socket: RawFd, by_main: bool) -> PyResult<Bound<'
 fn unless_over(served: Result<Served, StartError>) -> Result<Box<Born>, Box<Spare>> {
     match served {
         Ok(Served::Born(born)) => Ok(born),
-        Ok(Served::Spare(spare)) => Err(Box::new(spare)),
+        Ok(Served::Spare(spare)) => Err(spare),
         Ok(Served::Over) => process::exit(0),
         Err(error) => {
             eprintln!("manyhands: {error}");
