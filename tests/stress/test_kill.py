@@ -25,7 +25,7 @@ from manyhands import _native, multiprocessing
 from manyhands.multiprocessing import _nursery
 from manyhands.multiprocessing.queues import ShutDown
 from manyhands.multiprocessing.synchronize import AbandonedLockWarning
-from support import PATIENCE, until
+from support import PATIENCE, until as wait_for
 
 SECONDS = float(os.environ.get("MANYHANDS_KILL_SECONDS", "12"))
 SEED = int(os.environ.get("MANYHANDS_STRESS_SEED", str(time.time_ns() % 1_000_000)))
@@ -101,6 +101,8 @@ class Round:
         """Kills one after the other; replaces them."""
         self.start("produce")
         self.start("consume")
+        # On a slow machine everybody might be killed before he has done anything.
+        wait_for(lambda: self.stage.books[4 + doomed.ANSWERED], "the first item")
         roles = [role for role in ROLES if role != self.spared]
         while self.pages < PAGES - 1 and goes_on(until, self.killed):
             while len(self.hands) < HANDS and self.pages < PAGES - 1:
@@ -186,8 +188,8 @@ def test_whoever_is_killed_and_when_the_others_go_on(method: str) -> None:
                 rounds += 1
     killed["zygote"] = killer.killed
     _nursery.stop()
-    until(lambda: not multiprocessing.active_children(), "the last child")
-    until(lambda: arena() == before, f"the arena to be {before}; it is {arena()}")
+    wait_for(lambda: not multiprocessing.active_children(), "the last child")
+    wait_for(lambda: arena() == before, f"the arena to be {before}; it is {arena()}")
     print(f"\n{method}, seed {SEED}: {killed.total()} killed in {rounds} rounds: {dict(killed)}")
     print(dict(sums))
     assert sums["got"] > 0
