@@ -151,24 +151,25 @@ impl Arena {
     #[inline]
     pub(crate) unsafe fn at<T>(&self, index: u64) -> &T {
         let begin = index as usize * GRAIN;
-        self.expect_reach(begin + SPAN);
+        self.expect_reach(begin, SPAN);
         // SAFETY: the caller vouches for what is there; the memory is mapped, and stays so.
         unsafe { self.memory.base().byte_add(begin).cast().as_ref() }
     }
 
-    /// Makes sure that what is before `end`, an offset, can be accessed, as far as there is anything.
-    pub(crate) fn reach(&self, end: usize) -> Result<(), ArenaError> {
-        let reached = self.memory.reach(end.min(self.memory.len()));
-        reached.map_err(|error| ArenaError::system("cannot access all of the shared memory", error))
+    /// Makes sure that so many bytes from an offset on can be accessed, as far as there are any.
+    #[inline]
+    pub(crate) fn reach(&self, begin: usize, len: usize) -> Result<(), ArenaError> {
+        let end = (begin + len).min(self.memory.len());
+        self.memory.reach(begin, end).map_err(|error| {
+            ArenaError::system("cannot access all of the memory shared with other processes", error)
+        })
     }
 
     /// As [`Arena::reach`], where going on without is impossible. That ends the process, since others
     /// wait for what it holds; they will take it over.
     #[inline]
-    pub(crate) fn expect_reach(&self, end: usize) {
-        if self.memory.reach(end).is_err()
-            && let Err(error) = self.reach(end)
-        {
+    pub(crate) fn expect_reach(&self, begin: usize, len: usize) {
+        if let Err(error) = self.reach(begin, len) {
             eprintln!("manyhands: {error}");
             std::process::abort();
         }

@@ -83,7 +83,7 @@ fn all(arena: &Arena) -> impl Iterator<Item = u64> {
 fn from(arena: &Arena, mut index: u64) -> impl Iterator<Item = u64> {
     std::iter::from_fn(move || {
         if index >= arena.head().top.load(Ordering::Acquire)
-            || arena.reach(index as usize * GRAIN + SPAN).is_err()
+            || arena.reach(index as usize * GRAIN, SPAN).is_err()
         {
             return None;
         }
@@ -104,9 +104,9 @@ pub(crate) fn allocate(arena: &Arena, len: usize, kind: Kind) -> Result<Allocate
         let head = arena.head();
         let list = &head.free[class as usize];
         let index = match list.load(Ordering::Relaxed) {
-            0 => carve(arena, class)?.ok_or_else(full)?,
+            0 => carve(arena, class, whole)?.ok_or_else(full)?,
             index => {
-                arena.reach(index as usize * GRAIN + whole)?;
+                arena.reach(index as usize * GRAIN, whole)?;
                 let block = block_head(arena, index);
                 list.store(block.links.load(Ordering::Relaxed), Ordering::Relaxed);
                 step();
@@ -152,15 +152,15 @@ pub(crate) fn allocate(arena: &Arena, len: usize, kind: Kind) -> Result<Allocate
     Ok(Allocated { reference, dirty: committed.saturating_sub(GRAIN).min(len) })
 }
 
-/// A new block at the top, Free and in no list; `None` if there is no room.
-fn carve(arena: &Arena, class: u32) -> Result<Option<u64>, ArenaError> {
+/// A new block at the top for so many bytes in all, Free and in no list; `None` if there is no room.
+fn carve(arena: &Arena, class: u32, whole: usize) -> Result<Option<u64>, ArenaError> {
     let head = arena.head();
     let top = head.top.load(Ordering::Relaxed);
     let begin = top as usize * GRAIN;
     if arena.memory().len() - begin < 1 << class {
         return Ok(None);
     }
-    arena.reach(begin + (1 << class))?;
+    arena.reach(begin, whole)?;
     arena.memory().commit(begin, GRAIN).map_err(|error| {
         ArenaError::system("cannot get memory to share with other processes", error)
     })?;
@@ -327,7 +327,7 @@ pub(crate) fn is_part(arena: &Arena, reference: Ref, object: Ref) -> bool {
 pub(crate) fn contents(arena: &Arena, reference: Ref) -> (*mut u8, usize) {
     let begin = reference.index() as usize * GRAIN + GRAIN;
     let len = block_head(arena, reference.index()).len.load(Ordering::Relaxed) as usize;
-    arena.expect_reach(begin + len);
+    arena.expect_reach(begin, len);
     // SAFETY: a reference is of a block of the arena, and it is mapped.
     (unsafe { arena.memory().base().add(begin).as_ptr() }, len)
 }
@@ -335,9 +335,9 @@ pub(crate) fn contents(arena: &Arena, reference: Ref) -> (*mut u8, usize) {
 /// Makes sure that this process can access what a block holds.
 pub(crate) fn reach(arena: &Arena, reference: Ref) -> Result<(), ArenaError> {
     let begin = reference.index() as usize * GRAIN;
-    arena.reach(begin + GRAIN)?;
+    arena.reach(begin, GRAIN)?;
     let len = block_head(arena, reference.index()).len.load(Ordering::Relaxed) as usize;
-    arena.reach(begin + GRAIN + len)
+    arena.reach(begin, GRAIN + len)
 }
 
 /// Whether a reference is of a block that is in use still, of that kind.

@@ -3,19 +3,18 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::os;
 
-/// So much is mapped at first, and at least so much at a time later.
-const FIRST_PART: usize = 64 << 20;
-const LEAST_PART: usize = 2 << 20;
+/// What is mapped at a time; a power of two.
+const PART: usize = 16 << 20;
 
 /// A memory file of no name. Pages come into being when they are committed or touched, and go back
 /// to the system when they are discarded. Forked children have it, too.
 ///
-/// It may be far larger than what is used of it: only its beginning is mapped at first, and more of it
-/// in the same place when it is to be reached, so it takes little of a process's `RLIMIT_AS`.
+/// It may be far larger than what is used of it: only its beginning is mapped at first, and other
+/// parts, where they belong, when they are to be reached, so it takes little of a process's `RLIMIT_AS`.
 ///
 /// ```
 /// use manyhands_sys::memory::SharedMemory;
@@ -37,8 +36,8 @@ pub struct SharedMemory {
     descriptor: OwnedFd,
     base: NonNull<u8>,
     len: usize,
-    /// How many bytes from the beginning are mapped. It only grows.
-    mapped: AtomicUsize,
+    /// A bit for each part that is mapped.
+    mapped: Box<[AtomicU64]>,
 }
 
 // SAFETY: it is an address range; who writes what into it is the business of those who use the
@@ -49,8 +48,11 @@ unsafe impl Sync for SharedMemory {}
 
 impl Drop for SharedMemory {
     fn drop(&mut self) {
-        // SAFETY: who uses the pointer beyond the life of this breaks what `base` asks for.
-        unsafe { os::unmap(self.base, *self.mapped.get_mut()) };
+        for part in (0..self.len.div_ceil(PART)).filter(|&part| self.is_mapped(part)) {
+            let (offset, len) = self.bounds(part);
+            // SAFETY: who uses the pointer beyond the life of this breaks what `base` asks for.
+            unsafe { os::unmap(self.base.add(offset), len) };
+        }
     }
 }
 
@@ -70,60 +72,58 @@ impl SharedMemory {
     /// The descriptor is none of memory; the limit of address space.
     pub fn map(descriptor: OwnedFd) -> io::Result<SharedMemory> {
         let len = os::file_size(descriptor.as_fd())?;
-        let mapped = len.min(FIRST_PART);
-        let base = os::map_beginning(descriptor.as_fd(), mapped, len)?;
-        Ok(SharedMemory { descriptor, base, len, mapped: AtomicUsize::new(mapped) })
+        let base = os::map_beginning(descriptor.as_fd(), len.min(PART), len)?;
+        let mapped: Box<[_]> = (0..len.div_ceil(64 * PART)).map(|_| AtomicU64::new(0)).collect();
+        mapped[0].store(1, Ordering::Relaxed);
+        Ok(SharedMemory { descriptor, base, len, mapped })
     }
 
     /// Where it is mapped in this process, for as long as this is not dropped, as far as it was
-    /// [reached](SharedMemory::reach); the first 64 MiB always are.
+    /// [reached](SharedMemory::reach); the first 16 MiB always are.
     #[inline]
     pub fn base(&self) -> NonNull<u8> {
         self.base
     }
 
-    /// Makes sure that the bytes before `end` are mapped in this process.
+    /// Makes sure that the bytes from `begin` to before `end` are mapped in this process.
     ///
     /// # Errors
-    /// The limit of address space (`RLIMIT_AS`); something else is where it would have to be mapped; there
-    /// are not so many bytes.
+    /// The limit of address space (`RLIMIT_AS`); something else is where they would have to be; there are
+    /// not so many bytes.
     #[inline]
-    pub fn reach(&self, end: usize) -> io::Result<()> {
-        if end <= self.mapped.load(Ordering::Acquire) { Ok(()) } else { self.map_until(end) }
-    }
-
-    #[cold]
-    fn map_until(&self, end: usize) -> io::Result<()> {
+    pub fn reach(&self, begin: usize, end: usize) -> io::Result<()> {
         if end > self.len {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        loop {
-            let mapped = self.mapped.load(Ordering::Acquire);
-            if end <= mapped {
-                return Ok(());
+        (begin / PART..end.div_ceil(PART))
+            .try_for_each(|part| if self.is_mapped(part) { Ok(()) } else { self.map_part(part) })
+    }
+
+    #[inline]
+    fn is_mapped(&self, part: usize) -> bool {
+        self.mapped[part / 64].load(Ordering::Acquire) & 1 << (part % 64) != 0
+    }
+
+    #[cold]
+    fn map_part(&self, part: usize) -> io::Result<()> {
+        let (offset, len) = self.bounds(part);
+        // SAFETY: the parts lie there as in the file, from the base on.
+        let mapped = unsafe { os::map_part(self.descriptor(), self.base, offset, len) };
+        if let Err(error) = mapped {
+            // Another thread was faster; or had just mapped it when this process was forked.
+            let is_there = error.kind() == io::ErrorKind::AlreadyExists
+                && os::is_mapped(self.descriptor(), self.base.as_ptr() as usize + offset);
+            if !is_there {
+                return Err(error);
             }
-            let generous = end.max(2 * mapped).min(self.len);
-            let frugal = end.next_multiple_of(LEAST_PART).min(self.len);
-            let map = |until| -> io::Result<usize> {
-                // SAFETY: so much is mapped.
-                unsafe { os::map_more(self.descriptor(), self.base, mapped, until - mapped) }?;
-                Ok(until)
-            };
-            let until = match map(generous) {
-                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => map(frugal),
-                result => result,
-            };
-            let until = match until {
-                // Another thread was faster; or had just mapped it when this process was forked.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    let base = self.base.as_ptr() as usize;
-                    let end = os::mapping_end(self.descriptor(), base + mapped);
-                    end.map(|end| end - base).ok_or(error)
-                }
-                result => result,
-            };
-            self.mapped.fetch_max(until?, Ordering::AcqRel);
         }
+        self.mapped[part / 64].fetch_or(1 << (part % 64), Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Where a part begins, and how long it is.
+    fn bounds(&self, part: usize) -> (usize, usize) {
+        (part * PART, PART.min(self.len - part * PART))
     }
 
     /// How many bytes it has.
@@ -182,28 +182,39 @@ mod tests {
         let far = (1 << 30) + 5000;
         memory.commit(far, 1).expect("a page");
         std::thread::scope(|scope| {
-            for end in [FIRST_PART, FIRST_PART + 1, far + 1, far + 1] {
+            for begin in [PART, far - 3 * PART, far, far] {
                 let memory = &memory;
-                scope.spawn(move || memory.reach(end).expect("there is room"));
+                scope.spawn(move || memory.reach(begin, far + 1).expect("there is room"));
             }
         });
         // SAFETY: reached, committed, and ours alone.
         unsafe { memory.base().add(far).write(7) };
-        let again = SharedMemory::map(memory.descriptor().try_clone_to_owned().expect("one more"))
-            .expect("sparse");
-        again.reach(far + 1).expect("there is room");
+        let again = memory.descriptor().try_clone_to_owned().expect("one more");
+        let again = SharedMemory::map(again).expect("sparse");
+        again.reach(far, far + 1).expect("there is room");
         // SAFETY: as above.
         assert_eq!(unsafe { again.base().add(far).read() }, 7);
-        assert!(memory.reach((1 << 32) + 1).is_err());
+        assert!(!again.is_mapped(1), "nothing else");
+        assert!(memory.reach(0, (1 << 32) + 1).is_err());
     }
 
     #[test]
     fn what_was_mapped_already_is_found() {
         let memory = SharedMemory::create("test", 1 << 30).expect("sparse");
-        memory.reach(1 << 29).expect("there is room");
+        memory.reach(0, 1 << 30).expect("there is room");
         // As in a process that was forked in the middle.
-        memory.mapped.store(FIRST_PART, Ordering::Relaxed);
-        memory.reach(1 << 30).expect("it goes on after it");
+        memory.mapped[0].store(1, Ordering::Relaxed);
+        memory.reach(0, 1 << 30).expect("it is there");
+    }
+
+    #[test]
+    fn what_is_somebody_elses_is_left_alone() {
+        let memory = SharedMemory::create("test", 4 * PART).expect("sparse");
+        let other = SharedMemory::create("other", PART).expect("sparse");
+        // SAFETY: nothing is mapped there yet.
+        unsafe { os::map_part(other.descriptor(), memory.base(), PART, PART) }.expect("a hole");
+        assert!(memory.reach(PART, PART + 1).is_err());
+        memory.reach(2 * PART, 3 * PART).expect("a hole");
     }
 
     #[test]

@@ -44,19 +44,19 @@ pub(crate) fn map_beginning(
     NonNull::new(base.cast()).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
 }
 
-/// Maps what follows in the file after the first `mapped` bytes; `AlreadyExists` if something is there.
+/// Maps a part of a file; `AlreadyExists` if something is where it has to be.
 ///
 /// # Safety
-/// The first `mapped` bytes of the file are mapped at `base`.
-pub(crate) unsafe fn map_more(
+/// The file is mapped at `base`, or `base + offset` is no address of anything else.
+pub(crate) unsafe fn map_part(
     file: BorrowedFd<'_>,
     base: NonNull<u8>,
-    mapped: usize,
+    offset: usize,
     len: usize,
 ) -> io::Result<()> {
-    let wanted = base.as_ptr().cast::<c_void>().wrapping_byte_add(mapped);
+    let wanted = base.as_ptr().cast::<c_void>().wrapping_byte_add(offset);
     // SAFETY: it fails if there is another mapping.
-    let got = unsafe { map_file(file, wanted, mapped, len, MapFlags::FIXED_NOREPLACE)? };
+    let got = unsafe { map_file(file, wanted, offset, len, MapFlags::FIXED_NOREPLACE)? };
     if got == wanted {
         return Ok(());
     }
@@ -85,18 +85,22 @@ unsafe fn map_file(
     Ok(base)
 }
 
-/// The end of the mapping of that file at an address, if there is one.
-pub(crate) fn mapping_end(file: BorrowedFd<'_>, address: usize) -> Option<usize> {
-    let inode = fstat(file).ok()?.st_ino.to_string();
-    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    maps.lines().find_map(|line| {
-        // begin-end access offset device inode path
-        let mut fields = line.split_ascii_whitespace();
-        let (begin, end) = fields.next()?.split_once('-')?;
-        let begin = usize::from_str_radix(begin, 16).ok()?;
-        let end = usize::from_str_radix(end, 16).ok()?;
-        let is_it = (begin..end).contains(&address) && fields.nth(3)? == inode;
-        (is_it && fields.next()?.starts_with("/memfd:")).then_some(end)
+/// Whether that file is mapped at an address.
+pub(crate) fn is_mapped(file: BorrowedFd<'_>, address: usize) -> bool {
+    let Ok(status) = fstat(file) else { return false };
+    let inode = status.st_ino.to_string();
+    std::fs::read_to_string("/proc/self/maps").is_ok_and(|maps| {
+        maps.lines().any(|line| {
+            // begin-end access offset device inode path
+            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+            let [range, _, _, _, in_maps, path, ..] = fields[..] else { return false };
+            let bounds = range.split_once('-').map(|(begin, end)| {
+                (usize::from_str_radix(begin, 16), usize::from_str_radix(end, 16))
+            });
+            in_maps == inode
+                && path.starts_with("/memfd:")
+                && matches!(bounds, Some((Ok(begin), Ok(end))) if (begin..end).contains(&address))
+        })
     })
 }
 
