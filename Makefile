@@ -2,8 +2,8 @@
 #
 #   make run                 set up, and run an example on the engine
 #   make run APP=app.py      set up, and run a program of yours on the engine
-#   make test                everything that has to pass: format, lints, types, Rust, models, Python
-#   make test-all            the same on every CPython of this machine, with longer stress
+#   make test                everything that has to pass; CPythons beside the default one only briefly
+#   make test-all            the same whole on every CPython of this machine, with longer stress
 #   make bench               compare with the standard library (ONLY=queue for a part)
 #   make check               only the cheap gates: format, lints
 #

@@ -156,3 +156,35 @@ def test_children_start_without_a_proc_file_system(method: str, tmp_path: Path) 
         timeout=PATIENCE * 2,
     )
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_process_that_limits_its_memory_can_use_what_it_may(method: str) -> None:
+    """What others share takes of the limit only what this process gets of it."""
+    source = (
+        PREFACE
+        + f"""
+def careful(items, answers):
+    limit("AS", 1 << 30)
+    answers.put(len(bytearray(200 << 20)))
+    answers.put(refused(items.get))
+    answers.put(items.qsize())
+    answers.put("goes on")
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context({method!r})
+    items, answers = context.Queue(), context.Queue()
+    process = context.Process(target=careful, args=(items, answers))
+    process.start()
+    assert answers.get() == 200 << 20
+    items.put(bytes(1 << 30))
+    error = answers.get()
+    assert "RLIMIT_AS" in error, error
+    assert answers.get() == 1, "it is there for who has room"
+    assert answers.get() == "goes on"
+    process.join()
+    assert process.exitcode == 0
+    assert len(items.get()) == 1 << 30
+"""
+    )
+    run_script(source)
