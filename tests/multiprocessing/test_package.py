@@ -153,3 +153,11 @@ def test_all_is_a_list_of_what_is_there():
         for exported in getattr(ours, "__all__", ()):
             assert hasattr(ours, exported), (name, exported)
     assert "manyhands.multiprocessing" in sys.modules
+
+
+def test_modules_that_the_standard_library_imports_on_the_way_are_attributes():
+    source = (
+        "from manyhands import multiprocessing\n"
+        "print(multiprocessing.util.__name__, hasattr(multiprocessing, 'nothing'))\n"
+    )
+    assert run_script(source) == "multiprocessing.util False\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from support import until
+from support import run_script, until
 
 SHM = Path("/dev/shm")
 
@@ -217,3 +217,35 @@ def test_a_folder_that_others_may_write_to_is_not_used(tmp_path: Path) -> None:
         assert process.wait(60) == 0
     assert folders(tmp_path) == []
     (SHM / name).unlink()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_the_standard_librarys_segment_outlives_the_child_that_made_it(method: str) -> None:
+    """Who has changed one import of two."""
+    source = """
+import sys
+from multiprocessing import shared_memory
+from manyhands import multiprocessing
+
+def make(connection):
+    segment = shared_memory.SharedMemory(create=True, size=100)
+    segment.buf[0] = 7
+    connection.send(segment.name)
+    segment.close()
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    here, there = context.Pipe()
+    process = context.Process(target=make, args=(there,))
+    process.start()
+    there.close()
+    name = here.recv()
+    process.join()
+    # A tracker that the child has started would end now, and say so by closing this.
+    assert here.poll(10) and process.exitcode == 0
+    segment = shared_memory.SharedMemory(name)
+    print(segment.buf[0])
+    segment.close()
+    segment.unlink()
+"""
+    assert run_script(source, method) == "7\n"

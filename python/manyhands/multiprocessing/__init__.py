@@ -9,6 +9,7 @@ Source: https://docs.python.org/3/library/multiprocessing.html
 """
 
 import sys
+from importlib import import_module as _import_module
 
 # Programs use these two without importing them: they are there as soon as the package is.
 from manyhands.multiprocessing import context, process as process, reduction as reduction
@@ -16,6 +17,16 @@ from manyhands.multiprocessing import context, process as process, reduction as 
 __all__ = [name for name in dir(context._default_context) if not name.startswith("_")]
 
 globals().update((name, getattr(context._default_context, name)) for name in __all__)
+
+_SHARED = ("dummy", "managers", "pool", "resource_sharer", "resource_tracker", "util")
+
+
+def __getattr__(name):
+    # Programs find some of these there because the standard library imports them on the way.
+    if name in _SHARED:
+        return _import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 # The levels of what util.debug() and util.sub_warning() log.
 SUBDEBUG = 5

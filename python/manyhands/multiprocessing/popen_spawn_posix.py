@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 
 from manyhands import _native
 from manyhands.multiprocessing import popen_fork, reduction, resource_tracker, spawn, util
@@ -65,7 +66,7 @@ class Popen(popen_fork.Popen):
     def _order(self, preparation, body, ticket, guarded):
         """Have the child born of a zygote; None if there is none."""
         descriptors = self._descriptors()
-        tracker = resource_tracker._resource_tracker._fd
+        tracker = _tracker()
         if tracker is not None:
             descriptors.append((tracker, -1))
         payload = io.BytesIO()
@@ -76,7 +77,7 @@ class Popen(popen_fork.Popen):
 
     def _run(self, preparation, body, ticket, guarded):
         """Start the child as an interpreter of its own."""
-        tracker = resource_tracker._resource_tracker._fd
+        tracker = _tracker()
         prologue = spawn.Prologue(
             preparation["start_method"],
             (ticket.fileno(), ticket.number),
@@ -112,3 +113,16 @@ class Popen(popen_fork.Popen):
 def _close(child, descriptor):
     child.close()
     os.close(descriptor)
+
+
+def _tracker():
+    """The descriptor of the standard library's resource tracker, if there is one.
+
+    A child that uses the standard library's shared memory, and nobody's tracker, starts its own,
+    which takes the segments away when the child ends.
+    """
+    tracker = resource_tracker._resource_tracker
+    theirs, ours = "multiprocessing.shared_memory", "manyhands.multiprocessing.shared_memory"
+    if theirs in sys.modules and ours not in sys.modules:
+        tracker.ensure_running()
+    return tracker._fd
