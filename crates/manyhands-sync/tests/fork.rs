@@ -3,14 +3,21 @@
 #![expect(unsafe_code, reason = "fork(2) and waitpid(2) have no safe form")]
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use manyhands_sync::{
     Condition, Deadline, Event, Gate, Limit, Lock, Locked, Parked, Patient, Semaphore, Waiter,
 };
 use manyhands_watch::snapshot;
+
+/// One test at a time: a mutex that another one has at the moment of a fork stays locked in the child.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Ends the process, if it is the child, with whether all was well; in the parent waits for that.
 fn judge(child: libc::pid_t, is_well: impl FnOnce() -> bool) {
@@ -60,6 +67,7 @@ impl<F: Fn()> Gate for Forks<F> {
 
 #[test]
 fn waiters_of_the_parent_are_none_of_the_child() {
+    let _alone = alone();
     let lock = Lock::<Locked>::new();
     let condition = Condition::<Locked>::new();
     lock.acquire();
@@ -75,6 +83,10 @@ fn waiters_of_the_parent_are_none_of_the_child() {
             lock.release().expect("it is held");
         });
         arrived.recv().expect("it gets in line");
+        // Who is on the way there has a mutex, which would be locked in the child for ever.
+        while snapshot().iter().filter(|seen| !seen.waiters.is_empty()).count() < 2 {
+            std::thread::yield_now();
+        }
         judge(fork(), || {
             // Nobody of the child is notified: these come to who gets in line now.
             let own = condition.enroll(None);
@@ -93,6 +105,7 @@ fn waiters_of_the_parent_are_none_of_the_child() {
 
 #[test]
 fn a_thread_that_forks_while_it_waits_times_out_in_the_child() {
+    let _alone = alone();
     let event = Event::<Locked>::new();
     let gate = Forks::new(|| ());
     let waited = event.wait_with(&gate, Limit::after(Duration::from_millis(50)));
@@ -101,6 +114,7 @@ fn a_thread_that_forks_while_it_waits_times_out_in_the_child() {
 
 #[test]
 fn a_thread_that_forks_while_it_waits_can_be_notified_in_the_child() {
+    let _alone = alone();
     let semaphore = Semaphore::<Locked>::new(0);
     let gate = Forks::new(|| semaphore.release(1).expect("it has no bound"));
     let acquired = semaphore.acquire_with(&gate, Limit::Forever);
@@ -110,6 +124,7 @@ fn a_thread_that_forks_while_it_waits_can_be_notified_in_the_child() {
 
 #[test]
 fn a_thread_that_forks_while_it_waits_is_still_seen_in_the_child() {
+    let _alone = alone();
     let event = Event::<Locked>::new();
     let seen = std::cell::Cell::new(usize::MAX);
     let gate = Forks::new(|| {
