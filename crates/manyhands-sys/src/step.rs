@@ -2,7 +2,7 @@
 //!
 //! Code that changes what processes share calls [`step`] after each store that others can see and
 //! each system call. Without the feature `steps`, which only tests of this project switch on, it does
-//! nothing and costs nothing. With it the process that has called [`die_at`] kills itself at that
+//! nothing and costs nothing. With it the process that has called `die_at` kills itself at that
 //! step, as if by `kill -9` from outside.
 
 #[cfg(feature = "steps")]
