@@ -292,15 +292,16 @@ fn parts(block: &BlockHead) -> (u64, u64) {
     (links >> 32, links & u64::from(u32::MAX))
 }
 
-/// Makes a block of this process that of an object, by whose lock, or knowing which alone, it does that.
+/// Makes a block of this process that of an object.
 pub(crate) fn give(arena: &Arena, reference: Ref, object: Ref) {
     let whole = block_head(arena, object.index());
-    let (first, last) = parts(whole);
-    let (begin, end) = (first.min(reference.index()), last.max(reference.index()));
-    if (begin, end) != (first, last) {
-        whole.links.store(begin << 32 | end, Ordering::Relaxed);
-        step();
-    }
+    // Several may do this at a time, where the object has no lock.
+    let _ = whole.links.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |links| {
+        let (first, last) = (links >> 32, links & u64::from(u32::MAX));
+        let wider = first.min(reference.index()) << 32 | last.max(reference.index());
+        (wider != links).then_some(wider)
+    });
+    step();
     block_head(arena, reference.index()).owner.store(OBJECT | object.to_bits(), Ordering::Release);
     step();
 }

@@ -250,3 +250,22 @@ fn killed_producers_and_consumers_harm_nobody() {
     let after = arena().unwrap().statistics();
     assert_eq!((after.blocks, after.lingering), (before.blocks, before.lingering));
 }
+
+#[test]
+fn what_one_thread_gets_is_not_released_by_the_thread_that_put_it() {
+    const MESSAGES: u32 = 3000;
+    let _alone = alone();
+    let queue = Queue::new(4).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..MESSAGES {
+                put(&queue, &vec![number as u8; 20_000]);
+            }
+        });
+        for number in 0..MESSAGES {
+            let parcel = queue.get(&Patient, &mut Vec::new(), Limit::Forever).unwrap().unwrap();
+            std::thread::yield_now();
+            assert!(parcel.head().iter().all(|&byte| byte == number as u8), "torn");
+        }
+    });
+}

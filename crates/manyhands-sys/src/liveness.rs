@@ -39,8 +39,8 @@ pub fn is_running(pid: u32, seen: Duration) -> bool {
         return false;
     }
     match os::task_status(pid, None) {
-        TaskStatus::There(b'Z' | b'X' | b'x', _) | TaskStatus::Gone => false,
-        TaskStatus::There(_, started) => {
+        TaskStatus::There(true, _) | TaskStatus::Gone => false,
+        TaskStatus::There(false, started) => {
             // The kernel counts whole ticks, rounding down.
             started <= ticks(seen)
         }
@@ -70,15 +70,37 @@ pub fn exists(pid: u32) -> bool {
 /// assert!(liveness::has_thread(std::process::id(), thread::kernel_id()));
 /// ```
 pub fn has_thread(pid: u32, thread: u32) -> bool {
-    !matches!(
-        os::task_status(pid, Some(thread)),
-        TaskStatus::Gone | TaskStatus::There(b'Z' | b'X' | b'x', _)
-    )
+    !matches!(os::task_status(pid, Some(thread)), TaskStatus::Gone | TaskStatus::There(true, _))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[expect(unsafe_code, reason = "a process is forked, and ends its first thread")]
+    fn a_process_whose_first_thread_has_ended_is_running() {
+        // SAFETY: the child starts a thread and ends its own; the C library sees to its memory.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            std::thread::spawn(|| std::thread::sleep(Duration::from_secs(60)));
+            // SAFETY: ends this thread.
+            unsafe { libc::syscall(libc::SYS_exit, 0) };
+        }
+        let pid = child.cast_unsigned();
+        let seen = now();
+        while has_thread(pid, pid) {
+            std::thread::yield_now();
+        }
+        assert!(is_running(pid, seen));
+        // SAFETY: a child of ours.
+        unsafe { libc::kill(child, libc::SIGKILL) };
+        while is_running(pid, seen) {
+            std::thread::yield_now();
+        }
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) }, child);
+    }
 
     #[test]
     fn a_zombie_is_not_running() {

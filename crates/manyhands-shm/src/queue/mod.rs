@@ -180,6 +180,7 @@ impl Queue {
         step();
         head.get_side.segment.store(segment.reference.to_bits(), Ordering::Release);
         step();
+        segment.given();
         Ok(Queue { head })
     }
 

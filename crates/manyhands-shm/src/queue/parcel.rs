@@ -46,6 +46,12 @@ impl Owned {
         Owned { arena, reference }
     }
 
+    /// It is a queue's now. Another thread of this process may have got it from there already: then it
+    /// is this process's again, but that thread's to release.
+    pub(super) fn given(self) {
+        std::mem::forget(self);
+    }
+
     pub(super) fn start(&self) -> *mut u8 {
         block::contents(self.arena, self.reference).0
     }
@@ -53,7 +59,6 @@ impl Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // Nothing happens if it was given away.
         block::release(self.arena, self.reference);
     }
 }

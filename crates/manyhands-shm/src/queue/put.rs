@@ -48,7 +48,9 @@ impl Queue {
             pause.aside(&mut make)
         }
         let block = made.expect("`aside` calls it")?;
-        self.put_record(pause, Record::Block(block.reference), limit)
+        self.put_record(pause, Record::Block(block.reference), limit)?;
+        block.given();
+        Ok(())
     }
 
     fn put_record<P: Pause>(
@@ -94,6 +96,7 @@ impl Queue {
             let Some(room) = segment.room(record) else {
                 if let Some(next) = spare.take() {
                     self.link(reference, segment, &next);
+                    next.given();
                     side.lock.unlock();
                 } else {
                     let capacity = (2 * segment.capacity()).min(LARGEST_CAPACITY);

@@ -169,23 +169,28 @@ pub(crate) fn process_exists(pid: u32) -> bool {
 
 /// What the system tells of a process, or of one of its threads.
 pub(crate) enum TaskStatus {
-    /// Its state, and the time of its start in clock ticks.
-    There(u8, u64),
+    /// Whether it has ended, and nobody has waited for it yet; the time of its start in clock ticks.
+    There(bool, u64),
     /// It does not exist.
     Gone,
     /// Nobody can tell: there is no /proc, no descriptor left to read it with.
     Unknown,
 }
 
-/// The state and the time of start, in clock ticks, of a process or of one of its threads.
+/// The state and the time of start of a process or of one of its threads.
 pub(crate) fn task_status(pid: u32, thread: Option<u32>) -> TaskStatus {
     let text = match thread {
         None => std::fs::read(format!("/proc/{pid}/stat")),
         Some(thread) => std::fs::read(format!("/proc/{pid}/task/{thread}/stat")),
     };
     match text {
-        Ok(text) => parse_status(&text)
-            .map_or(TaskStatus::Unknown, |(state, started)| TaskStatus::There(state, started)),
+        Ok(text) => parse_status(&text).map_or(TaskStatus::Unknown, |status| {
+            // A process has not ended with its first thread: others may go on, or be about to see
+            // that they are killed.
+            let has_ended = matches!(status.state, b'Z' | b'X' | b'x')
+                && (thread.is_some() || status.threads <= 1);
+            TaskStatus::There(has_ended, status.started)
+        }),
         Err(error) => match rustix::io::Errno::from_io_error(&error) {
             Some(rustix::io::Errno::SRCH) => TaskStatus::Gone,
             Some(rustix::io::Errno::NOENT) if access("/proc/self/stat", Access::EXISTS).is_ok() => {
@@ -196,13 +201,20 @@ pub(crate) fn task_status(pid: u32, thread: Option<u32>) -> TaskStatus {
     }
 }
 
-fn parse_status(text: &[u8]) -> Option<(u8, u64)> {
+struct Status {
+    state: u8,
+    threads: u64,
+    started: u64,
+}
+
+fn parse_status(text: &[u8]) -> Option<Status> {
     // The second field, a name in parentheses, may contain anything.
     let after = &text[text.iter().rposition(|&byte| byte == b')')? + 1..];
     let mut fields = after.split(|&byte| byte == b' ').filter(|field| !field.is_empty());
     let state = *fields.next()?.first()?;
-    let started = std::str::from_utf8(fields.nth(18)?).ok()?.parse().ok()?;
-    Some((state, started))
+    let mut number = |skip| std::str::from_utf8(fields.nth(skip)?).ok()?.parse().ok();
+    // The 20th field and the 22nd.
+    Some(Status { state, threads: number(16)?, started: number(1)? })
 }
 
 pub(crate) fn clock_ticks_per_second() -> u64 {
