@@ -6,6 +6,7 @@ use std::sync::Arc;
 use manyhands_sys::process;
 
 use crate::child::Child;
+use crate::reaper::prepare_for_forks;
 use crate::{Guard, StartError};
 
 /// Who returns from a fork.
@@ -38,6 +39,7 @@ pub enum Forked {
 /// ```
 pub fn fork(guarded: bool) -> Result<Forked, StartError> {
     const DOING: &str = "cannot fork a child process";
+    prepare_for_forks();
     let guard = Guard::here();
     // Opened here: the child could open another process's if its parent has ended already.
     let parent =

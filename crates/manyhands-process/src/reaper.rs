@@ -98,11 +98,17 @@ fn lock() -> MutexGuard<'static, Registry> {
     registry.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The registry of this process.
-pub(crate) fn registry() -> MutexGuard<'static, Registry> {
+/// Has forks of this process find the registry free. Called before each fork made here: one that began
+/// before the hooks were there would leave in its child a lock that another thread took since.
+pub(crate) fn prepare_for_forks() {
     FORK_HOOKS.call_once(|| {
         fork::register(hold, let_go, let_go).expect("pthread_atfork: out of memory");
     });
+}
+
+/// The registry of this process.
+pub(crate) fn registry() -> MutexGuard<'static, Registry> {
+    prepare_for_forks();
     let mut registry = lock();
     if registry.epoch != fork::epoch() {
         registry.epoch = fork::epoch();

@@ -82,7 +82,7 @@ fn create() -> Result<&'static Arena, ArenaError> {
 
 /// Makes it the arena of this process, unless it has one already.
 fn install(arena: Arena) -> &'static Arena {
-    child::watch_forks();
+    child::prepare_for_forks();
     let new = Box::into_raw(Box::new(arena));
     match ARENA.compare_exchange(std::ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: from now on it lives as long as the process.

@@ -128,8 +128,9 @@ extern "C" fn in_child() {
     handle::unlock_table();
 }
 
-/// Has forks of this process noticed, from before it has an arena.
-pub(crate) fn watch_forks() {
+/// Has forks of this process noticed, from before it has an arena. A fork that is under way while the
+/// first arena is made goes unnoticed, so who forks among threads calls this first.
+pub fn prepare_for_forks() {
     static WATCHED: AtomicBool = AtomicBool::new(false);
 
     // No lock, which a fork by another thread would leave locked in the child. Done twice is no

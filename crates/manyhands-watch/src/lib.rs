@@ -17,5 +17,5 @@
 mod registry;
 mod subject;
 
-pub use registry::snapshot;
+pub use registry::{prepare_for_forks, snapshot};
 pub use subject::{Kind, Seen, Subject, Waiting, WaitingGuard};

@@ -58,10 +58,16 @@ fn lock() -> MutexGuard<'static, Table> {
     TABLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn table() -> MutexGuard<'static, Table> {
+/// Has forks of this process find the table free. Done before the first wait, but a fork that is under
+/// way then finds it taken, so who forks among threads calls this first.
+pub fn prepare_for_forks() {
     FORK_HOOKS.call_once(|| {
         fork::register(hold, let_go, let_go).expect("pthread_atfork: out of memory");
     });
+}
+
+fn table() -> MutexGuard<'static, Table> {
+    prepare_for_forks();
     let epoch = fork::epoch();
     let mut table = lock();
     let noted = std::mem::replace(&mut table.epoch, epoch);
