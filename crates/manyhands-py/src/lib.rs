@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 mod exclusion;
 mod fast;
 mod gate;
+mod made;
 mod multiprocessing;
 mod queue;
 mod threading;

@@ -13,6 +13,7 @@ use pyo3::types::{PyDict, PyInt, PyList, PyTuple};
 use crate::exclusion::Interpreter;
 use crate::fast::short_cut;
 use crate::gate::Outside;
+use crate::made::Made;
 use crate::queue::native::Native;
 use crate::queue::open::Open;
 use crate::queue::{Failure, list_heap};
@@ -27,6 +28,7 @@ type Cell<S> = <Interpreter as manyhands_sync::Exclusion>::Cell<S>;
 // py: queue.Queue
 #[pyclass(frozen, weakref, subclass, dict, generic, module = "manyhands.queue")]
 pub(crate) struct Queue {
+    made: Made,
     native: Native,
     /// Set once the queue's insides are in use; `native` is retired then.
     open: OnceLock<Open>,
@@ -45,7 +47,7 @@ const HOOKS: [&str; 4] = ["_init", "_qsize", "_put", "_get"];
 impl Queue {
     fn over(native: Native) -> Queue {
         let maxsize = MaxSize { given: None, items: 0 };
-        Queue { native, open: OnceLock::new(), maxsize: Cell::new(maxsize) }
+        Queue { made: Made::new(), native, open: OnceLock::new(), maxsize: Cell::new(maxsize) }
     }
 
     fn assign_maxsize(&self, maxsize: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -467,6 +469,9 @@ impl Queue {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.made.is() {
+            return Ok(());
+        }
         self.maxsize.with(|maxsize| visit.call(&maxsize.given))?;
         match self.open.get() {
             Some(open) => open.traverse(visit),

@@ -9,6 +9,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::exclusion::Interpreter;
 use crate::fast::short_cut;
 use crate::gate::Outside;
+use crate::made::Made;
 use crate::queue::Failure;
 use crate::timeout::{self, Flag};
 
@@ -16,7 +17,10 @@ use crate::timeout::{self, Flag};
 /// moment: in a signal handler, in `__del__`.
 // py: queue.SimpleQueue
 #[pyclass(frozen, weakref, subclass, generic, module = "manyhands.queue")]
-pub(crate) struct SimpleQueue(FifoQueue<Py<PyAny>, Interpreter>);
+pub(crate) struct SimpleQueue {
+    made: Made,
+    queue: FifoQueue<Py<PyAny>, Interpreter>,
+}
 
 impl SimpleQueue {
     #[cold]
@@ -34,7 +38,7 @@ impl SimpleQueue {
             None => manyhands_sync::Limit::Forever,
             Some(timeout) => timeout::non_negative(timeout)?,
         };
-        self.0.get_with(&Outside(py), limit).map_err(|why| match why {
+        self.queue.get_with(&Outside(py), limit).map_err(|why| match why {
             GetError::GivenUp(error) => error,
             _ => Failure::Empty.raise(py),
         })
@@ -46,7 +50,7 @@ impl SimpleQueue {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs), text_signature = "()")]
     fn __new__(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> SimpleQueue {
-        SimpleQueue(Queue::over(Fifo::default(), Kind::SimpleQueue, 0))
+        SimpleQueue { made: Made::new(), queue: Queue::over(Fifo::default(), Kind::SimpleQueue, 0) }
     }
 
     fn __init__(&self) {}
@@ -57,13 +61,13 @@ impl SimpleQueue {
     #[expect(unused_variables, reason = "the names are those that callers may use")]
     fn put(&self, item: Py<PyAny>, block: Flag, timeout: Option<&Bound<'_, PyAny>>) {
         // Without a bound and never shut down there is no failure.
-        let _ = self.0.try_put(item);
+        let _ = self.queue.try_put(item);
     }
 
     /// Put the item in; as put().
     // py: queue.SimpleQueue.put_nowait
     fn put_nowait(&self, item: Py<PyAny>) {
-        let _ = self.0.try_put(item);
+        let _ = self.queue.try_put(item);
     }
 
     /// Take the next item out: at once, or by waiting as long as it takes (timeout None) or
@@ -81,7 +85,7 @@ impl SimpleQueue {
         {
             timeout::non_negative(timeout)?;
         }
-        match self.0.try_get() {
+        match self.queue.try_get() {
             Ok(item) => Ok(item),
             Err(why) => self.get_slow(py, why, block, timeout),
         }
@@ -90,34 +94,37 @@ impl SimpleQueue {
     /// Take the next item out; Empty if there is none.
     // py: queue.SimpleQueue.get_nowait
     fn get_nowait(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.0.try_get().map_err(|_| Failure::Empty.raise(py))
+        self.queue.try_get().map_err(|_| Failure::Empty.raise(py))
     }
 
     /// How many items there are.
     // py: queue.SimpleQueue.qsize
     fn qsize(&self) -> usize {
-        self.0.len()
+        self.queue.len()
     }
 
     /// Whether there are no items.
     // py: queue.SimpleQueue.empty
     fn empty(&self) -> bool {
-        self.0.is_empty()
+        self.queue.is_empty()
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.0.with_store(|store| store.iter().try_for_each(|item| visit.call(item)))
+        if !self.made.is() {
+            return Ok(());
+        }
+        self.queue.with_store(|store| store.iter().try_for_each(|item| visit.call(item)))
     }
 
     fn __clear__(&self) {
-        drop(self.0.with_store(Store::drain));
+        drop(self.queue.with_store(Store::drain));
     }
 }
 
 // py: queue.SimpleQueue.put
 short_cut!(Put, SimpleQueue, c"put", |call| {
     let item = call.only()?.to_owned().unbind();
-    let _ = call.this.get().0.try_put(item);
+    let _ = call.this.get().queue.try_put(item);
     Some(call.py().None().into_bound(call.py()))
 });
 
@@ -126,5 +133,5 @@ short_cut!(Get, SimpleQueue, c"get", |call| {
     if call.count() > 0 {
         return None;
     }
-    call.this.get().0.try_get().ok().map(|item| item.into_bound(call.py()))
+    call.this.get().queue.try_get().ok().map(|item| item.into_bound(call.py()))
 });

@@ -12,6 +12,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::exclusion::Interpreter;
 use crate::gate::Outside;
+use crate::made::Made;
 use crate::threading::repr;
 use crate::timeout;
 
@@ -22,6 +23,7 @@ use crate::timeout;
 // py: threading.Barrier
 #[pyclass(frozen, weakref, subclass, dict, module = "manyhands.threading")]
 pub(crate) struct Barrier {
+    made: Made,
     core: sync::Barrier<Interpreter>,
     set_up: OnceLock<SetUp>,
 }
@@ -43,7 +45,7 @@ impl Barrier {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs), text_signature = "(parties, action=None, timeout=None)")]
     fn __new__(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Barrier {
-        Barrier { core: sync::Barrier::new(0), set_up: OnceLock::new() }
+        Barrier { made: Made::new(), core: sync::Barrier::new(0), set_up: OnceLock::new() }
     }
 
     #[pyo3(signature = (parties, action=None, timeout=None))]
@@ -126,6 +128,9 @@ impl Barrier {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.made.is() {
+            return Ok(());
+        }
         if let Some(set_up) = self.set_up() {
             visit.call(&set_up.action)?;
             visit.call(&set_up.timeout)?;

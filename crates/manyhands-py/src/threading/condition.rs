@@ -13,6 +13,7 @@ use pyo3::types::{PyBool, PyDict, PyTuple};
 use crate::exclusion::Interpreter;
 use crate::fast::short_cut;
 use crate::gate::Outside;
+use crate::made::Made;
 use crate::threading::rlock::saved_from;
 use crate::threading::{Lock, RLock};
 use crate::timeout;
@@ -23,6 +24,7 @@ use crate::timeout;
 // py: threading.Condition
 #[pyclass(frozen, weakref, subclass, dict, module = "manyhands.threading")]
 pub(crate) struct Condition {
+    made: Made,
     core: sync::Condition<Interpreter>,
     lock: OnceLock<AnyLock>,
 }
@@ -120,7 +122,11 @@ impl AnyLock {
 impl Condition {
     /// A condition with that lock.
     pub(crate) fn with_lock(lock: Py<Lock>) -> Condition {
-        Condition { core: sync::Condition::new(), lock: OnceLock::from(AnyLock::Lock(lock)) }
+        Condition {
+            made: Made::new(),
+            core: sync::Condition::new(),
+            lock: OnceLock::from(AnyLock::Lock(lock)),
+        }
     }
 
     fn lock(&self, py: Python<'_>) -> PyResult<&AnyLock> {
@@ -203,7 +209,7 @@ impl Condition {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs), text_signature = "(lock=None)")]
     fn __new__(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Condition {
-        Condition { core: sync::Condition::new(), lock: OnceLock::new() }
+        Condition { made: Made::new(), core: sync::Condition::new(), lock: OnceLock::new() }
     }
 
     #[pyo3(signature = (lock=None))]
@@ -388,6 +394,9 @@ impl Condition {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.made.is() {
+            return Ok(());
+        }
         match self.lock.get() {
             Some(AnyLock::Lock(lock)) => visit.call(lock),
             Some(AnyLock::RLock(lock)) => visit.call(lock),

@@ -11,6 +11,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
+use crate::made::Made;
 use crate::multiprocessing::synchronize::RLock;
 
 struct Parts {
@@ -24,6 +25,7 @@ struct Parts {
 // py: multiprocessing.sharedctypes.SynchronizedBase
 #[pyclass(frozen, subclass, dict, weakref, module = "manyhands._native.multiprocessing")]
 pub(super) struct SynchronizedBase {
+    made: Made,
     /// Set by `__init__`.
     parts: OnceLock<Parts>,
 }
@@ -63,7 +65,7 @@ impl SynchronizedBase {
     #[new]
     #[pyo3(signature = (*_args, **_options))]
     fn new(_args: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) -> Self {
-        SynchronizedBase { parts: OnceLock::new() }
+        SynchronizedBase { made: Made::new(), parts: OnceLock::new() }
     }
 
     /// Sets the object and its lock, once; `plain` says that the lock's methods are those of its
@@ -118,6 +120,9 @@ impl SynchronizedBase {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.made.is() {
+            return Ok(());
+        }
         // What is plain is the lock once more: it is counted, and so told, too.
         if let Some(Parts { object, lock, plain }) = self.parts.get() {
             visit.call(object)?;

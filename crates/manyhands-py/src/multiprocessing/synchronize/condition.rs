@@ -13,11 +13,13 @@ use super::lock::Lock;
 use super::rlock::RLock;
 use super::{Late, Outside, limit};
 use crate::fast::short_cut;
+use crate::made::Made;
 
 /// A condition variable between processes.
 // py: multiprocessing.synchronize.Condition
 #[pyclass(frozen, subclass, module = "manyhands._native.multiprocessing")]
 pub(crate) struct Condition {
+    made: Made,
     shared: Late<shm::Condition>,
     lock: OnceLock<AnyLock>,
 }
@@ -114,7 +116,7 @@ impl Condition {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn __new__(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Condition {
-        Condition { shared: Late::new(), lock: OnceLock::new() }
+        Condition { made: Made::new(), shared: Late::new(), lock: OnceLock::new() }
     }
 
     #[pyo3(signature = (*_args, **_kwargs))]
@@ -214,6 +216,9 @@ impl Condition {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.made.is() {
+            return Ok(());
+        }
         match self.lock.get() {
             Some(AnyLock::Lock(lock)) => visit.call(lock),
             Some(AnyLock::RLock(lock)) => visit.call(lock),
