@@ -14,15 +14,16 @@ ARGUMENTS = {
     "queue.LifoQueue": "",
     "queue.PriorityQueue": "",
     "queue.SimpleQueue": "",
-    "multiprocessing.synchronize.Condition": "ctx=multiprocessing",
-    "multiprocessing.synchronize.Lock": "ctx=multiprocessing",
-    "multiprocessing.queues.SimpleQueue": "ctx=multiprocessing",
-    "multiprocessing.sharedctypes.Synchronized": "multiprocessing.RawValue('i')",
+    "synchronize.Condition": "ctx=multiprocessing",
+    "synchronize.Lock": "ctx=multiprocessing",
+    "queues.SimpleQueue": "ctx=multiprocessing",
+    "sharedctypes.Synchronized": "multiprocessing.RawValue('i')",
 }
 
 PROGRAM = """
 import gc
 from manyhands import multiprocessing, queue, threading
+from manyhands.multiprocessing import queues, sharedctypes, synchronize
 
 class Subclass({name}):
     pass
