@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from typing import Any
 
 from manyhands import multiprocessing
@@ -38,7 +37,7 @@ def sleep_quietly() -> None:
 def sleep() -> None:
     """Lives until it is killed."""
     while True:
-        time.sleep(3600)
+        signal.pause()
 
 
 def end_by(how: str) -> None:

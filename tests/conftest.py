@@ -44,6 +44,7 @@ class Watchdog:
         self.stderr = os.dup(2)
         self.main = threading.main_thread().ident
         self.alarm_at: float | None = None
+        self.changed = threading.Condition()
         signal.signal(signal.SIGUSR2, self.fail)
         threading.Thread(target=self.watch, daemon=True, name="watchdog").start()
 
@@ -54,18 +55,27 @@ class Watchdog:
 
     def watch(self) -> None:
         while True:
-            time.sleep(0.5)
-            if self.alarm_at is not None and time.monotonic() > self.alarm_at:
-                faulthandler.dump_traceback(self.stderr, all_threads=True)
-                signal.pthread_kill(self.main, signal.SIGUSR2)
-                time.sleep(2 * GRACE)
+            with self.changed:
+                left = None if self.alarm_at is None else self.alarm_at - time.monotonic()
+                if left is None or left > 0:
+                    self.changed.wait(left)
+                    continue
+            faulthandler.dump_traceback(self.stderr, all_threads=True)
+            signal.pthread_kill(self.main, signal.SIGUSR2)
+            with self.changed:
+                self.changed.wait_for(lambda: self.alarm_at is None)
+
+    def set_alarm(self, at: float | None) -> None:
+        with self.changed:
+            self.alarm_at = at
+            self.changed.notify()
 
     def start(self, seconds: float) -> None:
-        self.alarm_at = time.monotonic() + seconds
+        self.set_alarm(time.monotonic() + seconds)
         faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=self.stderr)
 
     def stop(self) -> None:
-        self.alarm_at = None
+        self.set_alarm(None)
         faulthandler.cancel_dump_traceback_later()
 
 

@@ -312,7 +312,7 @@ import queue, subprocess, sys, unittest
 
 class Tests(unittest.TestCase):
     def test_leave(self):
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"],
+        child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"],
                                  start_new_session=True)
         with open({file!r}, "a") as file:
             print(child.pid, file=file, flush=True)

@@ -278,7 +278,7 @@ def _child(module: ModuleType, body: Callable[[Any], None]) -> tuple[Any, int]:
 def _wait_for_ever(end: Any) -> None:
     end.send("there")
     while True:
-        time.sleep(60)
+        signal.pause()
 
 
 def _send_for_ever(end: Any) -> None:

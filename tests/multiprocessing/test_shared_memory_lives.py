@@ -17,7 +17,7 @@ from support import run_script, until
 SHM = Path("/dev/shm")
 
 CREATE = """
-import os, signal, sys, time
+import os, signal, sys
 from manyhands.multiprocessing import shared_memory
 def say(text):
     sys.stdout.write(text + "\\n")
@@ -183,7 +183,7 @@ if child == 0:
     sys.stdin.readline()
     sys.exit()
 say(segment.name)
-time.sleep(600)
+signal.pause()
 """
     with program(source, tmp_path) as (process, put, get):
         name = get.readline().strip()

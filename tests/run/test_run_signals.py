@@ -26,7 +26,7 @@ PLACES = {
     "lock": "lock = threading.Lock(); lock.acquire(); lock.acquire()",
     "join": "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
     "threading.enumerate()[1].join()",
-    "sleep": "import time; time.sleep(1000)",
+    "pause": "import signal; signal.pause()",
 }
 
 
@@ -48,7 +48,7 @@ def test_a_signal_ends_a_waiting_program_as_with_python(place, name, setup, wait
     assert ours.stderr.splitlines()[-1:] == plain.stderr.splitlines()[-1:]
 
 
-@pytest.mark.parametrize("wait", ["queue", "sleep"])
+@pytest.mark.parametrize("wait", ["queue", "pause"])
 def test_the_engine_adds_nothing_but_its_own_line_to_a_traceback(place, wait):
     place.write("program.py", WAITS.format(setup="", wait=PLACES[wait]))
     ours = ends(place, COMMAND, "SIGINT")

@@ -1,6 +1,6 @@
 //! Processes of Rust programs: their ends, their signals, their parents' ends.
 
-use std::io::{Read as _, Write as _};
+use std::io::{PipeReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Barrier;
 use std::thread;
@@ -8,13 +8,21 @@ use std::time::Duration;
 
 use manyhands_process::{ExitStatus, Process, ignored_signals, spawn};
 use manyhands_sys::process::signal_bit;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn sleep() -> i32 {
     loop {
-        thread::sleep(PATIENCE);
+        thread::park();
     }
+}
+
+/// Waits until there is something to read, or nobody is left who could write.
+fn await_word(pipe: &PipeReader) {
+    let limit = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
+    let polled = poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&limit));
+    assert_eq!(polled, Ok(1), "nothing was heard for {PATIENCE:?}");
 }
 
 fn folder_of(pid: u32) -> PathBuf {
@@ -116,6 +124,7 @@ fn ends_with_its_parent(by_main: bool, daemon: bool) -> bool {
         sleep()
     })
     .expect("a process");
+    await_word(&numbers);
     let mut number = [0; 4];
     numbers.read_exact(&mut number).expect("a writer");
     let child = manyhands_sys::process::open(u32::from_ne_bytes(number)).expect("it lives");
@@ -127,6 +136,7 @@ fn ends_with_its_parent(by_main: bool, daemon: bool) -> bool {
             .expect("it lives on");
     }
     // The pipe ends when all have ended that had it.
+    await_word(&end);
     assert_eq!(end.read(&mut [0; 1]).expect("a pipe"), 0);
     daemon
 }

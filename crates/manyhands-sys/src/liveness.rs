@@ -83,7 +83,11 @@ mod tests {
         // SAFETY: the child starts a thread and ends its own; the C library sees to its memory.
         let child = unsafe { libc::fork() };
         if child == 0 {
-            std::thread::spawn(|| std::thread::sleep(Duration::from_secs(60)));
+            std::thread::spawn(|| {
+                loop {
+                    std::thread::park();
+                }
+            });
             // SAFETY: ends this thread.
             unsafe { libc::syscall(libc::SYS_exit, 0) };
         }
