@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -22,8 +23,12 @@ def environment(**changes):
     return {name: value for name, value in found.items() if value is not None}
 
 
+def _notice_hangups():
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def start(command, **options):
-    """A process that talks by pipes, in a group of its own."""
+    """A process that talks by pipes, in a group of its own. What `nohup` ignores for us it notices."""
     options.setdefault("env", environment())
     options.setdefault("stdin", subprocess.PIPE)
     return subprocess.Popen(
@@ -33,6 +38,7 @@ def start(command, **options):
         text=True,
         errors="surrogateescape",
         start_new_session=True,
+        preexec_fn=_notice_hangups,
         **options,
     )
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from programs import COMMAND, finish, start
+from support import until_blocked
 
 WAITS = """
 import queue, sys, threading
@@ -33,6 +34,8 @@ PLACES = {
 def ends(place, command, name):
     process = start([*command, "program.py"], cwd=place.folder)
     assert process.stdout.readline() == "ready\n"
+    # Plain python does not notice a signal that comes just before a wait.
+    until_blocked(process.pid, process.pid)
     process.send_signal(getattr(signal, name))
     return finish(process)
 

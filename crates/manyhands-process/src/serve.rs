@@ -16,7 +16,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{OwnedFd, RawFd};
 
 use manyhands_sys::process::{self, Disposition, INTERRUPT, Room, signal_bit};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
 
@@ -217,6 +217,12 @@ impl Spare {
             Taken::Over => Ok(Served::Over),
             Taken::Order { answers, rest, length } => self.be_born(answers, rest, length),
         }
+    }
+
+    /// Whether there is an order, or will be none.
+    pub fn is_wanted(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        !matches!(poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&now)), Ok(0))
     }
 
     /// Waits for an order and becomes the child that it asks for.

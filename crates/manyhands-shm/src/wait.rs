@@ -45,10 +45,6 @@ pub trait Pause {
     }
 }
 
-/// What waking a thread on an idle processor costs, about: the longest spin.
-#[cfg(not(loom))]
-const WAKE: Duration = Duration::from_micros(50);
-
 #[cfg(not(loom))]
 thread_local! {
     /// Whether to look for a moment before sleeping.
@@ -63,15 +59,15 @@ pub(crate) fn look(pause: &impl Pause, ready: impl Fn() -> bool + Sync) -> bool 
         return false;
     }
     let mut found = false;
-    pause.aside(&mut || found = LOOKING.with(|looking| looking.spin(WAKE, &ready)));
+    pause.aside(&mut || found = LOOKING.with(|looking| looking.spin(Habit::WAKE, &ready)));
     found
 }
 
 /// Learns from a sleep that began then and was ended by a notice from that processor.
 #[cfg(not(loom))]
 pub(crate) fn learn(begun: Instant, processor: u32) {
-    if begun.elapsed() < 2 * WAKE && processor != thread::processor() {
-        LOOKING.with(Habit::chance);
+    if processor != thread::processor() {
+        LOOKING.with(|looking| looking.learn(begun.elapsed()));
     }
 }
 

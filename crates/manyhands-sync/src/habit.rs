@@ -44,6 +44,9 @@ impl Default for Habit {
 }
 
 impl Habit {
+    /// What waking a thread on an idle processor costs, about: the longest that spinning pays off.
+    pub const WAKE: Duration = Duration::from_micros(50);
+
     /// Of a thread that has learned nothing yet: it does not spin.
     pub const fn new() -> Habit {
         Habit { ready: Cell::new(false), refusals: Cell::new(0), penalty: Cell::new(1) }
@@ -55,6 +58,13 @@ impl Habit {
         !cfg!(loom) && self.ready.get()
     }
 
+    /// Learns from a wait without spinning that took so long, ended by somebody on another processor.
+    pub fn learn(&self, waited: Duration) {
+        if waited < 2 * Habit::WAKE {
+            self.chance();
+        }
+    }
+
     /// Here is a case in which spinning might have helped.
     pub fn chance(&self) {
         match self.refusals.get() {
@@ -64,7 +74,7 @@ impl Habit {
     }
 
     /// Looks until `done`, for `longest`; returns whether it came to be.
-    pub fn spin(&self, longest: Duration, done: impl Fn() -> bool) -> bool {
+    pub fn spin(&self, longest: Duration, mut done: impl FnMut() -> bool) -> bool {
         let begun = Instant::now();
         loop {
             for _ in 0..16 {

@@ -37,9 +37,6 @@ const ASLEEP: u32 = 1;
 /// It was notified. Times one plus the number of the processor on which that was done.
 const NOTIFIED: u32 = 2;
 
-/// What waking a thread on an idle processor costs, about: the longest spin.
-const WAKE: Duration = Duration::from_micros(50);
-
 /// How long a notifier is given to leave its interpreter.
 const LEAVE: Duration = Duration::from_micros(10);
 
@@ -110,7 +107,8 @@ impl Waiter {
         if self.is_notified() {
             return Parked::Notified;
         }
-        let longest = deadline.map_or(WAKE, |deadline| WAKE.min(deadline.remaining()));
+        let longest =
+            deadline.map_or(Habit::WAKE, |deadline| Habit::WAKE.min(deadline.remaining()));
         let looked = LOOKING
             .with(|looking| looking.is_ready() && looking.spin(longest, || self.is_notified()));
         if looked {
@@ -130,8 +128,8 @@ impl Waiter {
             let word = self.word.load();
             if word >= NOTIFIED {
                 let from_afar = word != Waiter::notified_here();
-                if from_afar && begun.elapsed() < 2 * WAKE {
-                    LOOKING.with(Habit::chance);
+                if from_afar {
+                    LOOKING.with(|looking| looking.learn(begun.elapsed()));
                 }
                 return Parked::Notified;
             }

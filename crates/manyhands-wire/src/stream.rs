@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 use std::io::{self, ErrorKind, IoSlice};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use manyhands_sync::Habit;
 use manyhands_sys::descriptor::{Descriptor, Reading, Room, wait_readable};
 
 use crate::errors::{Malformed, ReceiveError, SendError};
@@ -14,6 +15,11 @@ const SMALL: usize = 32 * 1024;
 
 /// How many slices the kernel takes at once.
 const MOST_SLICES: usize = 1024;
+
+thread_local! {
+    /// Whether to look for a moment for what may come soon before sleeping.
+    static LOOKING: Habit = const { Habit::new() };
+}
 
 /// How a thread makes calls that may block, and what it does when a signal interrupts one.
 pub trait Gate {
@@ -179,9 +185,22 @@ fn read<G: Gate>(from: Descriptor, room: &mut Room<'_>, gate: &G) -> io::Result<
     }
     let patience = gate.patience();
     gate.outside(|| {
+        if room.left() <= SMALL && LOOKING.with(Habit::is_ready) {
+            let mut early = Err(ErrorKind::WouldBlock.into());
+            let is_there = || {
+                early = from.read(room, Reading::Now);
+                !matches!(&early, Err(error) if error.kind() == ErrorKind::WouldBlock)
+            };
+            if LOOKING.with(|looking| looking.spin(Habit::WAKE, is_there)) {
+                return early;
+            }
+        }
+        let begun = Instant::now();
         if patience.is_some() && wait_readable(&[from.number()], &mut [false], patience)? == 0 {
             return Err(ErrorKind::Interrupted.into());
         }
-        from.read(room, Reading::All)
+        let result = from.read(room, Reading::All);
+        LOOKING.with(|looking| looking.learn(begun.elapsed()));
+        result
     })
 }

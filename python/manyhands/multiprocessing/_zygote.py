@@ -43,7 +43,7 @@ _SAMPLE = pickle.dumps(
 )
 
 #: A small module, in the place of a program.
-_SMALL = os.path.join(os.path.dirname(__file__), "popen_forkserver.py")
+_SMALL = os.path.join(os.path.dirname(__file__), os.pardir, "watch.py")
 
 #: Modules that children need or are likely to; only the standard library's and ours.
 MODULES = (
@@ -51,6 +51,7 @@ MODULES = (
     "manyhands.multiprocessing.context",
     "manyhands.multiprocessing.forkserver",
     "manyhands.multiprocessing.popen_fork",
+    "manyhands.multiprocessing.popen_forkserver",
     "manyhands.multiprocessing.queues",
     "manyhands.multiprocessing.reduction",
     "manyhands.multiprocessing.spawn",
@@ -85,22 +86,30 @@ def main():
     os.write(SOCKET, READY)
     born = _native.serve(SOCKET, by_main)
     if type(born) is not dict:
-        _warm_up(method)
+        _warm_up(born, method)
         born = born.wait()
     _live(method, born)
 
 
-def _warm_up(method):
-    """Do what the child will do, as far as it has no effect: then the memory is its own already."""
-    with contextlib.suppress(Exception):
-        pickle.loads(_SAMPLE)
-        spawn.prepare({"name": "MainProcess", "sys_path": sys.path, "sys_argv": sys.argv})
-        if method == "spawn":
-            runpy.run_path(_SMALL, run_name="__mp_main__")
-        process._ParentProcess("MainProcess", os.getppid(), -1)
-        with open(os.devnull, encoding="utf-8"):
-            pass
-        util._flush_std_streams()
+def _warm_up(spare, method):
+    """Do what the child will do, as far as it has no effect, until there is one to be: then the memory
+    is its own already.
+    """
+    preparation = {"name": "MainProcess", "sys_path": sys.path, "sys_argv": sys.argv}
+    steps = [
+        lambda: pickle.loads(_SAMPLE),
+        lambda: spawn.prepare(preparation),
+        lambda: process._ParentProcess("MainProcess", os.getppid(), -1),
+        lambda: open(os.devnull, encoding="utf-8").close(),
+        util._flush_std_streams,
+    ]
+    if method == "spawn":
+        steps.append(lambda: runpy.run_path(_SMALL, run_name="__mp_main__"))
+    for step in steps:
+        if spare.is_wanted():
+            return
+        with contextlib.suppress(Exception):
+            step()
 
 
 def _read_setup():

@@ -53,6 +53,12 @@ fn unless_over(served: Result<Served, StartError>) -> Result<Box<Born>, Box<Spar
 
 #[pymethods]
 impl PySpare {
+    /// Whether it has no time any more.
+    fn is_wanted(&self) -> bool {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.as_ref().is_none_or(Spare::is_wanted)
+    }
+
     /// Waits to be asked for, and returns as `serve`.
     fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
