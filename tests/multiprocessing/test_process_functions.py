@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing as stdlib
 import os
+import re
 import stat
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -233,6 +235,35 @@ def test_a_log_on_stderr_tells_of_children(method: str, tmp_path: Path) -> None:
     assert "[INFO/Cook] child process calling self.run()" in log
     assert "[INFO/Cook] process exiting with exitcode 0" in log
     assert "[INFO/MainProcess] process shutting down" in log
+
+
+@pytest.mark.parametrize(
+    ("method", "what"),
+    [
+        ("forkserver", r"__main__ in ([0-9.]+) s, once for all children"),
+        ("spawn", r"the main module in ([0-9.]+) s"),
+    ],
+)
+def test_a_log_on_stderr_tells_what_loading_modules_costs(
+    method: str, what: str, tmp_path: Path
+) -> None:
+    main = tmp_path / "main.py"
+    main.write_text(
+        "import logging, sys, time\n"
+        "from manyhands import multiprocessing\n"
+        "time.sleep(0.1)\n"
+        "if __name__ == '__main__':\n"
+        "    multiprocessing.log_to_stderr(logging.INFO)\n"
+        "    context = multiprocessing.get_context(sys.argv[1])\n"
+        "    process = context.Process(target=print)\n"
+        "    process.start(); process.join()\n"
+    )
+    run = subprocess.run(
+        [sys.executable, main, method], capture_output=True, text=True, timeout=60, check=True
+    )
+    told = re.search(rf"\[INFO/.*\] loaded {what}\n", run.stderr)
+    assert told, run.stderr
+    assert float(told[1]) >= 0.1
 
 
 @pytest.mark.parametrize("method", METHODS)

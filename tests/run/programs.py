@@ -28,7 +28,7 @@ def _notice_hangups():
 
 
 def start(command, **options):
-    """A process that talks by pipes, in a group of its own. What `nohup` ignores for us it notices."""
+    """A process that talks by pipes, in a group of its own; `nohup` does not reach it."""
     options.setdefault("env", environment())
     options.setdefault("stdin", subprocess.PIPE)
     return subprocess.Popen(

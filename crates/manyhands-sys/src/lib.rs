@@ -1,7 +1,7 @@
 //! The operating-system seam of Manyhands.
 //!
-//! Everything that needs a system call, a libc function or a raw pointer lives here, behind safe
-//! functions; the other core crates contain no `unsafe` of their own for such things.
+//! What needs `unsafe` to talk to the system lives here, behind safe functions. `manyhands-shm` has its
+//! own, for what lies in shared memory; the other core crates have none.
 //!
 //! * [`futex`]: sleep until a word changes, wake who sleeps on it;
 //! * [`thread`]: who is calling;

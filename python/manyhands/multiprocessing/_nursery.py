@@ -20,7 +20,8 @@ _native = _native.multiprocessing
 #: What runs a zygote.
 _COMMAND = "from manyhands.multiprocessing import _zygote; _zygote.main()"
 
-#: What a zygote says when it is ready, or if it wants to be started with the arena.
+#: What a zygote says when it is ready, before the seconds for which it loaded what the program wants;
+#: and what if it wants to be started with the arena.
 READY = f"ready 1 {sys.hexversion}".encode()
 WANTS_ARENA = b"arena"
 
@@ -97,7 +98,11 @@ class Nursery:
         except BaseException:
             zygote.stop()
             raise
-        if heard == READY:
+        ready, _, seconds = (heard or b"").rpartition(b" ")
+        if ready == READY:
+            if setup:
+                modules = " and ".join(setup[0])
+                util.info(f"loaded {modules} in {seconds.decode()} s, once for all children")
             zygote.expect_children()
             return zygote
         zygote.stop()

@@ -67,11 +67,14 @@ def main():
         with contextlib.suppress(ImportError):
             __import__(name)
     by_main, method, ticket, preload = _read_setup()
+    seconds = 0
     if preload is not None and BARE not in sys.argv:
         if ticket is not None:
             _native.join_arena(ARENA, ticket)
             os.close(ARENA)
+        begun = time.monotonic()
         _preload(*preload)
+        seconds = time.monotonic() - begun
         if ticket is None and _has_arena():
             os.write(SOCKET, WANTS_ARENA)
             os._exit(0)
@@ -83,7 +86,7 @@ def main():
     os.close(null)
     gc.collect()
     gc.freeze()
-    os.write(SOCKET, READY)
+    os.write(SOCKET, b"%b %.3f" % (READY, seconds))
     born = _native.serve(SOCKET, by_main)
     if type(born) is not dict:
         _warm_up(born, method)
@@ -92,8 +95,8 @@ def main():
 
 
 def _warm_up(spare, method):
-    """Do what the child will do, as far as it has no effect, until there is one to be: then the memory
-    is its own already.
+    """Do what the child will do, as far as it has no effect, until there is one to be: then the
+    memory is its own already.
     """
     preparation = {"name": "MainProcess", "sys_path": sys.path, "sys_argv": sys.argv}
     steps = [
@@ -223,7 +226,10 @@ def _run(born, is_forkserver):
             resource_tracker._resource_tracker._fd = descriptors.pop()
         if is_forkserver:
             forkserver._forkserver._inherited_fds = descriptors
+        begun = time.monotonic()
         spawn.prepare(preparation)
+        if not is_forkserver:
+            util.info(f"loaded the main module in {time.monotonic() - begun:.3f} s")
         process_obj = pickle.load(file)
     finally:
         del process.current_process()._inheriting

@@ -3,7 +3,8 @@
 An item is pickled in `put()`, which raises what goes wrong with it, straight into memory that the
 processes share; there is no thread that feeds a pipe, so nothing is in flight when a process ends.
 `qsize()`, `empty()` and `full()` are exact. A process that is killed inside of `put()` or `get()`
-takes at most the one item with it that it was dealing with, and that is counted in `lost`.
+takes at most the one item with it that it was dealing with, and that is counted in `lost` unless
+`get()` had it already.
 
 Buffers that pickle gives out of band, those of large arrays, are copied once, into shared memory;
 what `get()` returns uses them there, and may write to them if the original could be written to.

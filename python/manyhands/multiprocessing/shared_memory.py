@@ -42,7 +42,8 @@ class SharedMemory(_original.SharedMemory):
 
     `close()` ends the use of it by this object; `unlink()` takes away its name, so that it goes
     when all have closed it. A segment that nobody unlinks goes when all processes of the family of
-    its creator are gone, however they ended; unless it was created with `track=False`.
+    its creator are gone, or, if they were killed, when the next program uses shared memory; unless
+    it was created with `track=False`.
     """
 
     def __init__(self, name=None, create=False, size=0, *, track=True):
