@@ -20,7 +20,7 @@ _native = _native.multiprocessing
 #: What runs a zygote.
 _COMMAND = "from manyhands.multiprocessing import _zygote; _zygote.main()"
 
-#: What a zygote says when it is ready, before the seconds for which it loaded the program's modules;
+#: What a zygote says when it is ready, before the seconds for which it loaded the program's code;
 #: and what if it wants to be started with the arena.
 READY = f"ready 1 {sys.hexversion}".encode()
 WANTS_ARENA = b"arena"
