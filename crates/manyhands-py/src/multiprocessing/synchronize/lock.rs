@@ -4,10 +4,9 @@ use manyhands_shm as shm;
 use manyhands_shm::{Kind, Limit};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple};
 
 use super::{Determined, Late, Outside, acquired, limit};
-use crate::fast::short_cut;
 use crate::timeout::Flag;
 
 /// A lock between processes that is not reentrant, and that any thread of any of them may release.
@@ -141,25 +140,7 @@ impl Lock {
 }
 
 // py: multiprocessing.synchronize.Lock.acquire
-short_cut!(Acquire, Lock, c"acquire", |call| {
-    let done = call.count() == 0 && call.this.get().known()?.try_acquire();
-    done.then(|| PyBool::new(call.py(), true).to_owned().into_any())
-});
-
 // py: multiprocessing.synchronize.Lock.release
-short_cut!(Release, Lock, c"release", |call| {
-    let done = call.this.get().known()?.release().is_ok();
-    done.then(|| call.py().None().into_bound(call.py()))
-});
-
 // py: multiprocessing.synchronize.Lock.__enter__
-short_cut!(Enter, Lock, c"__enter__", |call| {
-    let done = call.this.get().known()?.try_acquire();
-    done.then(|| PyBool::new(call.py(), true).to_owned().into_any())
-});
-
 // py: multiprocessing.synchronize.Lock.__exit__
-short_cut!(Exit, Lock, c"__exit__", |call| {
-    let done = call.this.get().known()?.release().is_ok();
-    done.then(|| call.py().None().into_bound(call.py()))
-});
+short_cuts!(Lock);

@@ -11,6 +11,31 @@ use pyo3::prelude::*;
 use super::arena::{self, Outside};
 use crate::{fast, timeout};
 
+/// Defines the short cuts of a class whose `known()` has `try_acquire` and `release`.
+macro_rules! short_cuts {
+    ($class:ident) => {
+        $crate::fast::short_cut!(Acquire, $class, c"acquire", |call| {
+            let done = call.count() == 0 && call.this.get().known()?.try_acquire();
+            done.then(|| pyo3::types::PyBool::new(call.py(), true).to_owned().into_any())
+        });
+
+        $crate::fast::short_cut!(Release, $class, c"release", |call| {
+            let done = call.this.get().known()?.release().is_ok();
+            done.then(|| call.py().None().into_bound(call.py()))
+        });
+
+        $crate::fast::short_cut!(Enter, $class, c"__enter__", |call| {
+            let done = call.this.get().known()?.try_acquire();
+            done.then(|| pyo3::types::PyBool::new(call.py(), true).to_owned().into_any())
+        });
+
+        $crate::fast::short_cut!(Exit, $class, c"__exit__", |call| {
+            let done = call.this.get().known()?.release().is_ok();
+            done.then(|| call.py().None().into_bound(call.py()))
+        });
+    };
+}
+
 mod barrier;
 mod condition;
 mod event;

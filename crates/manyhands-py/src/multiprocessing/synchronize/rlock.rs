@@ -4,10 +4,9 @@ use manyhands_shm as shm;
 use manyhands_shm::{Kind, Limit};
 use pyo3::exceptions::PyAssertionError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple};
 
 use super::{Determined, Late, Outside, acquired, limit};
-use crate::fast::short_cut;
 use crate::timeout::Flag;
 
 /// A lock between processes that its owner, a thread, may acquire again, and releases as often.
@@ -155,25 +154,7 @@ impl RLock {
 }
 
 // py: multiprocessing.synchronize.RLock.acquire
-short_cut!(Acquire, RLock, c"acquire", |call| {
-    let done = call.count() == 0 && call.this.get().known()?.try_acquire();
-    done.then(|| PyBool::new(call.py(), true).to_owned().into_any())
-});
-
 // py: multiprocessing.synchronize.RLock.release
-short_cut!(Release, RLock, c"release", |call| {
-    let done = call.this.get().known()?.release().is_ok();
-    done.then(|| call.py().None().into_bound(call.py()))
-});
-
 // py: multiprocessing.synchronize.RLock.__enter__
-short_cut!(Enter, RLock, c"__enter__", |call| {
-    let done = call.this.get().known()?.try_acquire();
-    done.then(|| PyBool::new(call.py(), true).to_owned().into_any())
-});
-
 // py: multiprocessing.synchronize.RLock.__exit__
-short_cut!(Exit, RLock, c"__exit__", |call| {
-    let done = call.this.get().known()?.release().is_ok();
-    done.then(|| call.py().None().into_bound(call.py()))
-});
+short_cuts!(RLock);

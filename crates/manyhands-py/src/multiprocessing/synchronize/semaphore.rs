@@ -4,10 +4,9 @@ use manyhands_shm as shm;
 use manyhands_shm::{Kind, Limit};
 use pyo3::exceptions::{PyOSError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple};
 
 use super::{Late, Outside, limit};
-use crate::fast::short_cut;
 use crate::timeout::Flag;
 
 /// A counter between processes that acquire() takes one from, waiting while there is none, and
@@ -127,25 +126,7 @@ impl Semaphore {
 }
 
 // py: multiprocessing.synchronize.Semaphore.acquire
-short_cut!(Acquire, Semaphore, c"acquire", |call| {
-    let done = call.count() == 0 && call.this.get().known()?.try_acquire();
-    done.then(|| PyBool::new(call.py(), true).to_owned().into_any())
-});
-
 // py: multiprocessing.synchronize.Semaphore.release
-short_cut!(Release, Semaphore, c"release", |call| {
-    let done = call.this.get().known()?.release().is_ok();
-    done.then(|| call.py().None().into_bound(call.py()))
-});
-
 // py: multiprocessing.synchronize.Semaphore.__enter__
-short_cut!(Enter, Semaphore, c"__enter__", |call| {
-    let done = call.this.get().known()?.try_acquire();
-    done.then(|| PyBool::new(call.py(), true).to_owned().into_any())
-});
-
 // py: multiprocessing.synchronize.Semaphore.__exit__
-short_cut!(Exit, Semaphore, c"__exit__", |call| {
-    let done = call.this.get().known()?.release().is_ok();
-    done.then(|| call.py().None().into_bound(call.py()))
-});
+short_cuts!(Semaphore);
