@@ -18,12 +18,24 @@ __all__ = [name for name in dir(context._default_context) if not name.startswith
 
 globals().update((name, getattr(context._default_context, name)) for name in __all__)
 
-_SHARED = ("dummy", "managers", "pool", "resource_sharer", "resource_tracker", "util")
+#: What programs find there because the standard library imports it on the way.
+_ON_THE_WAY = frozenset(
+    (
+        "connection",
+        "dummy",
+        "managers",
+        "pool",
+        "queues",
+        "resource_sharer",
+        "resource_tracker",
+        "synchronize",
+        "util",
+    )
+)
 
 
 def __getattr__(name):
-    # Programs find some of these there because the standard library imports them on the way.
-    if name in _SHARED:
+    if name in _ON_THE_WAY:
         return _import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

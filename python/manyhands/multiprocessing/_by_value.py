@@ -33,7 +33,7 @@ def dump(process, preparation, forget):
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         pickler = _pickler()
         if pickler is None:
-            if hasattr(error, "add_note"):
+            if hasattr(error, "add_note") and not isinstance(error, TypeError):
                 error.add_note(HINT)
             raise
         buffer = io.BytesIO()

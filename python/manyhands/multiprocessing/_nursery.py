@@ -7,6 +7,7 @@ program wants its children to have), begun when it is first wanted, and begun an
 or when what children have to inherit from their parent has changed.
 """
 
+import errno
 import os
 import pickle
 import sys
@@ -95,8 +96,11 @@ class Nursery:
         try:
             zygote.say(pickle.dumps((zygote.by_main, self._method, number, setup)))
             heard = zygote.hear()
-        except BaseException:
+        except BaseException as error:
             zygote.stop()
+            if isinstance(error, OSError) and error.errno == errno.EMSGSIZE:
+                # Too much to be told, say a long command line: there are children without zygotes.
+                return None
             raise
         ready, _, seconds = (heard or b"").rpartition(b" ")
         if ready == READY:

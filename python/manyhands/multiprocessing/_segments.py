@@ -217,6 +217,10 @@ def _after_fork_in_child():
         os.close(_folder.descriptor)
         _folder.descriptor, _folder.for_child = _folder.for_child, -1
         _leave_at_exit()
+    elif _folder.descriptor >= 0:
+        # There was none to be had for the child, and the parent's is not its own to let go of.
+        os.close(_folder.descriptor)
+        _folder.descriptor = -1
     _folder.lock.release()
 
 

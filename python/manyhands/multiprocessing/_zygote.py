@@ -75,7 +75,7 @@ def main():
         begun = time.monotonic()
         _preload(*preload)
         seconds = time.monotonic() - begun
-        if ticket is None and _has_arena():
+        if ticket is None and _native.arena_number() is not None:
             os.write(SOCKET, WANTS_ARENA)
             os._exit(0)
     os.set_inheritable(SOCKET, False)
@@ -166,11 +166,6 @@ def _is_single_threaded():
             return True
         time.sleep(0.001)
     return False
-
-
-def _has_arena():
-    with open("/proc/self/maps", "rb") as maps:
-        return b"/memfd:manyhands" in maps.read()
 
 
 def _say(text):

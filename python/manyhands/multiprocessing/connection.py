@@ -10,6 +10,7 @@ Source: https://docs.python.org/3/library/multiprocessing.html#module-multiproce
 import socket
 
 from manyhands import _native as _engine
+from manyhands._mirror import forward
 from manyhands._stdlib import original as _original
 
 __all__ = ["Client", "Listener", "Pipe", "wait"]
@@ -25,19 +26,13 @@ AuthenticationError = _stdlib.AuthenticationError
 BufferTooShort = _stdlib.BufferTooShort
 
 # What has no need to be another.
-BUFSIZE = _stdlib.BUFSIZE
-CONNECTION_TIMEOUT = _stdlib.CONNECTION_TIMEOUT
 ConnectionWrapper = _stdlib.ConnectionWrapper
-_ConnectionBase = _stdlib._ConnectionBase
-_check_timeout = _stdlib._check_timeout
-_init_timeout = _stdlib._init_timeout
 _validate_family = _stdlib._validate_family
 _xml_dumps = _stdlib._xml_dumps
 _xml_loads = _stdlib._xml_loads
 address_type = _stdlib.address_type
 arbitrary_address = _stdlib.arbitrary_address
 default_family = _stdlib.default_family
-families = _stdlib.families
 
 #: What only some of a connection's public methods go through, and which these are.
 _ROUTES = {
@@ -187,16 +182,9 @@ def _connection_over(connected):
 # The authentication: the newer protocol, which older versions understand. Their names for what it
 # is made of stand beside the newer ones.
 
-MESSAGE_LENGTH = 40
 CHALLENGE = _CHALLENGE = b"#CHALLENGE#"
 WELCOME = _WELCOME = b"#WELCOME#"
 FAILURE = _FAILURE = b"#FAILURE#"
-
-_ALLOWED_DIGESTS = frozenset({b"md5", b"sha256", b"sha384", b"sha3_256", b"sha3_384"})
-_MAX_DIGEST_LEN = 8
-_MD5ONLY_MESSAGE_LENGTH = 20
-_MD5_DIGEST_LEN = 16
-_LEGACY_LENGTHS = (_MD5ONLY_MESSAGE_LENGTH, _MD5_DIGEST_LEN)
 
 #: The longest message of an authentication.
 _LONGEST_MESSAGE = 256
@@ -281,3 +269,5 @@ def rebuild_connection(df, readable, writable):
 
 
 reduction.register(Connection, reduce_connection)
+
+forward(globals(), _stdlib)

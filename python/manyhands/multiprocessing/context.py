@@ -9,6 +9,7 @@ Source: https://docs.python.org/3/library/multiprocessing.html#contexts-and-star
 
 import os
 import sys
+import warnings
 
 from manyhands._mirror import forward
 from manyhands._stdlib import original
@@ -21,11 +22,7 @@ __all__ = ()
 START_METHOD = "MANYHANDS_START_METHOD"
 
 #: Modules of the standard library that use the pipe inside of a SimpleQueue; see `_piped`.
-_USERS_OF_PIPES = (
-    "multiprocessing.pool",
-    "multiprocessing.managers",
-    "concurrent.futures.process",
-)
+_USERS_OF_PIPES = ("multiprocessing.pool", "concurrent.futures.process")
 
 ProcessError = _original.ProcessError
 BufferTooShort = _original.BufferTooShort
@@ -111,11 +108,13 @@ class BaseContext(_original.BaseContext):
 
     def SimpleQueue(self):
         """Return an unbounded queue between processes, with the bare minimum of methods."""
-        caller = sys._getframe(1).f_globals.get("__name__")
-        if caller in _USERS_OF_PIPES:
+        from manyhands.multiprocessing import queues
+
+        caller = sys._getframe(1)
+        if caller.f_globals.get("__name__") in _USERS_OF_PIPES or queues.uses_pipe(caller.f_code):
             from manyhands.multiprocessing._piped import SimpleQueue
         else:
-            from manyhands.multiprocessing.queues import SimpleQueue
+            SimpleQueue = queues.SimpleQueue
 
         return SimpleQueue(ctx=self.get_context())
 
@@ -281,6 +280,10 @@ def _default_start_method():
     chosen = os.environ.get(START_METHOD)
     if chosen in _concrete_contexts:
         return chosen
+    if chosen:
+        methods = ", ".join(_concrete_contexts)
+        text = f"{START_METHOD}={chosen} is ignored: the start methods are {methods}"
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
     return _original._default_context._default_context._name
 
 

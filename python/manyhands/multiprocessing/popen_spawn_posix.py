@@ -1,5 +1,6 @@
 """Starts a process that has nothing of this one's memory."""
 
+import contextlib
 import io
 import os
 import sys
@@ -84,6 +85,7 @@ class Popen(popen_fork.Popen):
             self._fds if self.method == "forkserver" else None,
             (os.getpid(), _native.is_main_thread()) if guarded else None,
         )
+        preamble = bytes(reduction.ForkingPickler.dumps({**preparation, "manyhands": prologue}))
         child_r, parent_w = os.pipe()
         try:
             passed = {child_r, ticket.fileno(), *self._fds}
@@ -92,16 +94,22 @@ class Popen(popen_fork.Popen):
             child = spawn.run(
                 spawn.get_command_line(tracker_fd=tracker, pipe_handle=child_r), sorted(passed)
             )
-            # The child takes the other end for a sentinel of its parent.
-            self._parent_w = parent_w
-            with open(parent_w, "wb", closefd=False) as file:
-                reduction.dump({**preparation, "manyhands": prologue}, file)
-                file.write(body)
         except BaseException:
             os.close(parent_w)
             raise
         finally:
             os.close(child_r)
+        # The child takes the other end for a sentinel of its parent.
+        self._parent_w = parent_w
+        try:
+            # One that has ended already tells by its exit code.
+            with contextlib.suppress(BrokenPipeError), open(parent_w, "wb", closefd=False) as file:
+                file.write(preamble)
+                file.write(body)
+        except BaseException:
+            self._parent_w = None
+            os.close(parent_w)
+            raise
         return child
 
     def _watch(self, child):

@@ -43,10 +43,23 @@ class _Kind(type):
                 return type(theirs[0])(name, theirs, namespace, **kwargs)
         return super().__new__(mcs, name, bases, namespace, **kwargs)
 
+    def __subclasscheck__(cls, subclass):
+        return super().__subclasscheck__(subclass) or (
+            cls in _THEIRS and _THEIRS[cls] in type.mro(subclass)
+        )
+
+    def __instancecheck__(cls, instance):
+        return cls.__subclasscheck__(type(instance))
+
 
 def _uses_pipe(value):
     code = getattr(getattr(value, "__func__", value), "__code__", None)
-    return code is not None and not _OF_PIPES.isdisjoint(code.co_names)
+    return code is not None and uses_pipe(code)
+
+
+def uses_pipe(code):
+    """Whether that code object uses what only a queue has that is a pipe."""
+    return not _OF_PIPES.isdisjoint(code.co_names)
 
 
 class _NoPipe:
@@ -54,6 +67,9 @@ class _NoPipe:
 
     def close(self):
         """Do nothing: nobody waits for a pipe."""
+
+    def __repr__(self):
+        return "a queue that has no pipe: use get(timeout=...) instead of waiting for its _reader"
 
 
 class Queue(_Base, metaclass=_Kind):
@@ -68,6 +84,10 @@ class Queue(_Base, metaclass=_Kind):
         cls._handles_errors_of_put = hook is not Queue._on_queue_feeder_error
 
     def __init__(self, maxsize=0, *, ctx):
+        if not isinstance(self, _Base):
+            # Of a subclass that has become one of theirs, and calls its base by name.
+            _original.Queue.__init__(self, maxsize, ctx=ctx)
+            return
         self._create(maxsize, False)
         self._ignore_epipe = False
 

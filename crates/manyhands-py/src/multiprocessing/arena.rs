@@ -6,9 +6,11 @@ use std::sync::atomic::AtomicU32;
 
 use manyhands_shm::{ArenaError, Deadline, Pause, Ticket};
 use manyhands_sys::{futex, thread};
-use pyo3::exceptions::{PyFileNotFoundError, PyOSError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+
+use super::errors::{explained, os_error};
 
 /// Sleeps outside of the interpreter; given up when a signal handler raises.
 pub(crate) struct Outside<'py>(pub(crate) Python<'py>);
@@ -37,11 +39,11 @@ pub(crate) fn error(error: ArenaError) -> PyErr {
     let text = error.to_string();
     match error {
         ArenaError::System { .. } => {
-            PyOSError::new_err((error.os_error().unwrap_or(libc::ENOMEM), text))
+            explained(Some(error.os_error().unwrap_or(libc::ENOMEM)), text)
         }
-        ArenaError::Full { .. } => PyOSError::new_err((libc::ENOMEM, text)),
-        ArenaError::TooManyProcesses(_) => PyOSError::new_err((libc::EAGAIN, text)),
-        ArenaError::Gone => PyFileNotFoundError::new_err((libc::ENOENT, text)),
+        ArenaError::Full { .. } => explained(Some(libc::ENOMEM), text),
+        ArenaError::TooManyProcesses(_) => explained(Some(libc::EAGAIN), text),
+        ArenaError::Gone => explained(Some(libc::ENOENT), text),
         _ => PyRuntimeError::new_err(text),
     }
 }
@@ -96,13 +98,14 @@ fn reserve_child() -> PyResult<PyTicket> {
 
 /// Joins the arena behind a descriptor, which stays the caller's, by the number of a ticket.
 #[pyfunction]
-fn join_arena(descriptor: RawFd, ticket: u64) -> PyResult<()> {
+fn join_arena(py: Python<'_>, descriptor: RawFd, ticket: u64) -> PyResult<()> {
     if descriptor < 0 {
         return Err(PyValueError::new_err("a descriptor is not negative"));
     }
     #[expect(unsafe_code, reason = "a number from Python becomes a descriptor")]
     // SAFETY: it is used only for the time of this call; that it is open the system checks.
-    let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned()?;
+    let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned();
+    let descriptor = descriptor.map_err(|error| os_error(py, &error))?;
     manyhands_shm::join(descriptor, ticket).map(|_| ()).map_err(error)
 }
 

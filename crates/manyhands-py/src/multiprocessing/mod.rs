@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 mod arena;
 mod codec;
 mod connection;
+mod errors;
 mod memory;
 mod process;
 mod queue;

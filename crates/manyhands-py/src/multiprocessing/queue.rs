@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use manyhands_shm::{GetError, Limit, Message, Parcel, Piece, PutError, Queue, Reference};
-use pyo3::exceptions::{PyOSError, PyOverflowError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyException, PyOSError, PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -99,6 +99,9 @@ impl QueueBase {
     #[cold]
     fn refuse(slf: &Bound<'_, Self>, item: &Bound<'_, PyAny>, error: PyErr) -> PyResult<()> {
         let py = slf.py();
+        if !error.is_instance_of::<PyException>(py) {
+            return Err(error);
+        }
         let handles = slf.getattr_opt(intern!(py, "_handles_errors_of_put"))?;
         if !handles.is_some_and(|handles| handles.is_truthy().unwrap_or(false)) {
             return Err(error);

@@ -149,8 +149,8 @@ impl Encoder {
 
     fn tuple(&mut self, tuple: &Bound<'_, PyTuple>, depth: usize) -> bool {
         let len = tuple.len();
-        // There is only one without items.
-        if len > 0 && !self.may_enter(tuple.as_any(), len, depth) {
+        // There is only one without items, which may be met again.
+        if depth >= DEPTH_LIMIT || len > 0 && !self.may_enter(tuple.as_any(), len, depth) {
             return false;
         }
         self.head.push(TUPLE);

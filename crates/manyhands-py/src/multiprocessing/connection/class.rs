@@ -11,10 +11,11 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
-use super::errors::{of_receiving, of_sending, os_error};
+use super::errors::{of_receiving, of_sending};
 use super::gate::Detached;
 use super::memory::{Buffer, Scratch, receive};
 use super::{pickling, wait};
+use crate::multiprocessing::errors::os_error;
 use crate::timeout::{self, Flag};
 
 /// The state of a connection that is closed, or not opened yet.

@@ -1,24 +1,10 @@
 //! What goes wrong on the wire, as the standard library's exceptions.
 
-use std::io;
-
 use manyhands_wire::{ReceiveError, SendError};
 use pyo3::exceptions::{PyEOFError, PyMemoryError, PyOSError};
 use pyo3::prelude::*;
 
-/// OSError, or the subclass that its number stands for.
-#[cold]
-pub(super) fn os_error(py: Python<'_>, error: &io::Error) -> PyErr {
-    let Some(number) = error.raw_os_error() else {
-        return PyOSError::new_err(error.to_string());
-    };
-    let text = py
-        .import("os")
-        .and_then(|os| os.call_method1("strerror", (number,)))
-        .map(Bound::unbind)
-        .unwrap_or_else(|_| py.None());
-    PyOSError::new_err((number, text))
-}
+use crate::multiprocessing::errors::os_error;
 
 /// What `Connection._bad_message_length` raises.
 #[cold]

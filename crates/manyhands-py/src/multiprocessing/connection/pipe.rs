@@ -5,7 +5,7 @@ use std::os::fd::{IntoRawFd, RawFd};
 use manyhands_sys::descriptor::{self, Descriptor};
 use pyo3::prelude::*;
 
-use super::errors::os_error;
+use crate::multiprocessing::errors::os_error;
 
 /// The two descriptors of a new pipe; of a pair of sockets if it goes both ways.
 // py: multiprocessing.connection.Pipe

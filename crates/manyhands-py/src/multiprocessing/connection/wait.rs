@@ -10,8 +10,8 @@ use pyo3::exceptions::{PyAttributeError, PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList};
 
-use super::errors::os_error;
 use super::gate::LOOK_FOR_SIGNALS;
+use crate::multiprocessing::errors::os_error;
 use crate::timeout;
 
 /// Waits until one of the descriptors is ready or the limit is reached; whether one is.

@@ -10,6 +10,7 @@ use manyhands_sys::time::Deadline;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::multiprocessing::errors::os_error;
 use crate::timeout;
 
 /// As of [`crate::gate::Outside`]: how long a signal may go unnoticed that arrives just before a sleep.
@@ -85,8 +86,8 @@ impl PyChild {
     }
 
     /// Sends it a signal; False if it has ended.
-    fn send_signal(&self, signal: i32) -> PyResult<bool> {
-        Ok(self.get()?.send_signal(signal)?)
+    fn send_signal(&self, py: Python<'_>, signal: i32) -> PyResult<bool> {
+        self.get()?.send_signal(signal).map_err(|error| os_error(py, &error))
     }
 
     /// Gives the descriptor back.

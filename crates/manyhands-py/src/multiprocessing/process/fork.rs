@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::os::fd::IntoRawFd;
 
 use manyhands_process::{Forked, pause_reaper, program_threads, resume_reaper};
+use manyhands_sys::thread;
 use pyo3::exceptions::PyDeprecationWarning;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -83,10 +84,12 @@ fn after_fork_in_parent() {
         0
     }
     if !OWN.get() {
-        // Later: `os.fork()` counts the threads when this has returned.
+        // Later: `os.fork()` counts the threads when this has returned. Only the main thread makes such
+        // calls; if it is not this one, there are several threads anyway.
         // SAFETY: the function is fit for that, and needs no argument.
-        let queued = unsafe { ffi::Py_AddPendingCall(Some(resume), std::ptr::null_mut()) };
-        if queued != 0 {
+        let queued = thread::is_main()
+            && unsafe { ffi::Py_AddPendingCall(Some(resume), std::ptr::null_mut()) } == 0;
+        if !queued {
             resume_reaper();
         }
     }

@@ -1,8 +1,9 @@
 //! Starting and watching processes.
 
 use manyhands_process::StartError;
-use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
+
+use super::errors::explained;
 
 mod child;
 mod fork;
@@ -11,11 +12,7 @@ mod zygote;
 
 /// The Python exception for a process that could not be started.
 fn error(error: &StartError) -> PyErr {
-    let text = error.to_string();
-    match error.os_error() {
-        Some(number) => PyOSError::new_err((number, text)),
-        None => PyOSError::new_err(text),
-    }
+    explained(error.os_error(), error.to_string())
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

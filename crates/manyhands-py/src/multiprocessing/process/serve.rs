@@ -11,6 +11,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use crate::multiprocessing::errors::os_error;
+
 /// A copy of a zygote that has not been asked to be anybody yet.
 #[pyclass(frozen, name = "Spare", module = "manyhands._native.multiprocessing")]
 struct PySpare(Mutex<Option<Spare>>);
@@ -96,12 +98,13 @@ fn born(py: Python<'_>, born: Born) -> PyResult<Bound<'_, PyDict>> {
 /// Has this process die with its parent, which must be the process of that number; it began as a child
 /// of that process's main thread or of another one.
 #[pyfunction]
-fn die_with_parent(parent: u32, by_main: bool) -> PyResult<()> {
+fn die_with_parent(py: Python<'_>, parent: u32, by_main: bool) -> PyResult<()> {
     let sentinel = process::open(parent);
     if process::parent() != parent {
         process::exit(255);
     }
-    Ok(Guard::new(parent, by_main).stand(&sentinel?)?)
+    let stands = sentinel.and_then(|sentinel| Guard::new(parent, by_main).stand(&sentinel));
+    stands.map_err(|error| os_error(py, &error))
 }
 
 /// The signals that this process ignores, as a set of bits, but for those that an interpreter ignores

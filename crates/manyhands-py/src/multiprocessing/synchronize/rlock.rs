@@ -99,9 +99,6 @@ impl RLock {
         block: Flag,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<bool> {
-        if self.core()?.try_acquire() {
-            return Ok(true);
-        }
         self.acquire_within(py, limit(block.0, timeout)?)
     }
 

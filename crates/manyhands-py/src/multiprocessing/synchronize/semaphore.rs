@@ -72,11 +72,8 @@ impl Semaphore {
         block: Flag,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<bool> {
-        let core = self.core()?;
-        if core.try_acquire() {
-            return Ok(true);
-        }
-        core.acquire_with(&Outside(py), limit(block.0, timeout)?)
+        let limit = limit(block.0, timeout)?;
+        self.core()?.acquire_with(&Outside(py), limit)
     }
 
     /// Add one, so that one who waits goes on; ValueError if it has its maximum already.
