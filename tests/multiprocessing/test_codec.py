@@ -271,6 +271,14 @@ def test_containers_may_be_nested_deep(depth: int) -> None:
     assert same(there_and_back(nested(depth)), nested(depth))
 
 
+@pytest.mark.parametrize("inner", [(), [], {}, None, (1,)])
+def test_there_is_no_depth_at_which_something_gets_lost(inner: Any) -> None:
+    value = inner
+    for _ in range(70):
+        value = [value]
+        assert there_and_back(value) == value
+
+
 def test_too_deep_is_what_pickle_says() -> None:
     with pytest.raises(RecursionError):
         encode(nested(100_000))

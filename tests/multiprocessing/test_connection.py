@@ -371,6 +371,6 @@ def test_names() -> None:
     internal = {"_winapi", "_multiprocessing", "_mmap_counter", "_WaitSelector"}
     internal |= {"_get_digest_name_and_payload"}
     expected = set(vars(stdlib)) - foreign - modules - internal
-    assert not {name for name in expected if not name.startswith("__")} - set(vars(ours))
+    assert not {name for name in expected if not name.startswith("__")} - set(dir(ours))
     assert ours.__all__ == stdlib.__all__
     assert sys.modules[ours.__name__] is ours

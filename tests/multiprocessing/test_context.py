@@ -3,6 +3,8 @@
 import inspect
 import multiprocessing as stdlib
 import os
+import subprocess
+import sys
 
 import pytest
 from manyhands import multiprocessing
@@ -156,3 +158,26 @@ def test_who_uses_the_pipe_of_a_simple_queue_gets_the_stdlibs():
     assert type(made["kitchen"]) is multiprocessing.queues.SimpleQueue
     for name in ("multiprocessing.pool", "concurrent.futures.process"):
         made[name].close()
+
+
+def test_a_start_method_that_is_none_is_told() -> None:
+    environment = {**os.environ, "MANYHANDS_START_METHOD": "Spawn"}
+    run = subprocess.run(
+        [sys.executable, "-c", "import manyhands.multiprocessing"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert (
+        "MANYHANDS_START_METHOD=Spawn is ignored: the start methods are fork, spawn" in run.stderr
+    )
+
+
+def test_modules_that_come_on_the_way_are_there() -> None:
+    run_script(
+        "from manyhands import multiprocessing\n"
+        "assert multiprocessing.connection.wait and multiprocessing.queues.Queue\n"
+        "assert multiprocessing.synchronize.Lock\n"
+    )

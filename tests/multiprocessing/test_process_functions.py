@@ -291,3 +291,46 @@ def test_a_frozen_program_starts_itself(method: str, tmp_path: Path) -> None:
         "import subprocess, sys; print(subprocess.check_output(sys.argv[1], text=True), end='')"
     )
     assert run_script(script, str(program)) == "__main__ True\n"
+
+
+def test_a_fork_server_takes_a_program_with_many_arguments(tmp_path: Path) -> None:
+    main = tmp_path / "main.py"
+    main.write_text(
+        "from manyhands import multiprocessing\n"
+        "if __name__ == '__main__':\n"
+        "    process = multiprocessing.get_context('forkserver').Process(target=print, args=(7,))\n"
+        "    process.start(); process.join(); print(process.exitcode)\n"
+    )
+    command = [sys.executable, main, *["x" * 1000] * 300]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout == "7\n0\n", run.stderr
+
+
+def test_a_child_that_ends_before_it_has_read_its_arguments_is_no_error() -> None:
+    run_script(
+        "from manyhands import multiprocessing\n"
+        "multiprocessing.set_executable('/bin/true')\n"
+        "context = multiprocessing.get_context('spawn')\n"
+        "process = context.Process(target=len, args=(b'x' * (1 << 20),))\n"
+        "process.start(); process.join(); assert process.exitcode == 0\n"
+    )
+
+
+@pytest.mark.parametrize("method", PICKLING)
+def test_no_advice_is_given_that_does_not_help(method: str) -> None:
+    process = multiprocessing.get_context(method).Process(args=(threading.Lock(),))
+    with pytest.raises(TypeError, match="cannot pickle") as caught:
+        process.start()
+    assert not getattr(caught.value, "__notes__", None)
+
+
+def test_errors_of_the_system_have_their_number(context: Any) -> None:
+    process = context.Process(target=children.sleep)
+    process.start()
+    try:
+        with pytest.raises(OSError, match=r"\[Errno 22\] Invalid argument"):
+            process._popen._send_signal(999)
+    finally:
+        process.kill()
+        process.join()
+        process.close()

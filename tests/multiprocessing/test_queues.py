@@ -407,8 +407,45 @@ def test_a_subclass_that_uses_the_pipe_has_one() -> None:
 
     items = Tapped(ctx=multiprocessing.get_context())
     assert isinstance(items, stdlib.queues.Queue)
-    assert not isinstance(items, Queue)
+    assert isinstance(items, Queue)
+    assert issubclass(Tapped, Queue)
     items.put(1)
     assert pickle.loads(items.tap()) == 1
     items.close()
     items.join_thread()
+
+
+def test_a_subclass_that_uses_the_pipe_may_call_its_base_by_name() -> None:
+    class Polled(Queue):
+        def __init__(self) -> None:
+            Queue.__init__(self, 3, ctx=multiprocessing.get_context())
+
+        def empty(self) -> bool:
+            return not self._poll()
+
+    items = Polled()
+    assert items.empty()
+    items.put(1)
+    assert items.get() == 1
+    items.close()
+    items.join_thread()
+
+
+def test_who_waits_for_the_pipe_is_told_that_there_is_none() -> None:
+    items = Queue(ctx=multiprocessing.get_context())
+    with pytest.raises(ValueError, match="no pipe: use get"):
+        multiprocessing.connection.wait([items._reader], 0)
+
+
+def test_a_subclass_that_hears_of_errors_does_not_hear_of_interrupts() -> None:
+    class Heard(Queue):
+        @staticmethod
+        def _on_queue_feeder_error(e: Any, obj: Any) -> None:
+            raise AssertionError("it is for errors")
+
+    class Interrupted:
+        def __reduce__(self) -> Any:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Heard(ctx=multiprocessing.get_context()).put(Interrupted())

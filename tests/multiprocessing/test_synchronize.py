@@ -242,3 +242,10 @@ def test_what_a_thread_waits_for_another_process_gives(mp: Any, kind: str) -> No
         thread.join(PATIENCE)
     assert results == [True, True]
     finish(child)
+
+
+@pytest.mark.parametrize("kind", ["Lock", "RLock", "Semaphore"])
+def test_a_timeout_that_is_none_is_told_also_if_nobody_waits(mp: Any, kind: str) -> None:
+    made = getattr(mp, kind)()
+    with pytest.raises(TypeError):
+        made.acquire(True, "soon")
