@@ -449,3 +449,38 @@ def test_a_subclass_that_hears_of_errors_does_not_hear_of_interrupts() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         Heard(ctx=multiprocessing.get_context()).put(Interrupted())
+
+
+def test_a_process_that_stands_still_in_a_queue_stops_no_other_thread() -> None:
+    # Wherever it was stopped: what it had locked is waited for outside of the interpreter.
+    items = Queue(ctx=multiprocessing.get_context())
+    ticks = 0
+    over = threading.Event()
+
+    def tick() -> None:
+        nonlocal ticks
+        while not over.wait(0.001):
+            ticks += 1
+
+    def busy() -> None:
+        while True:
+            items.put(1)
+            items.get()
+
+    process = multiprocessing.get_context("fork").Process(target=busy, daemon=True)
+    process.start()
+    ticking = Hand(tick)
+    try:
+        for _ in range(300):
+            os.kill(process.pid, signal.SIGSTOP)
+            waiting = Hand(lambda: items.put(2, False) or items.get())
+            before = ticks
+            until(lambda before=before: ticks > before + 1)
+            os.kill(process.pid, signal.SIGCONT)
+            waiting.result()
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+        process.kill()
+        process.join()
+        over.set()
+        ticking.result()

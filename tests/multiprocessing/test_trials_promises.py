@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -296,3 +297,55 @@ def test_no_false_warning_of_leaked_memory() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+PRELOADED = """
+import sys
+from manyhands import multiprocessing
+lock = multiprocessing.Lock()
+"""
+
+ZYGOTE_DIES = """
+import os, signal, sys
+sys.path.insert(0, os.getcwd())
+from manyhands import multiprocessing
+from manyhands.multiprocessing import _nursery
+
+def hold(ready, go, there):
+    import preloaded
+    ready.set()
+    go.wait()
+    there.put(preloaded.lock.acquire(False))
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["preloaded"])
+    ready, go, there = context.Event(), context.Event(), context.Queue()
+    process = context.Process(target=hold, args=(ready, go, there))
+    process.start()
+    ready.wait()
+    zygote = _nursery.nursery("forkserver").pid
+    os.kill(zygote, signal.SIGKILL)
+    while os.path.exists(f"/proc/{zygote}"):
+        pass
+    others = [multiprocessing.Lock() for _ in range(100)]
+    for lock in others:
+        lock.acquire()
+    go.set()
+    print(there.get())
+    process.join()
+"""
+
+
+def test_what_a_zygote_has_made_outlives_it(tmp_path: Path) -> None:
+    (tmp_path / "preloaded.py").write_text(PRELOADED)
+    (tmp_path / "main.py").write_text(ZYGOTE_DIES)
+    run = subprocess.run(
+        [sys.executable, "main.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    assert run.stdout == "True\n", run.stderr

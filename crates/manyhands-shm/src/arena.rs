@@ -129,8 +129,13 @@ impl Arena {
     }
 
     /// By which a child that was not forked can [`join`] it.
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.memory.descriptor()
+    ///
+    /// # Errors
+    /// The program has closed it.
+    pub fn descriptor(&self) -> Result<BorrowedFd<'_>, ArenaError> {
+        self.memory
+            .descriptor()
+            .map_err(|error| ArenaError::system("cannot share memory with a child", error))
     }
 
     pub(crate) fn memory(&self) -> &SharedMemory {

@@ -94,6 +94,7 @@ pub enum Passage<'a> {
 #[derive(Debug)]
 pub struct Last<'a> {
     barrier: &'a Barrier,
+    me: Owner,
     word: u32,
     index: u32,
     is_done: bool,
@@ -215,7 +216,8 @@ impl Barrier {
                     return Ok(Ok(Passage::Passed(index)));
                 }
                 Arrival::Last { word, index } => {
-                    let last = Last { barrier: self, word, index, is_done: false };
+                    let last =
+                        Last { barrier: self, me: Owner::current(), word, index, is_done: false };
                     return Ok(Ok(Passage::Last(last)));
                 }
                 Arrival::Seated { word, index } => break (word, index),
@@ -479,6 +481,10 @@ impl Last<'_> {
 
     fn end(&mut self, how: u32) -> bool {
         self.is_done = true;
+        if self.me != Owner::current() {
+            // The action has forked, and this is the child: the parent goes on with it.
+            return false;
+        }
         let barrier = self.barrier;
         let seat = &barrier.seats(self.word)[self.index as usize];
         let ended = barrier.locked(|word| {

@@ -214,6 +214,19 @@ pub(crate) fn release_all_of(arena: &Arena, owner: Number) {
     }
 }
 
+/// Makes what one process owns another's; under the ledger.
+pub(crate) fn hand_over(arena: &Arena, owner: Number, heir: Number) {
+    for index in all(arena) {
+        let block = block_head(arena, index);
+        if State::of(block).status == Status::Used
+            && block.owner.load(Ordering::Acquire) == u64::from(owner.bits()) << 32
+        {
+            block.owner.store(u64::from(heir.bits()) << 32, Ordering::Release);
+            step();
+        }
+    }
+}
+
 /// Frees what was kept for processes that are gone now; under the ledger.
 pub(crate) fn free_lingering(arena: &Arena) {
     if arena.head().lingering.load(Ordering::Relaxed) == 0 {
@@ -265,9 +278,13 @@ fn free_alone(arena: &Arena, index: u64) {
         // First the note, then the deed.
         block.committed.store(keep as u64, Ordering::Relaxed);
         step();
-        arena.memory().discard(begin + keep, committed as usize - keep);
+        if arena.memory().discard(begin + keep, committed as usize - keep).is_ok() {
+            committed = keep as u64;
+        } else {
+            // The pages are there still, and not zero.
+            block.committed.store(committed, Ordering::Relaxed);
+        }
         step();
-        committed = keep as u64;
     }
     head.retained.fetch_add(committed, Ordering::Relaxed);
     step();

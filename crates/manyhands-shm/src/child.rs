@@ -66,6 +66,8 @@ impl Drop for Ticket {
 
 /// Makes this process the participant for whom a ticket was reserved.
 pub(crate) fn enter_by_ticket(arena: &Arena, ticket: u64) {
+    // A copy that nobody knows to be one begins as what it was copied from.
+    participant::forget_myself();
     let entered = u32::try_from(ticket)
         .is_ok_and(|bits| participant::enter_as(arena, Number::from_bits(bits)));
     if !entered {
@@ -73,7 +75,7 @@ pub(crate) fn enter_by_ticket(arena: &Arena, ticket: u64) {
     }
 }
 
-/// Tells which child the last fork by this thread made; `None` if it failed.
+/// Tells which child the last fork by this thread made since [`prepare_for_forks`]; `None` if it failed.
 pub fn forked(pid: Option<u32>) {
     let (Some(arena), number) = (existing(), FORKING.replace(0)) else { return };
     if number != 0 {
@@ -81,6 +83,14 @@ pub fn forked(pid: Option<u32>) {
             Some(pid) => note_pid(arena, Number::from_bits(number), pid),
             None => bury(arena, Number::from_bits(number)),
         }
+    }
+}
+
+/// Makes what this process has made its parent's, so that it outlives this process: for one that only
+/// prepares what its siblings use.
+pub fn hand_over_to_parent() {
+    if let Some(arena) = existing() {
+        participant::hand_over_to_parent(arena);
     }
 }
 
@@ -129,10 +139,12 @@ extern "C" fn in_child() {
 }
 
 /// Has forks of this process noticed, from before it has an arena. A fork that is under way while the
-/// first arena is made goes unnoticed, so who forks among threads calls this first.
+/// first arena is made goes unnoticed, so who forks among threads calls this first; and who will tell
+/// of a fork with [`forked`], so that none before it is meant.
 pub fn prepare_for_forks() {
     static WATCHED: AtomicBool = AtomicBool::new(false);
 
+    FORKING.set(0);
     // No lock, which a fork by another thread would leave locked in the child. Done twice is no
     // harm: the second call of each function does nothing.
     if !WATCHED.load(Ordering::Acquire) {

@@ -68,6 +68,10 @@ impl ArenaError {
                 "the limit of open descriptors of this process (RLIMIT_NOFILE, `ulimit -n`)"
                     .to_owned()
             }
+            Some(Errno::BADF) => {
+                "the program has closed the descriptor of that memory, which it had not opened"
+                    .to_owned()
+            }
             Some(Errno::NFILE) => {
                 "the limit of open descriptors of the system (fs.file-max)".to_owned()
             }

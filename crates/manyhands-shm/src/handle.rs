@@ -139,6 +139,9 @@ impl<T: Shared> Handle<T> {
             return Err(ArenaError::Gone);
         }
         block::reach(arena, block)?;
+        if block::contents(arena, block).1 < size_of::<T>() {
+            return Err(ArenaError::Gone);
+        }
         let share = Arc::new(Share { arena, reference: block });
         table.get().insert(block, Arc::downgrade(&share));
         Ok(Handle::of(share))

@@ -46,7 +46,9 @@ pub use arena::{Arena, Statistics, arena, existing, join};
 #[cfg(not(loom))]
 pub use barrier::{Barrier, Broken, Last, Passage};
 #[cfg(not(loom))]
-pub use child::{Ticket, child_died, forked, prepare_for_forks, reserve_child};
+pub use child::{
+    Ticket, child_died, forked, hand_over_to_parent, prepare_for_forks, reserve_child,
+};
 pub use condition::{Condition, Waiting};
 #[cfg(not(loom))]
 pub use error::ArenaError;

@@ -378,6 +378,17 @@ fn bury_in_ledger(arena: &Arena, number: Number) {
     heirs::forget_the_childless(arena);
 }
 
+pub(crate) fn hand_over_to_parent(arena: &Arena) {
+    let me = my_number();
+    arena.with_ledger(|| {
+        let parent = heirs::Lineage::of(slot(arena, me.slot())).parent;
+        let heir = Identity::of(slot(arena, parent));
+        if parent != 0 && heir.exists() {
+            block::hand_over(arena, me, Number::new(parent, heir.generation));
+        }
+    });
+}
+
 pub(crate) fn count(arena: &Arena) -> u64 {
     slots(arena).filter(|&index| Identity::of(slot(arena, index)).exists()).count() as u64
 }

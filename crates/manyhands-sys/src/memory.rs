@@ -23,7 +23,7 @@ const PART: usize = 16 << 20;
 /// memory.commit(0, 4096)?;
 /// // SAFETY: the first page exists, and nobody else uses it.
 /// unsafe { memory.base().write(7) };
-/// let again = SharedMemory::map(memory.descriptor().try_clone_to_owned()?)?;
+/// let again = SharedMemory::map(memory.descriptor()?.try_clone_to_owned()?)?;
 /// // SAFETY: as above.
 /// assert_eq!(unsafe { again.base().read() }, 7);
 /// # Ok::<(), std::io::Error>(())
@@ -34,6 +34,8 @@ const PART: usize = 16 << 20;
 #[derive(Debug)]
 pub struct SharedMemory {
     descriptor: OwnedFd,
+    /// Of the file: programs close descriptors that they have not opened, and others get the number.
+    identity: (u64, u64),
     base: NonNull<u8>,
     len: usize,
     /// A bit for each part that is mapped.
@@ -72,10 +74,11 @@ impl SharedMemory {
     /// The descriptor is none of memory; the limit of address space.
     pub fn map(descriptor: OwnedFd) -> io::Result<SharedMemory> {
         let len = os::file_size(descriptor.as_fd())?;
+        let identity = os::file_identity(descriptor.as_fd())?;
         let base = os::map_beginning(descriptor.as_fd(), len.min(PART), len)?;
         let mapped: Box<[_]> = (0..len.div_ceil(64 * PART)).map(|_| AtomicU64::new(0)).collect();
         mapped[0].store(1, Ordering::Relaxed);
-        Ok(SharedMemory { descriptor, base, len, mapped })
+        Ok(SharedMemory { descriptor, identity, base, len, mapped })
     }
 
     /// Where it is mapped in this process, for as long as this is not dropped, as far as it was
@@ -107,12 +110,13 @@ impl SharedMemory {
     #[cold]
     fn map_part(&self, part: usize) -> io::Result<()> {
         let (offset, len) = self.bounds(part);
+        let file = self.descriptor()?;
         // SAFETY: the parts lie there as in the file, from the base on.
-        let mapped = unsafe { os::map_part(self.descriptor(), self.base, offset, len) };
+        let mapped = unsafe { os::map_part(file, self.base, offset, len) };
         if let Err(error) = mapped {
             // Another thread was faster; or had just mapped it when this process was forked.
             let is_there = error.kind() == io::ErrorKind::AlreadyExists
-                && os::is_mapped(self.descriptor(), self.base.as_ptr() as usize + offset);
+                && os::is_mapped(file, self.base.as_ptr() as usize + offset);
             if !is_there {
                 return Err(error);
             }
@@ -137,32 +141,40 @@ impl SharedMemory {
     }
 
     /// By which other processes can map it.
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
+    ///
+    /// # Errors
+    /// `EBADF`: the program has closed it, perhaps to open something else.
+    pub fn descriptor(&self) -> io::Result<BorrowedFd<'_>> {
+        let file = self.descriptor.as_fd();
+        if os::file_identity(file)? == self.identity { Ok(file) } else { Err(os::bad_descriptor()) }
     }
 
     /// Makes sure that these bytes can be touched: without it a page that the system has no memory
     /// for ends the process with `SIGBUS`.
     ///
     /// # Errors
-    /// No memory left.
+    /// No memory left; the program has closed the descriptor.
     pub fn commit(&self, offset: usize, len: usize) -> io::Result<()> {
-        os::allocate(self.descriptor.as_fd(), offset as u64, len as u64)
+        os::allocate(self.descriptor()?, offset as u64, len as u64)
     }
 
     /// Gives the whole pages among these bytes back; they are zero afterwards.
-    pub fn discard(&self, offset: usize, len: usize) {
+    ///
+    /// # Errors
+    /// The program has closed the descriptor; then they are as they were.
+    pub fn discard(&self, offset: usize, len: usize) -> io::Result<()> {
         const PAGE: usize = 4096;
         let begin = offset.next_multiple_of(PAGE);
         let end = (offset + len) / PAGE * PAGE;
         if begin < end {
-            os::punch(self.descriptor.as_fd(), begin as u64, (end - begin) as u64);
+            os::punch(self.descriptor()?, begin as u64, (end - begin) as u64)?;
         }
+        Ok(())
     }
 
     /// How many bytes of memory it takes at present.
     pub fn resident(&self) -> u64 {
-        os::allocated_bytes(self.descriptor.as_fd())
+        self.descriptor().map_or(0, os::allocated_bytes)
     }
 }
 
@@ -189,7 +201,7 @@ mod tests {
         });
         // SAFETY: reached, committed, and ours alone.
         unsafe { memory.base().add(far).write(7) };
-        let again = memory.descriptor().try_clone_to_owned().expect("one more");
+        let again = memory.descriptor().expect("open").try_clone_to_owned().expect("one more");
         let again = SharedMemory::map(again).expect("sparse");
         again.reach(far, far + 1).expect("there is room");
         // SAFETY: as above.
@@ -212,7 +224,8 @@ mod tests {
         let memory = SharedMemory::create("test", 4 * PART).expect("sparse");
         let other = SharedMemory::create("other", PART).expect("sparse");
         // SAFETY: nothing is mapped there yet.
-        unsafe { os::map_part(other.descriptor(), memory.base(), PART, PART) }.expect("a hole");
+        unsafe { os::map_part(other.descriptor().expect("open"), memory.base(), PART, PART) }
+            .expect("a hole");
         assert!(memory.reach(PART, PART + 1).is_err());
         memory.reach(2 * PART, 3 * PART).expect("a hole");
     }
@@ -224,7 +237,7 @@ mod tests {
         assert_eq!(memory.resident(), 1 << 20);
         // SAFETY: committed, and ours alone.
         unsafe { memory.base().add(8192).write(1) };
-        memory.discard(100, (1 << 20) - 100);
+        memory.discard(100, (1 << 20) - 100).expect("a file in memory");
         assert_eq!(memory.resident(), 4096);
         // SAFETY: as above.
         assert_eq!(unsafe { memory.base().add(8192).read() }, 0);

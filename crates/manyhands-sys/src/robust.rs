@@ -9,6 +9,7 @@
 //! There is one such note a thread: it can hold one lock at a time.
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -105,14 +106,34 @@ impl RobustLock {
     /// another one.
     #[inline]
     pub fn lock(&self) -> Previous {
+        let taken = self.lock_with(|word, expected, until| {
+            futex::wait_shared(word, expected, Some(until));
+            Ok::<(), Infallible>(())
+        });
+        match taken {
+            Ok(previous) => previous,
+            Err(never) => match never {},
+        }
+    }
+
+    /// As [`lock`](RobustLock::lock), sleeping as the caller does: while a word has a value, until a
+    /// moment at the most. In a sleep the thread may take other locks, and fork.
+    ///
+    /// # Errors
+    /// That of the sleep; then the lock is not taken.
+    #[inline]
+    pub fn lock_with<E>(
+        &self,
+        sleep: impl FnMut(&AtomicU32, u32, Deadline) -> Result<(), E>,
+    ) -> Result<Previous, E> {
         let myself = myself();
         self.note(myself);
         step();
         let taken = self.0.compare_exchange(0, myself.number, Ordering::Acquire, Ordering::Relaxed);
         step();
         match taken {
-            Ok(_) => Previous::Released,
-            Err(_) => self.lock_contended(myself.number),
+            Ok(_) => Ok(Previous::Released),
+            Err(_) => self.lock_contended(myself, sleep),
         }
     }
 
@@ -178,17 +199,21 @@ impl RobustLock {
     }
 
     #[cold]
-    fn lock_contended(&self, number: u32) -> Previous {
+    fn lock_contended<E>(
+        &self,
+        mut who: Myself,
+        mut sleep: impl FnMut(&AtomicU32, u32, Deadline) -> Result<(), E>,
+    ) -> Result<Previous, E> {
         for _ in 0..LOOKS {
-            if let Some(previous) = self.try_take(number, 0) {
-                return previous;
+            if let Some(previous) = self.try_take(who.number, 0) {
+                return Ok(previous);
             }
             std::hint::spin_loop();
         }
         let mut flag = 0;
         loop {
-            if let Some(previous) = self.try_take(number, flag) {
-                return previous;
+            if let Some(previous) = self.try_take(who.number, flag) {
+                return Ok(previous);
             }
             let word = self.0.load(Ordering::Relaxed);
             if word & THREAD == 0 {
@@ -204,8 +229,15 @@ impl RobustLock {
                 continue;
             }
             step();
-            futex::wait_shared(&self.0, waiting, Some(Deadline::after(RECHECK)));
+            let slept = sleep(&self.0, waiting, Deadline::after(RECHECK));
             step();
+            // What was done in the sleep may have changed the note, or who this is.
+            who = myself();
+            if let Err(error) = slept {
+                self.forget(who);
+                return Err(error);
+            }
+            self.note(who);
             // Others may sleep still: keep the flag for them.
             flag = WAITERS;
         }

@@ -78,6 +78,8 @@ def main():
         if ticket is None and _native.arena_number() is not None:
             os.write(SOCKET, WANTS_ARENA)
             os._exit(0)
+    # Children have it for longer than this process may live.
+    _native.hand_over_to_parent()
     os.set_inheritable(SOCKET, False)
     # Nobody shall wait for our end to know that the program has closed them.
     null = os.open(os.devnull, os.O_RDWR)

@@ -92,7 +92,7 @@ impl PyTicket {
 #[pyfunction]
 fn reserve_child() -> PyResult<PyTicket> {
     let ticket = manyhands_shm::reserve_child().map_err(error)?;
-    let arena = ticket.arena().descriptor().as_raw_fd();
+    let arena = ticket.arena().descriptor().map_err(error)?.as_raw_fd();
     Ok(PyTicket { number: ticket.number(), arena, ticket: Mutex::new(Some(ticket)) })
 }
 
@@ -107,6 +107,12 @@ fn join_arena(py: Python<'_>, descriptor: RawFd, ticket: u64) -> PyResult<()> {
     let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned();
     let descriptor = descriptor.map_err(|error| os_error(py, &error))?;
     manyhands_shm::join(descriptor, ticket).map(|_| ()).map_err(error)
+}
+
+/// Makes what this process has made in the arena its parent's, so that it outlives this process.
+#[pyfunction]
+fn hand_over_to_parent() {
+    manyhands_shm::hand_over_to_parent();
 }
 
 /// The number of this process's arena; None if it has none.
@@ -145,6 +151,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyTicket>()?;
     module.add_function(wrap_pyfunction!(reserve_child, module)?)?;
     module.add_function(wrap_pyfunction!(join_arena, module)?)?;
+    module.add_function(wrap_pyfunction!(hand_over_to_parent, module)?)?;
     module.add_function(wrap_pyfunction!(arena_number, module)?)?;
     module.add_function(wrap_pyfunction!(forked, module)?)?;
     module.add_function(wrap_pyfunction!(child_died, module)?)?;

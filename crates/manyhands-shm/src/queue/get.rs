@@ -32,7 +32,13 @@ impl Queue {
         scratch.reserve(INLINE);
         participant::me();
         loop {
-            let _debris = self.lock_get_side();
+            let _debris = match self.lock_get_side(pause) {
+                Ok(debris) => debris,
+                Err(error) => {
+                    self.head.not_empty.ring();
+                    return Err(GetError::GivenUp(error));
+                }
+            };
             let (reference, segment) = self.segment(&side.segment);
             let Some((record, head)) = segment.oldest() else {
                 if let Some(next) = Ref::from_bits(segment.next.load(Ordering::Acquire)) {
@@ -44,7 +50,12 @@ impl Queue {
                     continue;
                 }
                 if self.is_shut() {
+                    // Nothing is put any more; but it may have been between our two looks.
+                    let is_empty = self.is_empty();
                     side.lock.unlock();
+                    if !is_empty {
+                        continue;
+                    }
                     self.head.not_empty.ring();
                     return Err(GetError::ShutDown);
                 }
@@ -127,11 +138,12 @@ impl Queue {
         Debris { arena: self.arena(), block: drained }
     }
 
-    fn lock_get_side(&self) -> Option<Debris> {
-        match self.head.get_side.lock.lock() {
+    fn lock_get_side<P: Pause>(&self, pause: &P) -> Result<Option<Debris>, P::Error> {
+        let lock = &self.head.get_side.lock;
+        Ok(match lock.lock_with(|word, expected, until| pause.pause(word, expected, until))? {
             Previous::Released => None,
             Previous::Died => self.repair_get_side(),
-        }
+        })
     }
 
     #[cold]

@@ -44,7 +44,7 @@ use tasks::Tasks;
 
 use crate::arena::Arena;
 use crate::layout::Ref;
-use crate::{ArenaError, Handle, Kind, Limit, Reference, Shared, block};
+use crate::{ArenaError, Handle, Kind, Limit, Reference, Shared, block, participant};
 
 #[repr(C, align(64))]
 struct Head {
@@ -262,8 +262,16 @@ impl Queue {
     /// Lets nothing more be put; whoever waits is told. What is there can be got still, unless
     /// `immediate`: then it is dropped, and counts as done.
     pub fn shut_down(&self, immediate: bool) {
+        participant::me();
+        // Who puts has put before, or is told.
+        let debris = match self.lock_put_side(&crate::Patient) {
+            Ok(debris) => debris,
+            Err(never) => match never {},
+        };
         self.head.shut.store(1, Ordering::SeqCst);
         step();
+        self.head.put_side.lock.unlock();
+        drop(debris);
         if immediate {
             let mut scratch = Vec::new();
             while self.get(&crate::Patient, &mut scratch, Limit::Never).is_ok() {

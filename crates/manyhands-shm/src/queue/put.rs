@@ -65,7 +65,13 @@ impl Queue {
         // Repairing makes blocks our own; with a lock held it is too late to become somebody.
         participant::me();
         loop {
-            let _debris = self.lock_put_side();
+            let _debris = match self.lock_put_side(pause) {
+                Ok(debris) => debris,
+                Err(error) => {
+                    self.head.not_full.ring();
+                    return Err(PutError::GivenUp(error));
+                }
+            };
             if self.is_shut() {
                 side.lock.unlock();
                 self.head.not_full.ring();
@@ -154,11 +160,12 @@ impl Queue {
 
     /// Takes the put lock. What has to be released after it is unlocked comes back, as one thread
     /// holds one robust lock at a time.
-    fn lock_put_side(&self) -> Option<Debris> {
-        match self.head.put_side.lock.lock() {
+    pub(super) fn lock_put_side<P: Pause>(&self, pause: &P) -> Result<Option<Debris>, P::Error> {
+        let lock = &self.head.put_side.lock;
+        Ok(match lock.lock_with(|word, expected, until| pause.pause(word, expected, until))? {
             Previous::Released => None,
             Previous::Died => self.repair_put_side(),
-        }
+        })
     }
 
     #[cold]

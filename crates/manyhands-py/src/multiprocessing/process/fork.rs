@@ -24,6 +24,7 @@ thread_local! {
 #[pyfunction]
 fn fork<'py>(py: Python<'py>, guarded: bool) -> PyResult<Bound<'py, PyAny>> {
     OWN.set(true);
+    manyhands_shm::prepare_for_forks();
     // SAFETY: this thread is attached; one of the other two follows in each process.
     unsafe { ffi::PyOS_BeforeFork() };
     let forked = manyhands_process::fork(guarded);

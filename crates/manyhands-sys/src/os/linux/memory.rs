@@ -133,9 +133,19 @@ pub(crate) fn allocate(file: BorrowedFd<'_>, offset: u64, len: u64) -> io::Resul
     Ok(())
 }
 
-pub(crate) fn punch(file: BorrowedFd<'_>, offset: u64, len: u64) {
-    // Failing it keeps the pages, which is no harm.
-    let _ = fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, len);
+pub(crate) fn punch(file: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<()> {
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    Ok(fallocate(file, flags, offset, len)?)
+}
+
+/// By which a file is told from others: its device and number.
+pub(crate) fn file_identity(file: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
+    let status = fstat(file)?;
+    Ok((status.st_dev, status.st_ino))
+}
+
+pub(crate) fn bad_descriptor() -> io::Error {
+    rustix::io::Errno::BADF.into()
 }
 
 pub(crate) fn file_size_limit() -> Option<u64> {
