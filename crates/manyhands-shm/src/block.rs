@@ -106,7 +106,7 @@ pub(crate) fn allocate(arena: &Arena, len: usize, kind: Kind) -> Result<Allocate
         let index = match list.load(Ordering::Relaxed) {
             0 => carve(arena, class, whole)?.ok_or_else(full)?,
             index => {
-                arena.reach(index as usize * GRAIN, whole)?;
+                arena.reach(index as usize * GRAIN, whole.max(SPAN))?;
                 let block = block_head(arena, index);
                 list.store(block.links.load(Ordering::Relaxed), Ordering::Relaxed);
                 step();
@@ -160,7 +160,7 @@ fn carve(arena: &Arena, class: u32, whole: usize) -> Result<Option<u64>, ArenaEr
     if arena.memory().len() - begin < 1 << class {
         return Ok(None);
     }
-    arena.reach(begin, whole)?;
+    arena.reach(begin, whole.max(SPAN))?;
     arena.memory().commit(begin, GRAIN).map_err(|error| {
         ArenaError::system("cannot get memory to share with other processes", error)
     })?;

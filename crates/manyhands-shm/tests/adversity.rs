@@ -133,3 +133,28 @@ fn what_was_put_before_the_queue_was_shut_down_is_got() {
         going_on();
     }
 }
+
+#[test]
+fn where_there_is_no_address_space_an_error_says_so() {
+    let _alone = alone();
+    let child = fork(|| {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let arena = maps.lines().rfind(|line| line.contains("/memfd:manyhands")).unwrap();
+        let end = arena.split(['-', ' ']).nth(1).unwrap();
+        let end = std::ptr::without_provenance_mut(usize::from_str_radix(end, 16).unwrap());
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+        // SAFETY: nothing is mapped there yet, in this process.
+        assert_eq!(unsafe { libc::mmap(end, 4096, libc::PROT_NONE, flags, -1, 0) }, end);
+        let mut made = Vec::new();
+        loop {
+            match Handle::<Word>::new(Kind::Plain) {
+                Ok(word) => made.push(word),
+                Err(error) => {
+                    assert!(error.to_string().contains("no address space left"), "{error}");
+                    return 0;
+                }
+            }
+        }
+    });
+    assert_eq!(wait(child), 0);
+}

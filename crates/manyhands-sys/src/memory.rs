@@ -10,6 +10,9 @@ use crate::os;
 /// What is mapped at a time; a power of two.
 const PART: usize = 16 << 20;
 
+/// How much address space is to be free behind the beginning, if there is so much.
+const GAP: usize = 128 << 30;
+
 /// A memory file of no name. Pages come into being when they are committed or touched, and go back
 /// to the system when they are discarded. Forked children have it, too.
 ///
@@ -75,7 +78,8 @@ impl SharedMemory {
     pub fn map(descriptor: OwnedFd) -> io::Result<SharedMemory> {
         let len = os::file_size(descriptor.as_fd())?;
         let identity = os::file_identity(descriptor.as_fd())?;
-        let base = os::map_beginning(descriptor.as_fd(), len.min(PART), len)?;
+        // The gap is filled from its far end by whatever else the program maps.
+        let base = os::map_beginning(descriptor.as_fd(), len.min(PART), len.max(GAP))?;
         let mapped: Box<[_]> = (0..len.div_ceil(64 * PART)).map(|_| AtomicU64::new(0)).collect();
         mapped[0].store(1, Ordering::Relaxed);
         Ok(SharedMemory { descriptor, identity, base, len, mapped })

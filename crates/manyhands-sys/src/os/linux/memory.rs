@@ -22,14 +22,13 @@ pub(crate) fn create_memory_file(name: &str, len: usize) -> io::Result<OwnedFd> 
     Ok(file)
 }
 
-/// Maps the beginning of a file, where there is room for as much of the rest as can be: that much
-/// address space is taken, and given back. What asks for address space gets it from the far end.
+/// Maps the beginning of a file, where there are as many bytes of room as can be: that much address
+/// space is taken, and given back. What asks for address space gets it from the far end.
 pub(crate) fn map_beginning(
     file: BorrowedFd<'_>,
     first: usize,
-    len: usize,
+    mut room: usize,
 ) -> io::Result<NonNull<u8>> {
-    let mut room = len;
     let base = loop {
         // SAFETY: a new mapping at an address that the kernel chooses touches no other memory.
         match unsafe { map_file(file, std::ptr::null_mut(), 0, room, MapFlags::empty()) } {
