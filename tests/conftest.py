@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import multiprocessing as stdlib
 import os
 import signal
 import threading
@@ -12,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from manyhands import _native
+from manyhands import _native, multiprocessing
 from support import ENGINES, Engine, Leftovers
 
 #: Seconds that a test may take.
@@ -105,6 +106,11 @@ def nothing_is_left(watchdog: None) -> Iterator[None]:
     before = Leftovers.now()
     yield
     left = Leftovers.since(before)
+    if left:
+        # At its end the interpreter would wait for them.
+        for child in [*multiprocessing.active_children(), *stdlib.active_children()]:
+            child.kill()
+            child.join(PATIENCE)
     assert not left, f"left behind: {left}"
 
 
