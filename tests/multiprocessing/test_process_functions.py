@@ -15,7 +15,7 @@ from typing import Any
 import children
 import pytest
 from manyhands import multiprocessing
-from support import PATIENCE, run_script
+from support import PATIENCE, run_command, run_script
 
 METHODS = ["fork", "spawn", "forkserver"]
 PICKLING = ["spawn", "forkserver"]
@@ -170,12 +170,7 @@ def test_what_is_in_no_file_is_passed_by_value(method: str) -> None:
 def test_so_is_what_is_not_at_the_top_of_a_file(method: str, tmp_path: Path) -> None:
     pytest.importorskip("cloudpickle")
     tmp_path.joinpath("program.py").write_text(LOCAL)
-    script = (
-        "import subprocess, sys\n"
-        "command = [sys.executable, 'program.py', sys.argv[1]]\n"
-        "print(subprocess.check_output(command, text=True), end='')"
-    )
-    assert run_script(script, method, cwd=tmp_path) == "done\n"
+    assert run_command([sys.executable, "program.py", method], cwd=tmp_path) == "done\n"
 
 
 @pytest.mark.parametrize("method", PICKLING)
@@ -287,10 +282,7 @@ def test_a_frozen_program_starts_itself(method: str, tmp_path: Path) -> None:
         "    assert process.exitcode == 0\n"
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    script = (
-        "import subprocess, sys; print(subprocess.check_output(sys.argv[1], text=True), end='')"
-    )
-    assert run_script(script, str(program)) == "__main__ True\n"
+    assert run_command([str(program)]) == "__main__ True\n"
 
 
 def test_a_fork_server_takes_a_program_with_many_arguments(tmp_path: Path) -> None:

@@ -165,7 +165,9 @@ def test_a_process_that_limits_its_memory_can_use_what_it_may(method: str) -> No
         PREFACE
         + f"""
 def careful(items, answers):
-    limit("AS", 1 << 30)
+    with open("/proc/self/statm") as file:
+        size = int(file.read().split()[0]) * resource.getpagesize()
+    limit("AS", size + (300 << 20))
     answers.put(len(bytearray(200 << 20)))
     answers.put(refused(items.get))
     answers.put(items.qsize())
@@ -177,14 +179,14 @@ if __name__ == "__main__":
     process = context.Process(target=careful, args=(items, answers))
     process.start()
     assert answers.get() == 200 << 20
-    items.put(bytes(1 << 30))
+    items.put(bytes(400 << 20))
     error = answers.get()
     assert "RLIMIT_AS" in error, error
     assert answers.get() == 1, "it is there for who has room"
     assert answers.get() == "goes on"
     process.join()
     assert process.exitcode == 0
-    assert len(items.get()) == 1 << 30
+    assert len(items.get()) == 400 << 20
 """
     )
     run_script(source)

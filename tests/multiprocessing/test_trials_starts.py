@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import textwrap
 import threading
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import children
 import pytest
 from manyhands import multiprocessing
-from support import PATIENCE, Hand, run_script
+from support import PATIENCE, Hand, run_command, run_script
 
 METHODS = ["fork", "spawn", "forkserver"]
 FRESH = ["spawn", "forkserver"]
@@ -120,14 +121,7 @@ if __name__ == "__main__":
 def run_file(path: Path, source: str, *args: str) -> str:
     """Runs a program that is a file, as `python FILE` does; it must end well."""
     path.write_text(textwrap.dedent(source))
-    return run_script(
-        "import subprocess, sys\n"
-        "done = subprocess.run([sys.executable, *sys.argv[1:]], text=True, capture_output=True)\n"
-        "sys.stdout.write(done.stdout); sys.stderr.write(done.stderr); sys.exit(done.returncode)",
-        str(path),
-        *args,
-        cwd=path.parent,
-    )
+    return run_command([sys.executable, str(path), *args], cwd=path.parent)
 
 
 def test_a_fork_server_imports_the_program_once_for_all_children(tmp_path: Path) -> None:
