@@ -111,6 +111,27 @@ def test_a_file_size_limit_bounds_what_is_shared_and_is_named() -> None:
     assert run_script(script) == "done\n"
 
 
+@pytest.mark.parametrize("make", ["Lock()", "Event()", "Value('i', 3)", "Condition()", "Queue()"])
+def test_what_is_made_when_there_is_no_more_to_share_names_the_limit(make: str) -> None:
+    script = PREFACE + (
+        "if __name__ == '__main__':\n"
+        "    import signal\n"
+        "    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "    limit('FSIZE', 8 << 20)\n"
+        "    make = lambda: multiprocessing." + make + "\n"
+        "    things = [make()]\n"
+        "    def make_all():\n"
+        "        while True: things.append(make())\n"
+        "    text = refused(make_all)\n"
+        "    assert 'RLIMIT_FSIZE' in text, text\n"
+        "    assert len(things) > 100\n"
+        "    del things[50:]\n"
+        "    things += [make() for _ in range(50)]\n"
+        "    print('done')\n"
+    )
+    assert run_script(script) == "done\n"
+
+
 def test_a_program_under_a_limit_of_address_space_runs() -> None:
     script = PREFACE + (
         "if __name__ == '__main__':\n"
