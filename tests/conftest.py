@@ -29,8 +29,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
-class Hangs(BaseException):
-    """Raised in the main thread if a test takes too long."""
+class Hangs(pytest.fail.Exception):
+    """Raised in the main thread if a test takes too long: no Exception that it could catch, but one
+    with which pytest goes on to what is to be done after the test."""
 
 
 class Watchdog:
