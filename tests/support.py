@@ -23,6 +23,20 @@ from manyhands import queue as our_queue, threading as our_threading
 PATIENCE = float(os.environ.get("MANYHANDS_TEST_PATIENCE", "60")) / 2
 
 
+#: The modules of multiprocessing that hold what there can be one of, and are the stdlib's own.
+SHARED = (
+    "dummy",
+    "dummy.connection",
+    "managers",
+    "pool",
+    "process",
+    "reduction",
+    "resource_sharer",
+    "resource_tracker",
+    "util",
+)
+
+
 @dataclass(frozen=True)
 class Engine:
     """One implementation of the modules under test."""

@@ -79,19 +79,6 @@ def test_without_descriptors_the_error_names_the_limit_and_all_goes_on_with_some
     assert run_script(script, method) == "done\n"
 
 
-@pytest.mark.parametrize("method", METHODS[1:])
-def test_an_interpreter_that_is_not_there_is_named(method: str) -> None:
-    script = PREFACE + (
-        "if __name__ == '__main__':\n"
-        "    multiprocessing.set_executable('/nowhere/python')\n"
-        "    process = multiprocessing.get_context(sys.argv[1]).Process(target=print)\n"
-        "    text = refused(process.start)\n"
-        "    assert '/nowhere/python' in text, text\n"
-        "    print('done')\n"
-    )
-    assert run_script(script, method) == "done\n"
-
-
 def test_a_file_size_limit_bounds_what_is_shared_and_is_named() -> None:
     script = PREFACE + (
         "if __name__ == '__main__':\n"
@@ -139,19 +126,6 @@ def test_a_program_under_a_limit_of_address_space_runs() -> None:
         "    for method in ('fork', 'spawn', 'forkserver'):\n"
         "        is_fine(multiprocessing.get_context(method))\n"
         "    bytearray(200 << 20)\n"
-        "    print('done')\n"
-    )
-    assert run_script(script) == "done\n"
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root has no such limit")
-def test_without_processes_the_error_names_the_limit() -> None:
-    script = PREFACE + (
-        "if __name__ == '__main__':\n"
-        "    limit('NPROC', 0)\n"
-        "    process = multiprocessing.get_context('fork').Process(target=print)\n"
-        "    text = refused(process.start)\n"
-        "    assert 'RLIMIT_NPROC' in text, text\n"
         "    print('done')\n"
     )
     assert run_script(script) == "done\n"

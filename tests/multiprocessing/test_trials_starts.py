@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import textwrap
 import threading
@@ -12,16 +11,11 @@ from typing import Any
 import children
 import pytest
 from manyhands import multiprocessing
+from shared_locks import finish
 from support import PATIENCE, Hand, run_command, run_script
 
 METHODS = ["fork", "spawn", "forkserver"]
 FRESH = ["spawn", "forkserver"]
-
-
-def end(process: Any) -> None:
-    process.join(PATIENCE)
-    assert process.exitcode == 0
-    process.close()
 
 
 LOCK = threading.Lock()
@@ -46,33 +40,10 @@ def test_locks_that_threads_of_the_parent_hold_are_free_in_a_child(method: str) 
         for _ in range(8):
             process = context.Process(target=use_the_lock)
             process.start()
-            end(process)
+            finish(process)
     finally:
         over.set()
     hand.result()
-
-
-@pytest.mark.parametrize("method", FRESH)
-def test_starting_while_threads_allocate_import_and_log_does_not_hang(method: str) -> None:
-    context = multiprocessing.get_context(method)
-    over = threading.Event()
-
-    def busy() -> None:
-        while not over.is_set():
-            logging.getLogger("child").info("%s", over)
-            __import__("json")
-            bytearray(1 << 20)
-
-    hands = [Hand(busy) for _ in range(3)]
-    try:
-        for _ in range(30):
-            process = context.Process(target=children.nothing)
-            process.start()
-            end(process)
-    finally:
-        over.set()
-    for hand in hands:
-        hand.result()
 
 
 def threads_at_birth(conn: Any) -> None:
@@ -88,7 +59,7 @@ def test_a_child_begins_with_one_thread_however_many_its_parent_has(method: str)
     process = context.Process(target=threads_at_birth, args=(there,))
     process.start()
     assert here.recv() == ("1", 1)
-    end(process)
+    finish(process)
     here.close()
     there.close()
     over.set()
