@@ -5,15 +5,11 @@ use std::time::Duration;
 
 use manyhands_shm::{
     Acquired, Barrier, Broken, Condition, Deadline, Event, Handle, Kind, Limit, Lock, Passage,
-    Patient, Pause, RLock, Semaphore, Shared,
+    Patient, Pause, RLock, Semaphore,
 };
 
-use crate::processes::{fork, until};
+use crate::processes::{fork, shared, until};
 use crate::support::Tells;
-
-fn shared<T: Shared>(kind: Kind) -> Handle<T> {
-    Handle::new(kind).expect("there is memory")
-}
 
 /// A semaphore that begins with nothing, and can always be released.
 fn bell() -> Handle<Semaphore> {

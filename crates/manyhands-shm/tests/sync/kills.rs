@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use manyhands_shm::{
-    Acquired, Barrier, Condition, Handle, Kind, Limit, Lock, Patient, RLock, Semaphore, Shared,
+    Acquired, Barrier, Condition, Kind, Limit, Lock, Patient, RLock, Semaphore, Shared,
 };
 
-use crate::processes::{Child, fork, go_on};
+use crate::processes::{Child, fork, go_on, shared};
 
 /// How many tests there are, which share the time.
 const TESTS: f64 = 5.0;
@@ -36,10 +36,6 @@ struct Tally {
 
 // SAFETY: atomics only.
 unsafe impl Shared for Tally {}
-
-fn shared<T: Shared>(kind: Kind) -> Handle<T> {
-    Handle::new(kind).expect("there is memory")
-}
 
 /// Keeps that many workers busy, killing one of them every moment; after each the others must get on.
 fn kill_at_random(workers: usize, tally: &Tally, work: impl Fn(usize)) {

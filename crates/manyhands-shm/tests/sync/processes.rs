@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use manyhands_shm::{Deadline, Patient, Pause, child_died};
+use manyhands_shm::{Deadline, Handle, Kind, Patient, Pause, Shared, child_died};
 
 use crate::support::watch;
 
@@ -133,4 +133,9 @@ pub fn until(mut condition: impl FnMut() -> bool) {
         assert!(!deadline.has_passed(), "waited in vain");
         std::thread::sleep(Duration::from_micros(200));
     }
+}
+
+/// A new one, which children inherit.
+pub fn shared<T: Shared>(kind: Kind) -> Handle<T> {
+    Handle::new(kind).expect("there is memory")
 }
