@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# make kill: processes die at every step of what they do, then at random moments, a minute of Rust's
-# and a minute of Python's (MANYHANDS_KILL_SECONDS; hours, if you like).
+# make kill: processes die at every step of what they do, then at random moments, a minute each of
+# those with locks, of Rust's and of Python's (MANYHANDS_KILL_SECONDS; hours, if you like).
 . "$(dirname "$0")/lib.sh"
 export MANYHANDS_KILL_SECONDS=${MANYHANDS_KILL_SECONDS:-60}
 say "a death at every step, and one at every step of its repair"
 cargo test --quiet --profile quick -p manyhands-shm --features steps --test die_at_step
-say "a death at every instruction of locks and the like"
-cargo test --quiet --profile quick -p manyhands-shm --test sync steps
+say "a death at every instruction of locks and the like, and at random moments"
+cargo test --quiet --profile quick -p manyhands-shm --test sync -- steps kills
 say "deaths at random moments, for $MANYHANDS_KILL_SECONDS s"
 cargo test --quiet --profile quick -p manyhands-shm --test kill -- --nocapture
 say "the same of Python's processes and zygotes"

@@ -108,6 +108,7 @@ FINDERS: dict[str, Any] = {
     "descriptors": lambda: sorted(
         int(name) for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")
     ),
+    "files": lambda: [identity(number) for number in FINDERS["descriptors"]()],
     "stdin": lambda: sys.stdin and os.readlink(f"/proc/self/fd/{sys.stdin.fileno()}"),
     "stdout": lambda: sys.stdout and os.readlink(f"/proc/self/fd/{sys.stdout.fileno()}"),
     "parent": lambda: multiprocessing.parent_process().pid,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import multiprocessing
 import os
 import signal
 import threading
@@ -28,8 +29,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
-class Hangs(BaseException):
-    """Raised in the main thread if a test takes too long."""
+class Hangs(pytest.fail.Exception):
+    """Raised in the main thread if a test takes too long: no Exception that it could catch, but one
+    with which pytest goes on to what is to be done after the test."""
 
 
 class Watchdog:
@@ -54,16 +56,17 @@ class Watchdog:
             raise Hangs("the test hangs; see the stacks on stderr")
 
     def watch(self) -> None:
+        given = None
         while True:
             with self.changed:
-                left = None if self.alarm_at is None else self.alarm_at - time.monotonic()
+                at = self.alarm_at
+                left = None if at in (None, given) else at - time.monotonic()
                 if left is None or left > 0:
                     self.changed.wait(left)
                     continue
+            given = at
             faulthandler.dump_traceback(self.stderr, all_threads=True)
             signal.pthread_kill(self.main, signal.SIGUSR2)
-            with self.changed:
-                self.changed.wait_for(lambda: self.alarm_at is None)
 
     def set_alarm(self, at: float | None) -> None:
         with self.changed:
@@ -104,8 +107,15 @@ def nothing_is_left(watchdog: None) -> Iterator[None]:
     """No thread, child process or file descriptor may outlive the test that made it."""
     before = Leftovers.now()
     yield
-    left = Leftovers.since(before)
-    assert not left, f"left behind: {left}"
+    try:
+        left = Leftovers.since(before)
+        assert not left, f"left behind: {left}"
+    except BaseException:
+        # At its end the interpreter would wait for them, the standard library's and ours.
+        for child in multiprocessing.active_children():
+            child.kill()
+            child.join(PATIENCE)
+        raise
 
 
 @pytest.fixture(params=ENGINES, ids=lambda engine: engine.name)

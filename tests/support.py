@@ -23,6 +23,20 @@ from manyhands import queue as our_queue, threading as our_threading
 PATIENCE = float(os.environ.get("MANYHANDS_TEST_PATIENCE", "60")) / 2
 
 
+#: The modules of multiprocessing that hold what there can be one of, and are the stdlib's own.
+SHARED = (
+    "dummy",
+    "dummy.connection",
+    "managers",
+    "pool",
+    "process",
+    "reduction",
+    "resource_sharer",
+    "resource_tracker",
+    "util",
+)
+
+
 @dataclass(frozen=True)
 class Engine:
     """One implementation of the modules under test."""
@@ -159,8 +173,8 @@ def alarm(
         signal.signal(signal.SIGALRM, old)
 
 
-def in_fork(body: Callable[[], Any]) -> None:
-    """Runs body() in a forked child, and fails if it fails or hangs there."""
+def forked(body: Callable[[], Any]) -> int:
+    """Runs body() in a forked child, which ends with it; gives the child's number."""
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
@@ -174,7 +188,36 @@ def in_fork(body: Callable[[], Any]) -> None:
             sys.stderr.flush()
         finally:
             os._exit(status)
+    return pid
+
+
+def in_fork(body: Callable[[], Any]) -> None:
+    """Runs body() in a forked child, and fails if it fails or hangs there."""
+    reap(forked(body))
+
+
+@contextlib.contextmanager
+def beside(body: Callable[[], Any]) -> Iterator[int]:
+    """A forked child that runs body() meanwhile, and has to end well."""
+    pid = forked(body)
+    try:
+        yield pid
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
     reap(pid)
+
+
+@contextlib.contextmanager
+def killed(body: Callable[[], Any]) -> Iterator[int]:
+    """A forked child that runs body() until it is killed, at the end at the latest."""
+    pid = forked(body)
+    try:
+        yield pid
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
 
 
 def reap(pid: int) -> None:
@@ -196,20 +239,61 @@ def reap(pid: int) -> None:
 def run_script(source: str, *args: str, cwd: Any = None, **options: Any) -> str:
     """Runs a program in a fresh interpreter; it must end well. Returns what it printed."""
     preface = f"import faulthandler; faulthandler.dump_traceback_later({PATIENCE}, exit=True)\n"
-    done = subprocess.run(
-        [sys.executable, "-c", preface + source, *args],
-        cwd=cwd,
+    return run_command([sys.executable, "-c", preface + source, *args], cwd=cwd, **options)
+
+
+def run_command(command: list[str], **options: Any) -> str:
+    """Runs a program, which leads a session of its own; it must end well. Returns what it printed.
+
+    If it hangs, it is killed with all its processes.
+    """
+    with subprocess.Popen(
+        command,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=4 * PATIENCE,
+        start_new_session=True,
         **options,
-    )
-    report = f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert done.returncode == 0, report
-    assert "Traceback" not in done.stderr, report
-    assert "Fatal" not in done.stderr, report
-    return done.stdout
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=4 * PATIENCE)
+        except BaseException:
+            kill_group(process.pid)
+            raise
+    report = f"exit status {process.returncode}\n{out}\n{err}"
+    assert process.returncode == 0, report
+    assert "Traceback" not in err, report
+    assert "Fatal" not in err, report
+    return out
+
+
+def kill_group(leader: int) -> None:
+    """Kills a process and those that it has started, if there are any."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def program(source: str, *args: str) -> Iterator[tuple[Any, list[int]]]:
+    """Runs a program for a while; gives it, and the numbers in the first line that it prints."""
+    with subprocess.Popen(
+        [sys.executable, "-c", source, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as running:
+        try:
+            assert running.stdout is not None
+            yield running, [int(word) for word in running.stdout.readline().split()]
+        finally:
+            running.kill()
+
+
+def has_ended(pid: int) -> bool:
+    """Whether there is no such process, or only a zombie that nobody has reaped."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def _entries(directory: str) -> set[str]:

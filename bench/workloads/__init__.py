@@ -7,6 +7,8 @@ how many units that were and how many seconds they took.
 from __future__ import annotations
 
 import os
+import select
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,35 +55,50 @@ def run_threads(*targets: Callable[[], None]) -> float:
 def run_processes(*targets: Callable[[], None]) -> float:
     """Runs each target in a forked process of its own; returns the seconds from the moment when all
     were there to the end of the last."""
-    ready, set_ready = os.pipe()
     go, set_go = os.pipe()
-    done, set_done = os.pipe()
-    children = []
-    for target in targets:
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                os.write(set_ready, b"x")
-                os.read(go, 1)
-                target()
-                os.write(set_done, b"x")
-                status = 0
-            finally:
-                os._exit(status)
-        children.append(pid)
-    for _ in targets:
-        os.read(ready, 1)
-    begin = perf_counter()
-    os.write(set_go, b"x" * len(targets))
-    for _ in targets:
-        os.read(done, 1)
-    seconds = perf_counter() - begin
-    for end in (ready, set_ready, go, set_go, done, set_done):
-        os.close(end)
-    if any(os.waitpid(pid, 0)[1] for pid in children):
+    children: dict[int, int] = {}
+    try:
+        for target in targets:
+            told, tell = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                status = 1
+                try:
+                    os.write(tell, b"x")
+                    os.read(go, 1)
+                    target()
+                    os.write(tell, b"x")
+                    status = 0
+                finally:
+                    os._exit(status)
+            os.close(tell)
+            children[told] = pid
+        hear(*children)
+        begin = perf_counter()
+        os.write(set_go, b"x" * len(targets))
+        hear(*children)
+        seconds = perf_counter() - begin
+    except BaseException:
+        for pid in children.values():
+            os.kill(pid, signal.SIGKILL)
+        raise
+    finally:
+        for end in (go, set_go, *children):
+            os.close(end)
+        statuses = [os.waitpid(pid, 0)[1] for pid in children.values()]
+    if any(statuses):
         raise RuntimeError("a measured process failed")
     return seconds
+
+
+def hear(*ends: int) -> None:
+    """Waits until each process has said something at its end; one that has died closes it."""
+    silent = set(ends)
+    while silent:
+        for end in select.select(silent, [], [])[0]:
+            if not os.read(end, 1):
+                raise RuntimeError("a measured process failed")
+            silent.remove(end)
 
 
 _MODULES = ("queues", "sync", "process_queues", "processes", "processes_sync", "pipes", "values")

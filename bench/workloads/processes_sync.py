@@ -7,6 +7,7 @@ from time import perf_counter
 from types import SimpleNamespace
 
 from bench.workloads import run_processes, workload
+from bench.workloads.locks import acquire_release, enter, notify, round_trips, set_clear, wait
 
 UNCONTENDED = 30_000
 CONTENDED = 20_000
@@ -21,31 +22,14 @@ def _new(of: SimpleNamespace, kind: str, *args: object):
     return getattr(of.multiprocessing.get_context("fork"), kind)(*args)
 
 
-def _acquire_release(lock) -> tuple[int, float]:
-    acquire, release = lock.acquire, lock.release
-    begin = perf_counter()
-    for _ in range(UNCONTENDED):
-        acquire()
-        release()
-    return UNCONTENDED, perf_counter() - begin
-
-
-def _with(lock) -> tuple[int, float]:
-    begin = perf_counter()
-    for _ in range(UNCONTENDED):
-        with lock:
-            pass
-    return UNCONTENDED, perf_counter() - begin
-
-
 def _uncontended(kind: str) -> None:
     @workload(f"mp sync: {kind} acquire+release", "pair", *NEEDS)
     def pair(of: SimpleNamespace) -> tuple[int, float]:
-        return _acquire_release(_new(of, kind))
+        return acquire_release(_new(of, kind), UNCONTENDED)
 
     @workload(f"mp sync: {kind} with", "pair", *NEEDS)
     def entered(of: SimpleNamespace) -> tuple[int, float]:
-        return _with(_new(of, kind))
+        return enter(_new(of, kind), UNCONTENDED)
 
 
 for _kind in ("Lock", "RLock", "Semaphore"):
@@ -72,35 +56,17 @@ def event_is_set(of: SimpleNamespace) -> tuple[int, float]:
 
 @workload("mp sync: Event set+clear", "pair", *NEEDS)
 def event_set_clear(of: SimpleNamespace) -> tuple[int, float]:
-    event = _new(of, "Event")
-    set_, clear = event.set, event.clear
-    begin = perf_counter()
-    for _ in range(UNCONTENDED):
-        set_()
-        clear()
-    return UNCONTENDED, perf_counter() - begin
+    return set_clear(_new(of, "Event"), UNCONTENDED)
 
 
 @workload("mp sync: Event wait when set", "wait", *NEEDS)
 def event_wait(of: SimpleNamespace) -> tuple[int, float]:
-    event = _new(of, "Event")
-    event.set()
-    wait = event.wait
-    begin = perf_counter()
-    for _ in range(UNCONTENDED):
-        wait()
-    return UNCONTENDED, perf_counter() - begin
+    return wait(_new(of, "Event"), UNCONTENDED)
 
 
 @workload("mp sync: Condition with+notify", "notice", *NEEDS)
 def condition_notify(of: SimpleNamespace) -> tuple[int, float]:
-    condition = _new(of, "Condition")
-    notify = condition.notify
-    begin = perf_counter()
-    for _ in range(UNCONTENDED):
-        with condition:
-            notify()
-    return UNCONTENDED, perf_counter() - begin
+    return notify(_new(of, "Condition"), UNCONTENDED)
 
 
 @workload("mp sync: Condition, turns between two processes", "turn", *NEEDS)
@@ -147,19 +113,9 @@ def lock_contended(of: SimpleNamespace) -> tuple[int, float]:
 
 @workload("mp sync: Semaphore, round trip between processes", "round trip", *NEEDS)
 def semaphore_ping_pong(of: SimpleNamespace) -> tuple[int, float]:
-    there, back = _new(of, "Semaphore", 0), _new(of, "Semaphore", 0)
-
-    def ask() -> None:
-        for _ in range(TURNS):
-            there.release()
-            back.acquire()
-
-    def answer() -> None:
-        for _ in range(TURNS):
-            there.acquire()
-            back.release()
-
-    return TURNS, run_processes(ask, answer)
+    return TURNS, run_processes(
+        *round_trips(_new(of, "Semaphore", 0), _new(of, "Semaphore", 0), TURNS)
+    )
 
 
 @workload("mp sync: Event, round trip between processes", "round trip", *NEEDS)

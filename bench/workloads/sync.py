@@ -6,27 +6,11 @@ from time import perf_counter
 from types import SimpleNamespace
 
 from bench.workloads import run_threads, workload
+from bench.workloads.locks import acquire_release, enter, notify, round_trips, set_clear, wait
 
 UNCONTENDED = 50_000
 TURNS = 1_000
 ROUNDS = 150
-
-
-def _acquire_release(lock) -> tuple[int, float]:
-    acquire, release = lock.acquire, lock.release
-    begin = perf_counter()
-    for _ in range(UNCONTENDED):
-        acquire()
-        release()
-    return UNCONTENDED, perf_counter() - begin
-
-
-def _with(lock) -> tuple[int, float]:
-    begin = perf_counter()
-    for _ in range(UNCONTENDED):
-        with lock:
-            pass
-    return UNCONTENDED, perf_counter() - begin
 
 
 def _new(new) -> tuple[int, float]:
@@ -39,71 +23,47 @@ def _new(new) -> tuple[int, float]:
 
 @workload("sync: Lock acquire+release", "pair", "Lock")
 def lock(of: SimpleNamespace) -> tuple[int, float]:
-    return _acquire_release(of.Lock())
+    return acquire_release(of.Lock(), UNCONTENDED)
 
 
 @workload("sync: Lock with", "pair", "Lock")
 def lock_with(of: SimpleNamespace) -> tuple[int, float]:
-    return _with(of.Lock())
+    return enter(of.Lock(), UNCONTENDED)
 
 
 @workload("sync: RLock acquire+release", "pair", "RLock")
 def rlock(of: SimpleNamespace) -> tuple[int, float]:
-    return _acquire_release(of.RLock())
+    return acquire_release(of.RLock(), UNCONTENDED)
 
 
 @workload("sync: RLock with", "pair", "RLock")
 def rlock_with(of: SimpleNamespace) -> tuple[int, float]:
-    return _with(of.RLock())
+    return enter(of.RLock(), UNCONTENDED)
 
 
 @workload("sync: Semaphore acquire+release", "pair", "Semaphore")
 def semaphore(of: SimpleNamespace) -> tuple[int, float]:
-    return _acquire_release(of.Semaphore())
+    return acquire_release(of.Semaphore(), UNCONTENDED)
 
 
 @workload("sync: Semaphore with", "pair", "Semaphore")
 def semaphore_with(of: SimpleNamespace) -> tuple[int, float]:
-    return _with(of.Semaphore())
+    return enter(of.Semaphore(), UNCONTENDED)
 
 
 @workload("sync: Semaphore, round trip between threads", "round trip", "Semaphore")
 def semaphore_ping_pong(of: SimpleNamespace) -> tuple[int, float]:
-    there, back = of.Semaphore(0), of.Semaphore(0)
-
-    def ask() -> None:
-        for _ in range(TURNS):
-            there.release()
-            back.acquire()
-
-    def answer() -> None:
-        for _ in range(TURNS):
-            there.acquire()
-            back.release()
-
-    return TURNS, run_threads(ask, answer)
+    return TURNS, run_threads(*round_trips(of.Semaphore(0), of.Semaphore(0), TURNS))
 
 
 @workload("sync: Event set+clear", "pair", "Event")
 def event_set_clear(of: SimpleNamespace) -> tuple[int, float]:
-    event = of.Event()
-    set_, clear = event.set, event.clear
-    begin = perf_counter()
-    for _ in range(UNCONTENDED):
-        set_()
-        clear()
-    return UNCONTENDED, perf_counter() - begin
+    return set_clear(of.Event(), UNCONTENDED)
 
 
 @workload("sync: Event wait when set", "wait", "Event")
 def event_wait(of: SimpleNamespace) -> tuple[int, float]:
-    event = of.Event()
-    event.set()
-    wait = event.wait
-    begin = perf_counter()
-    for _ in range(UNCONTENDED):
-        wait()
-    return UNCONTENDED, perf_counter() - begin
+    return wait(of.Event(), UNCONTENDED)
 
 
 @workload("sync: Event new", "object", "Event")
@@ -113,13 +73,7 @@ def event_new(of: SimpleNamespace) -> tuple[int, float]:
 
 @workload("sync: Condition with+notify", "notice", "Condition")
 def condition_notify(of: SimpleNamespace) -> tuple[int, float]:
-    condition = of.Condition()
-    notify = condition.notify
-    begin = perf_counter()
-    for _ in range(UNCONTENDED):
-        with condition:
-            notify()
-    return UNCONTENDED, perf_counter() - begin
+    return notify(of.Condition(), UNCONTENDED)
 
 
 @workload("sync: Condition, turns between two threads", "turn", "Condition")

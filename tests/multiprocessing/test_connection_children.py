@@ -43,22 +43,6 @@ def _pass_on(end: Any) -> None:
     end.recv()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def helpers() -> None:
-    """Start what stays, as the fork server, before the first test that looks what is left."""
-    from multiprocessing import resource_sharer
-
-    for method in METHODS:
-        process = multiprocessing.get_context(method).Process(target=int)
-        process.start()
-        process.join(PATIENCE)
-        process.close()
-    one, other = ours.Pipe()
-    with one, other:
-        pickle.loads(bytes(ours._ForkingPickler.dumps(one))).close()
-    resource_sharer.stop()
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_an_argument_of_a_process(method: str) -> None:
     here, there = ours.Pipe()

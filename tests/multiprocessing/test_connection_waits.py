@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 import pytest
 from connections import both, ours
-from support import PATIENCE, Hand, alarm, in_fork, until
+from support import PATIENCE, Hand, alarm, beside, in_fork, killed, until, until_blocked
 
 SHORT = 0.05
 
@@ -158,7 +159,7 @@ def test_an_exception_of_a_handler_ends_every_wait(
 ) -> None:
     reader, writer = module.Pipe(duplex)
     with reader, writer:
-        with alarm(_stop), pytest.raises(Stop):
+        with pytest.raises(Stop), alarm(_stop):
             blocked(module, reader, writer)
         assert not reader.closed
         assert not writer.closed
@@ -169,7 +170,7 @@ def test_a_given_up_recv_loses_nothing(module: ModuleType) -> None:
     reader, writer = module.Pipe()
     with reader, writer:
         for number in range(5):
-            with alarm(_stop), pytest.raises(Stop):
+            with pytest.raises(Stop), alarm(_stop):
                 reader.recv()
             writer.send(number)
             assert reader.recv() == number
@@ -209,18 +210,9 @@ def test_signals_tear_no_message(module: ModuleType, duplex: bool) -> None:
             with pytest.raises(EOFError):
                 reader.recv()
 
-    with reader:
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                write()
-                status = 0
-            finally:
-                os._exit(status)
+    with reader, beside(write):
         writer.close()
         read()
-        assert os.waitpid(pid, 0)[1] == 0
 
 
 CTRL_C = """
@@ -248,31 +240,26 @@ def test_ctrl_c(module: ModuleType, call: str) -> None:
         assert process.stdout is not None
         try:
             assert process.stdout.readline() == "ready\n"
-            for _ in range(100):
-                # One that comes before the call is made is lost with it.
-                process.send_signal(signal.SIGINT)
-                try:
-                    process.wait(0.1)
-                    break
-                except subprocess.TimeoutExpired:
-                    pass
-            assert process.stdout.read().startswith("interrupted\n") or process.returncode != 0
+            until_blocked(process.pid, process.pid)
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.read() == "interrupted\n"
+            assert process.wait() == 0
         finally:
             process.kill()
 
 
-def _child(module: ModuleType, body: Callable[[Any], None]) -> tuple[Any, int]:
-    """A child that has the other end of the connection that comes back."""
+@contextmanager
+def _child(module: ModuleType, body: Callable[[Any], None]) -> Iterator[tuple[Any, int]]:
+    """Our end of a connection, and the number of the child that has the other one."""
     here, there = module.Pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            here.close()
-            body(there)
-        finally:
-            os._exit(0)
-    there.close()
-    return here, pid
+
+    def work() -> None:
+        here.close()
+        body(there)
+
+    with here, killed(work) as pid:
+        there.close()
+        yield here, pid
 
 
 def _wait_for_ever(end: Any) -> None:
@@ -289,8 +276,7 @@ def _send_for_ever(end: Any) -> None:
 
 @both
 def test_a_killed_peer_is_the_end(module: ModuleType) -> None:
-    here, pid = _child(module, _wait_for_ever)
-    with here:
+    with _child(module, _wait_for_ever) as (here, pid):
         assert here.recv() == "there"
         receiving = Hand(here.recv).blocks()
         os.kill(pid, signal.SIGKILL)
@@ -299,16 +285,14 @@ def test_a_killed_peer_is_the_end(module: ModuleType) -> None:
         assert here.poll(None)
         with pytest.raises(BrokenPipeError):
             here.send_bytes(b"1")
-    os.waitpid(pid, 0)
 
 
 @both
 def test_a_peer_that_is_killed_in_the_middle_of_a_message(module: ModuleType) -> None:
-    here, pid = _child(module, _send_for_ever)
-    with here:
+    with _child(module, _send_for_ever) as (here, pid):
         assert here.recv() == "there"
         os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
         def receive_all() -> None:
             while True:

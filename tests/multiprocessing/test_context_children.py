@@ -13,16 +13,6 @@ METHODS = ["fork", "spawn", "forkserver"]
 pytestmark = pytest.mark.patience(180)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def helpers_of_the_package():
-    """Start what stays, as the fork server, before the first test that looks what is left."""
-    for method in METHODS:
-        process = multiprocessing.get_context(method).Process(target=square, args=(1,))
-        process.start()
-        process.join(PATIENCE)
-        process.close()
-
-
 @pytest.fixture(params=METHODS)
 def context(request):
     return multiprocessing.get_context(request.param)

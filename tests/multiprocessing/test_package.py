@@ -10,19 +10,8 @@ import sys
 import pytest
 from manyhands import multiprocessing
 from manyhands._start_imports import SUBMODULES
-from support import run_script
+from support import SHARED, run_script
 
-SHARED = [
-    "dummy",
-    "dummy.connection",
-    "managers",
-    "pool",
-    "process",
-    "reduction",
-    "resource_sharer",
-    "resource_tracker",
-    "util",
-]
 OURS = list(SUBMODULES["multiprocessing"])
 
 #: Public by their names, but how the stdlib's own arena travels.

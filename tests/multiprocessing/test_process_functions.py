@@ -15,7 +15,7 @@ from typing import Any
 import children
 import pytest
 from manyhands import multiprocessing
-from support import PATIENCE, run_script
+from support import PATIENCE, run_command, run_script
 
 METHODS = ["fork", "spawn", "forkserver"]
 PICKLING = ["spawn", "forkserver"]
@@ -130,54 +130,6 @@ def test_a_childs_key_is_its_process_objects(context: Any) -> None:
     there.close()
 
 
-#: A program whose functions are in no file that a child could import.
-LOCAL = (
-    CHILDREN
-    + """
-base = 40
-def outer(there, number):
-    there.send(number + base)
-def make(there):
-    def inner(number):
-        there.send(number + base)
-    return inner
-class Kitchen:
-    def cook(self, there):
-        there.send(42)
-if __name__ == '__main__':
-    context = multiprocessing.get_context(sys.argv[1])
-    here, there = context.Pipe(duplex=False)
-    for target, args in [
-        (outer, (there, 2)), (make(there), (2,)), (lambda t: t.send(base + 2), (there,)),
-        (Kitchen().cook, (there,)),
-    ]:
-        process = context.Process(target=target, args=args)
-        process.start()
-        process.join()
-        assert process.exitcode == 0 and here.recv() == 42
-    print('done')
-"""
-)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_what_is_in_no_file_is_passed_by_value(method: str) -> None:
-    pytest.importorskip("cloudpickle")
-    assert run_script(LOCAL, method) == "done\n"
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_so_is_what_is_not_at_the_top_of_a_file(method: str, tmp_path: Path) -> None:
-    pytest.importorskip("cloudpickle")
-    tmp_path.joinpath("program.py").write_text(LOCAL)
-    script = (
-        "import subprocess, sys\n"
-        "command = [sys.executable, 'program.py', sys.argv[1]]\n"
-        "print(subprocess.check_output(command, text=True), end='')"
-    )
-    assert run_script(script, method, cwd=tmp_path) == "done\n"
-
-
 @pytest.mark.parametrize("method", PICKLING)
 @pytest.mark.parametrize("has_cloudpickle", [True, False])
 def test_what_cannot_be_pickled_gives_the_stdlibs_error(
@@ -287,10 +239,7 @@ def test_a_frozen_program_starts_itself(method: str, tmp_path: Path) -> None:
         "    assert process.exitcode == 0\n"
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    script = (
-        "import subprocess, sys; print(subprocess.check_output(sys.argv[1], text=True), end='')"
-    )
-    assert run_script(script, str(program)) == "__main__ True\n"
+    assert run_command([str(program)]) == "__main__ True\n"
 
 
 def test_a_fork_server_takes_a_program_with_many_arguments(tmp_path: Path) -> None:

@@ -5,18 +5,13 @@ from __future__ import annotations
 import os
 import select
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import children
 import pytest
 from manyhands import multiprocessing
 from manyhands.multiprocessing import _nursery
-from support import PATIENCE, run_script, until
+from support import PATIENCE, program, run_script, until
 
 METHODS = ["fork", "spawn", "forkserver"]
 
@@ -45,19 +40,6 @@ pytestmark = pytest.mark.patience(120)
 def method(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
-
-
-@contextmanager
-def program(source: str, *args: str) -> Iterator[Any]:
-    """Runs a program for a while; gives it, and the numbers in the first line that it prints."""
-    with subprocess.Popen(
-        [sys.executable, "-c", source, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as running:
-        try:
-            assert running.stdout is not None
-            yield running, [int(word) for word in running.stdout.readline().split()]
-        finally:
-            running.kill()
 
 
 class Watched:

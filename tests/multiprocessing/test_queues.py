@@ -6,10 +6,8 @@ import collections
 import functools
 import multiprocessing as stdlib
 import multiprocessing.queues
-import os
 import pickle
 import queue
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +18,7 @@ import pytest
 from manyhands import _native, multiprocessing
 from manyhands.multiprocessing.queues import Queue
 from manyhands.queue import ShutDown
-from support import Hand, until
+from support import Hand, alarm, beside, killed, until
 
 CLASSES = ["Queue", "JoinableQueue", "SimpleQueue"]
 
@@ -30,45 +28,19 @@ statistics = _native.multiprocessing.arena_statistics
 @contextmanager
 def fork(call: Callable[[], Any]) -> Iterator[int]:
     """A child that makes a call; it has to end well."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            call()
-            code = 0
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    _native.multiprocessing.forked(pid)
-    try:
+    with beside(call) as pid:
+        _native.multiprocessing.forked(pid)
         yield pid
-    except BaseException:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        raise
-    assert os.waitpid(pid, 0)[1] == 0
     _native.multiprocessing.child_died(pid)
 
 
 @contextmanager
-def killed(call: Callable[[], Any]) -> Iterator[int]:
+def fork_and_kill(call: Callable[[], Any]) -> Iterator[int]:
     """A child that is killed at the end, wherever it is then."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            call()
-        finally:
-            os._exit(1)
-    _native.multiprocessing.forked(pid)
-    try:
+    with killed(call) as pid:
+        _native.multiprocessing.forked(pid)
         yield pid
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
-        _native.multiprocessing.child_died(pid)
+    _native.multiprocessing.child_died(pid)
 
 
 def make(name: str = "Queue", *args: Any) -> Any:
@@ -312,24 +284,15 @@ def test_a_handler_that_raises_ends_a_wait() -> None:
     class Enough(Exception):
         pass
 
-    def enough(*_: Any) -> None:
+    def enough() -> None:
         raise Enough
 
-    previous = signal.signal(signal.SIGUSR1, enough)
-    try:
-        full = make("Queue", 1)
-        full.put(b"x" * 100_000)
-        for call in (make().get, make("SimpleQueue").get, lambda: full.put(b"y" * 100_000)):
-            timer = threading.Timer(
-                0.05, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1)
-            )
-            timer.start()
-            with pytest.raises(Enough):
-                call()
-            timer.join()
-        assert full.qsize() == 1
-    finally:
-        signal.signal(signal.SIGUSR1, previous)
+    full = make("Queue", 1)
+    full.put(b"x" * 100_000)
+    for call in (make().get, make("SimpleQueue").get, lambda: full.put(b"y" * 100_000)):
+        with pytest.raises(Enough), alarm(enough):
+            call()
+    assert full.qsize() == 1
 
 
 def test_many_producers_and_consumers_lose_nothing() -> None:
@@ -376,7 +339,7 @@ def test_a_kill_at_any_moment_harms_nobody(size: int) -> None:
 
     for turn in range(30):
         first, second = (consume, produce) if turn % 2 else (produce, consume)
-        with killed(first), killed(second):
+        with fork_and_kill(first), fork_and_kill(second):
             time.sleep(0.002 + turn * 0.0003)
         last = -1
         while not items.empty():

@@ -10,7 +10,7 @@ import pytest
 from manyhands import multiprocessing
 from manyhands.multiprocessing.heap import BufferWrapper
 from manyhands.multiprocessing.shared_memory import ShareableList, SharedMemory
-from support import PATIENCE
+from shared_locks import finish
 
 METHODS = ["fork", "spawn", "forkserver"]
 pytestmark = pytest.mark.patience(180)
@@ -20,13 +20,6 @@ COUNT = 2000
 
 class Point(ctypes.Structure):
     _fields_ = (("x", ctypes.c_double), ("y", ctypes.c_int))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def helpers_of_the_package() -> None:
-    """Start what stays, as the fork server, before the first test that looks what is left."""
-    for method in METHODS:
-        run(multiprocessing.get_context(method), int)
 
 
 @pytest.fixture(params=METHODS)
@@ -39,9 +32,7 @@ def run(context: Any, target: Any, *args: Any, processes: int = 1) -> None:
     for process in started:
         process.start()
     for process in started:
-        process.join(PATIENCE)
-        assert process.exitcode == 0
-        process.close()
+        finish(process)
 
 
 def double(number: Any, point: Any, array: Any, text: Any, raw: Any) -> None:

@@ -20,15 +20,6 @@ METHODS = ["fork", "forkserver", "spawn"]
 pytestmark = pytest.mark.patience(180)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def helpers_are_there() -> None:
-    """What stays, as the fork server, is started before the first test looks what is left."""
-    for method in METHODS:
-        child = ours.get_context(method).Process(target=os.getpid)
-        child.start()
-        finish(child)
-
-
 def start(mp: Any, target: Any, *args: Any) -> Any:
     child = mp.Process(target=target, args=args)
     child.start()

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,7 +129,7 @@ def stop(*_: Any) -> None:
 
 
 def test_a_handler_that_raises_ends_the_wait(obstacle: Obstacle) -> None:
-    with alarm(stop), pytest.raises(Stop):
+    with pytest.raises(Stop), alarm(stop):
         obstacle.wait()
     obstacle.close()
 
@@ -137,7 +138,7 @@ def test_it_ends_a_wait_with_a_timeout(obstacle: Obstacle) -> None:
     if obstacle.wait.__name__ == "__enter__":
         pytest.skip("has no timeout")
     timeout = {"timeout": PATIENCE}
-    with alarm(stop), pytest.raises(Stop):
+    with pytest.raises(Stop), alarm(stop):
         obstacle.wait(**timeout)
     obstacle.close()
 
@@ -263,9 +264,11 @@ def test_a_notice_for_one_who_is_interrupted_goes_to_another(our: Any, on_signal
         assert hand.result() is True
 
 
-CTRL_C = """
+CTRL_C = f"""
 import os, signal, sys, threading
+sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
 from manyhands import multiprocessing
+from support import until_blocked
 
 kind = sys.argv[1]
 context = multiprocessing.get_context(sys.argv[2])
@@ -283,10 +286,15 @@ def wait(there, shared):
             shared.release()
 
 
+def interrupt(*pids):
+    for pid in (os.getpid(), *pids):
+        until_blocked(pid, pid)
+    os.killpg(0, signal.SIGINT)
+
+
 if __name__ == "__main__":
-    os.setpgrp()
     there = context.Semaphore(0)
-    shared = getattr(context, kind)(*{"Semaphore": [0], "Barrier": [9]}.get(kind, []))
+    shared = getattr(context, kind)(*{{"Semaphore": [0], "Barrier": [9]}}.get(kind, []))
     if kind == "Lock":
         shared.acquire()
     children = [context.Process(target=wait, args=(there, shared)) for _ in range(2)]
@@ -294,7 +302,7 @@ if __name__ == "__main__":
         child.start()
     for _ in children:
         there.acquire()
-    threading.Timer(0.2, os.killpg, (0, signal.SIGINT)).start()
+    threading.Thread(target=interrupt, args=[child.pid for child in children]).start()
     wait(there, shared)
     for child in children:
         child.join()

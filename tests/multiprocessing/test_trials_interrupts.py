@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ import children
 import pytest
 from manyhands import multiprocessing
 from manyhands.multiprocessing import _nursery
-from support import PATIENCE, until, until_blocked
+from shared_locks import finish
+from support import PATIENCE, kill_group, until, until_blocked
 
 METHODS = ["fork", "spawn", "forkserver"]
 
@@ -47,22 +50,27 @@ if __name__ == "__main__":
 """
 
 
-def start(tmp_path: Path, *arguments: str) -> tuple[subprocess.Popen[str], list[int]]:
-    """The program, in a group of its own, and its children; all of them wait."""
+@contextmanager
+def running(tmp_path: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The program, in a group of its own; it and its children wait. At the end no one lives on."""
     (tmp_path / "program.py").write_text(PROGRAM)
-    program = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "program.py", *arguments],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    assert program.stdout is not None
-    pids = [int(pid) for pid in program.stdout.readline().split()]
-    for pid in [program.pid, *pids]:
-        until_blocked(pid, pid)
-    return program, pids
+    ) as program:
+        try:
+            assert program.stdout is not None
+            pids = [int(pid) for pid in program.stdout.readline().split()]
+            assert len(pids) == 2
+            for pid in [program.pid, *pids]:
+                until_blocked(pid, pid)
+            yield program
+        finally:
+            kill_group(program.pid)
 
 
 def group(leader: int) -> list[str]:
@@ -85,14 +93,10 @@ def group(leader: int) -> list[str]:
 def test_ctrl_c_ends_a_program_that_waits_and_its_children(
     what: str, method: str, daemon: str, tmp_path: Path
 ) -> None:
-    program, _ = start(tmp_path, what, method, daemon)
-    os.killpg(program.pid, signal.SIGINT)
-    try:
+    with running(tmp_path, what, method, daemon) as program:
+        os.killpg(program.pid, signal.SIGINT)
         _, err = program.communicate(timeout=PATIENCE)
         until(lambda: not group(program.pid), "the end of all of them")
-    finally:
-        if group(program.pid):
-            os.killpg(program.pid, signal.SIGKILL)
     assert program.returncode == -signal.SIGINT
     # One traceback of each process at most, and nothing else.
     assert 1 <= err.count("Traceback") <= 3
@@ -105,14 +109,10 @@ def test_ctrl_c_ends_a_program_that_waits_and_its_children(
 def test_a_killed_program_takes_its_daemons_and_zygotes_with_it(
     method: str, tmp_path: Path
 ) -> None:
-    program, _ = start(tmp_path, "get", method, "daemon")
-    program.kill()
-    program.communicate()
-    try:
+    with running(tmp_path, "get", method, "daemon") as program:
+        program.kill()
+        program.communicate()
         until(lambda: not group(program.pid), "the end of all of them")
-    finally:
-        if group(program.pid):
-            os.killpg(program.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
@@ -142,7 +142,5 @@ def start_three(context: Any) -> bool:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(PATIENCE)
-        assert process.exitcode == 0
-        process.close()
+        finish(process)
     return True

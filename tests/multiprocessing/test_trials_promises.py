@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import queue
 import signal
@@ -17,7 +16,7 @@ from manyhands import _native, multiprocessing
 from manyhands.multiprocessing import shared_memory
 from manyhands.multiprocessing.synchronize import AbandonedLockWarning
 from manyhands.queue import ShutDown
-from support import PATIENCE, until, until_blocked
+from support import PATIENCE, has_ended, program, until, until_blocked
 
 METHODS = ["fork", "spawn", "forkserver"]
 
@@ -230,7 +229,7 @@ def test_an_event_may_be_set_and_cleared_in_a_signal_handler_at_any_moment() -> 
         signal.signal(signal.SIGALRM, old)
 
 
-#: Prints what it has put into /dev/shm, and the numbers of its children.
+#: Prints the numbers of its children, if it has put nothing into /dev/shm.
 NAMELESS = """
 import os, threading
 from manyhands import multiprocessing as mp
@@ -245,22 +244,18 @@ for thing in things:
 children = [mp.Process(target=empty.get, daemon=True) for _ in range(3)]
 for child in children:
     child.start()
-print(set(os.listdir("/dev/shm")) - before or "", *(child.pid for child in children), flush=True)
+names = set(os.listdir("/dev/shm")) - before
+assert not names, names
+print(*(child.pid for child in children), flush=True)
 threading.Event().wait()
 """
 
 
 def test_a_killed_program_leaves_no_name_of_its_locks_and_queues_and_no_daemon() -> None:
-    program = subprocess.Popen([sys.executable, "-c", NAMELESS], stdout=subprocess.PIPE, text=True)
-    assert program.stdout is not None
-    with program.stdout:
-        line = program.stdout.readline().rstrip("\n")
-        program.kill()
-        program.wait()
-        names, *pids = line.split(" ")
-        assert names == "", "nothing had a name in the first place"
-        assert len(pids) == 3
-        until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), "their end")
+    with program(NAMELESS) as (running, pids):
+        assert len(pids) == 3, "nothing had a name in the first place"
+        running.kill()
+        until(lambda: all(map(has_ended, pids)), "their end")
 
 
 def attach(name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import sys
 import textwrap
 import threading
 from pathlib import Path
@@ -11,16 +11,11 @@ from typing import Any
 import children
 import pytest
 from manyhands import multiprocessing
-from support import PATIENCE, Hand, run_script
+from shared_locks import finish
+from support import PATIENCE, Hand, run_command, run_script
 
 METHODS = ["fork", "spawn", "forkserver"]
 FRESH = ["spawn", "forkserver"]
-
-
-def end(process: Any) -> None:
-    process.join(PATIENCE)
-    assert process.exitcode == 0
-    process.close()
 
 
 LOCK = threading.Lock()
@@ -45,33 +40,10 @@ def test_locks_that_threads_of_the_parent_hold_are_free_in_a_child(method: str) 
         for _ in range(8):
             process = context.Process(target=use_the_lock)
             process.start()
-            end(process)
+            finish(process)
     finally:
         over.set()
     hand.result()
-
-
-@pytest.mark.parametrize("method", FRESH)
-def test_starting_while_threads_allocate_import_and_log_does_not_hang(method: str) -> None:
-    context = multiprocessing.get_context(method)
-    over = threading.Event()
-
-    def busy() -> None:
-        while not over.is_set():
-            logging.getLogger("child").info("%s", over)
-            __import__("json")
-            bytearray(1 << 20)
-
-    hands = [Hand(busy) for _ in range(3)]
-    try:
-        for _ in range(30):
-            process = context.Process(target=children.nothing)
-            process.start()
-            end(process)
-    finally:
-        over.set()
-    for hand in hands:
-        hand.result()
 
 
 def threads_at_birth(conn: Any) -> None:
@@ -87,7 +59,7 @@ def test_a_child_begins_with_one_thread_however_many_its_parent_has(method: str)
     process = context.Process(target=threads_at_birth, args=(there,))
     process.start()
     assert here.recv() == ("1", 1)
-    end(process)
+    finish(process)
     here.close()
     there.close()
     over.set()
@@ -120,14 +92,7 @@ if __name__ == "__main__":
 def run_file(path: Path, source: str, *args: str) -> str:
     """Runs a program that is a file, as `python FILE` does; it must end well."""
     path.write_text(textwrap.dedent(source))
-    return run_script(
-        "import subprocess, sys\n"
-        "done = subprocess.run([sys.executable, *sys.argv[1:]], text=True, capture_output=True)\n"
-        "sys.stdout.write(done.stdout); sys.stderr.write(done.stderr); sys.exit(done.returncode)",
-        str(path),
-        *args,
-        cwd=path.parent,
-    )
+    return run_command([sys.executable, str(path), *args], cwd=path.parent)
 
 
 def test_a_fork_server_imports_the_program_once_for_all_children(tmp_path: Path) -> None:

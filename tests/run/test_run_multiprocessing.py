@@ -3,19 +3,10 @@
 import pytest
 from manyhands._start_imports import SUBMODULES
 from programs import environment
+from support import SHARED
 
 METHODS = ["fork", "spawn", "forkserver"]
 OURS = list(SUBMODULES["multiprocessing"])
-SHARED = [
-    "dummy",
-    "managers",
-    "pool",
-    "process",
-    "reduction",
-    "resource_sharer",
-    "resource_tracker",
-    "util",
-]
 
 
 def test_every_way_to_import_gives_our_package(place):
@@ -60,7 +51,7 @@ def test_a_module_of_the_package_is_ours(place, name):
     )
 
 
-@pytest.mark.parametrize("name", [*SHARED, "dummy.connection"])
+@pytest.mark.parametrize("name", SHARED)
 @pytest.mark.parametrize("first", ["multiprocessing", "manyhands.multiprocessing"])
 def test_a_module_that_is_shared_is_the_stdlibs_and_there_is_one(place, name, first):
     place.code(

@@ -5,7 +5,10 @@ mod support;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use manyhands_shm::{ArenaError, Handle, Kind, Owner, Plain, Reference, Shared, arena};
+use manyhands_shm::{
+    ArenaError, Condition, Handle, Kind, Limit, Owner, Patient, Plain, Reference, Shared, Waiting,
+    arena,
+};
 
 use support::{alone, fork, fork_outliving, kill, reach, wait};
 
@@ -170,4 +173,25 @@ fn processes_killed_while_they_allocate_and_free_leave_nothing() {
     drop(flag);
     let after = arena().unwrap().statistics();
     assert_eq!((after.blocks, after.lingering), (before.blocks, before.lingering));
+}
+
+#[test]
+fn more_can_wait_than_a_condition_has_places_at_first() {
+    let _alone = alone();
+    let before = arena().unwrap().statistics().blocks;
+    let condition = Handle::<Condition>::new(Kind::Condition).unwrap();
+    let mut waiting: Vec<_> = (0..500).map(|_| condition.enlist().expect("a place")).collect();
+    assert_eq!(condition.waiters(), 500);
+    condition.notify(400);
+    let notified =
+        |one: &mut Waiting<'_>| one.wait_with(&Patient, Limit::Never).expect("infallible");
+    let count = waiting.iter_mut().filter_map(|one| notified(one).then_some(())).count();
+    assert_eq!(count, 400);
+    assert!(waiting[..400].iter_mut().all(notified), "the first ones");
+    condition.notify_all();
+    // Those who were not notified in time have given up.
+    drop(waiting);
+    assert_eq!(condition.waiters(), 0);
+    drop(condition);
+    assert_eq!(arena().unwrap().statistics().blocks, before);
 }

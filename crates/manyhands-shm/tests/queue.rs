@@ -6,10 +6,11 @@ mod support;
 use std::time::Duration;
 
 use manyhands_shm::{
-    GetError, Limit, Message, Patient, Piece, PutError, Queue, TooManyDone, arena,
+    GetError, Handle, Kind, Limit, Message, Patient, Piece, PutError, Queue, Semaphore,
+    TooManyDone, arena,
 };
 
-use support::{alone, fork, kill, wait};
+use support::{Tells, alone, fork, kill, wait};
 
 fn put(queue: &Queue, bytes: &[u8]) {
     queue.put(&Patient, Message::of(bytes), Limit::Forever).unwrap();
@@ -99,11 +100,13 @@ fn a_bounded_one_is_full_and_waits() {
 fn shut_down_tells_who_waits() {
     let _alone = alone();
     let queue = Queue::new(0).unwrap();
+    let waits = Handle::<Semaphore>::new(Kind::Semaphore).unwrap();
+    waits.set_up(0, Semaphore::MAX);
     let child = fork(|| {
-        let ended = queue.get(&Patient, &mut Vec::new(), Limit::Forever);
+        let ended = queue.get(&Tells(&waits), &mut Vec::new(), Limit::Forever);
         i32::from(!matches!(ended, Err(GetError::ShutDown)))
     });
-    std::thread::sleep(Duration::from_millis(30));
+    waits.acquire();
     queue.shut_down(false);
     assert_eq!(wait(child), 0);
     let put = queue.put(&Patient, Message::of(b"no"), Limit::Never);

@@ -11,6 +11,10 @@ use manyhands_sync::{
     Condition, Deadline, Event, Gate, Limit, Lock, Locked, Parked, Patient, Semaphore, Waiter,
 };
 use manyhands_watch::snapshot;
+use watched::watched;
+
+#[path = "primitives/watched.rs"]
+mod watched;
 
 /// One test at a time: a mutex that another one has at the moment of a fork stays locked in the child.
 fn alone() -> MutexGuard<'static, ()> {
@@ -67,69 +71,77 @@ impl<F: Fn()> Gate for Forks<F> {
 
 #[test]
 fn waiters_of_the_parent_are_none_of_the_child() {
-    let _alone = alone();
-    let lock = Lock::<Locked>::new();
-    let condition = Condition::<Locked>::new();
-    lock.acquire();
-    let (in_line, arrived) = channel();
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let ticket = condition.enroll(None);
-            in_line.send(()).expect("the test listens");
-            condition.wait_with(ticket, &Patient, None)
-        });
-        scope.spawn(|| {
-            lock.acquire();
+    watched(|| {
+        let _alone = alone();
+        let lock = Lock::<Locked>::new();
+        let condition = Condition::<Locked>::new();
+        lock.acquire();
+        let (in_line, arrived) = channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let ticket = condition.enroll(None);
+                in_line.send(()).expect("the test listens");
+                condition.wait_with(ticket, &Patient, None)
+            });
+            scope.spawn(|| {
+                lock.acquire();
+                lock.release().expect("it is held");
+            });
+            arrived.recv().expect("it gets in line");
+            // Who is on the way there has a mutex, which would be locked in the child for ever.
+            while snapshot().iter().filter(|seen| !seen.waiters.is_empty()).count() < 2 {
+                std::thread::yield_now();
+            }
+            judge(fork(), || {
+                // Nobody of the child is notified: these come to who gets in line now.
+                let own = condition.enroll(None);
+                condition.notify(1);
+                let noticed = condition.wait_with(own, &Patient, Some(Deadline::now()));
+                let was_locked = lock.release().is_ok();
+                noticed == Ok(true)
+                    && was_locked
+                    && lock.acquire_with(&Patient, Limit::Never) == Ok(true)
+                    && snapshot().iter().all(|seen| seen.waiters.is_empty())
+            });
             lock.release().expect("it is held");
+            condition.notify_all();
         });
-        arrived.recv().expect("it gets in line");
-        // Who is on the way there has a mutex, which would be locked in the child for ever.
-        while snapshot().iter().filter(|seen| !seen.waiters.is_empty()).count() < 2 {
-            std::thread::yield_now();
-        }
-        judge(fork(), || {
-            // Nobody of the child is notified: these come to who gets in line now.
-            let own = condition.enroll(None);
-            condition.notify(1);
-            let noticed = condition.wait_with(own, &Patient, Some(Deadline::now()));
-            let was_locked = lock.release().is_ok();
-            noticed == Ok(true)
-                && was_locked
-                && lock.acquire_with(&Patient, Limit::Never) == Ok(true)
-                && snapshot().iter().all(|seen| seen.waiters.is_empty())
-        });
-        lock.release().expect("it is held");
-        condition.notify_all();
     });
 }
 
 #[test]
 fn a_thread_that_forks_while_it_waits_times_out_in_the_child() {
-    let _alone = alone();
-    let event = Event::<Locked>::new();
-    let gate = Forks::new(|| ());
-    let waited = event.wait_with(&gate, Limit::after(Duration::from_millis(50)));
-    judge(gate.1.get(), || waited == Ok(false) && !event.is_set());
+    watched(|| {
+        let _alone = alone();
+        let event = Event::<Locked>::new();
+        let gate = Forks::new(|| ());
+        let waited = event.wait_with(&gate, Limit::after(Duration::from_millis(50)));
+        judge(gate.1.get(), || waited == Ok(false) && !event.is_set());
+    });
 }
 
 #[test]
 fn a_thread_that_forks_while_it_waits_can_be_notified_in_the_child() {
-    let _alone = alone();
-    let semaphore = Semaphore::<Locked>::new(0);
-    let gate = Forks::new(|| semaphore.release(1).expect("it has no bound"));
-    let acquired = semaphore.acquire_with(&gate, Limit::Forever);
-    judge(gate.1.get(), || acquired == Ok(true));
-    assert_eq!(acquired, Ok(false));
+    watched(|| {
+        let _alone = alone();
+        let semaphore = Semaphore::<Locked>::new(0);
+        let gate = Forks::new(|| semaphore.release(1).expect("it has no bound"));
+        let acquired = semaphore.acquire_with(&gate, Limit::Forever);
+        judge(gate.1.get(), || acquired == Ok(true));
+        assert_eq!(acquired, Ok(false));
+    });
 }
 
 #[test]
 fn a_thread_that_forks_while_it_waits_is_still_seen_in_the_child() {
-    let _alone = alone();
-    let event = Event::<Locked>::new();
-    let seen = std::cell::Cell::new(usize::MAX);
-    let gate = Forks::new(|| {
-        seen.set(snapshot().iter().map(|seen| seen.waiters.len()).sum());
+    watched(|| {
+        let _alone = alone();
+        let event = Event::<Locked>::new();
+        let seen = std::cell::Cell::new(usize::MAX);
+        let gate = Forks::new(|| {
+            seen.set(snapshot().iter().map(|seen| seen.waiters.len()).sum());
+        });
+        let _ = event.wait_with(&gate, Limit::after(Duration::from_millis(50)));
+        judge(gate.1.get(), || seen.get() == 1);
     });
-    let _ = event.wait_with(&gate, Limit::after(Duration::from_millis(50)));
-    judge(gate.1.get(), || seen.get() == 1);
 }

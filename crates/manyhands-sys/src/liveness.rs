@@ -75,7 +75,20 @@ pub fn has_thread(pid: u32, thread: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+
+    /// Seconds after which what a test waits for will not come any more.
+    const PATIENCE: u32 = 60;
+
+    fn until(condition: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !condition() {
+            assert!(begun.elapsed().as_secs() < PATIENCE.into(), "waited in vain");
+            std::thread::yield_now();
+        }
+    }
 
     #[test]
     #[expect(unsafe_code, reason = "a process is forked, and ends its first thread")]
@@ -83,6 +96,8 @@ mod tests {
         // SAFETY: the child starts a thread and ends its own; the C library sees to its memory.
         let child = unsafe { libc::fork() };
         if child == 0 {
+            // SAFETY: ends this process, should nobody else do so.
+            unsafe { libc::alarm(PATIENCE) };
             std::thread::spawn(|| {
                 loop {
                     std::thread::park();
@@ -93,15 +108,11 @@ mod tests {
         }
         let pid = child.cast_unsigned();
         let seen = now();
-        while has_thread(pid, pid) {
-            std::thread::yield_now();
-        }
+        until(|| !has_thread(pid, pid));
         assert!(is_running(pid, seen));
         // SAFETY: a child of ours.
         unsafe { libc::kill(child, libc::SIGKILL) };
-        while is_running(pid, seen) {
-            std::thread::yield_now();
-        }
+        until(|| !is_running(pid, seen));
         // SAFETY: as above.
         assert_eq!(unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) }, child);
     }
@@ -111,9 +122,7 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().expect("true exists");
         let pid = child.id();
         let seen = now();
-        while is_running(pid, seen) {
-            std::thread::yield_now();
-        }
+        until(|| !is_running(pid, seen));
         assert!(exists(pid), "not waited for yet");
         child.wait().expect("it is ours");
         assert!(!exists(pid));
@@ -140,6 +149,8 @@ mod tests {
         // SAFETY: the child allocates, which the C library sees to, and ends.
         match unsafe { libc::fork() } {
             0 => {
+                // SAFETY: ends this process when it hangs.
+                unsafe { libc::alarm(PATIENCE) };
                 let parent = child();
                 let alive = is_running(parent, now()) && has_thread(parent, parent);
                 // SAFETY: ends this process.
@@ -157,8 +168,6 @@ mod tests {
     #[test]
     fn an_ended_thread_is_not_there() {
         let thread = std::thread::spawn(crate::thread::kernel_id).join().expect("ends well");
-        while has_thread(process_id(), thread) {
-            std::thread::yield_now();
-        }
+        until(|| !has_thread(process_id(), thread));
     }
 }

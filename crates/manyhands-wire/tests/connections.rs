@@ -12,6 +12,10 @@ use manyhands_wire::stream::{self, Gate};
 use manyhands_wire::{
     Address, ConnectError, Connection, Listener, Malformed, ReceiveError, SendError, connect, pair,
 };
+use watched::watched;
+
+#[path = "../../manyhands-sync/tests/primitives/watched.rs"]
+mod watched;
 
 fn bytes(length: usize) -> Vec<u8> {
     (0..length).map(|number| (number * 31 + number / 256) as u8).collect()
@@ -19,94 +23,109 @@ fn bytes(length: usize) -> Vec<u8> {
 
 #[test]
 fn messages_of_all_sizes() {
-    let (here, there) = pair().unwrap();
-    std::thread::scope(|scope| {
-        let sizes = [0, 1, 4, 4096, 32768, 32769, 1 << 20, (1 << 20) + 1, 9_000_000];
-        let there = &there;
-        scope.spawn(move || {
+    watched(|| {
+        let (here, there) = pair().unwrap();
+        std::thread::scope(|scope| {
+            let sizes = [0, 1, 4, 4096, 32768, 32769, 1 << 20, (1 << 20) + 1, 9_000_000];
+            let there = &there;
+            scope.spawn(move || {
+                for size in sizes {
+                    let message = there.receive().unwrap();
+                    assert_eq!(message.len(), size);
+                    there.send(&message).unwrap();
+                }
+            });
             for size in sizes {
-                let message = there.receive().unwrap();
-                assert_eq!(message.len(), size);
-                there.send(&message).unwrap();
+                let message = bytes(size);
+                here.send(&message).unwrap();
+                assert!(here.receive().unwrap() == message, "{size}");
             }
         });
-        for size in sizes {
-            let message = bytes(size);
-            here.send(&message).unwrap();
-            assert!(here.receive().unwrap() == message, "{size}");
-        }
     });
 }
 
 #[test]
 fn messages_of_many_parts() {
-    let (here, there) = pair().unwrap();
-    for count in [0, 1, 2, 3, 4, 5, 3000] {
-        let parts: Vec<Vec<u8>> = (0..count).map(|number| bytes(number % 7)).collect();
-        let slices: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        stream::send(Descriptor::of(&here), &slices, &stream::Plain).unwrap();
-        assert_eq!(there.receive().unwrap(), parts.concat());
-    }
+    watched(|| {
+        let (here, there) = pair().unwrap();
+        for count in [0, 1, 2, 3, 4, 5, 3000] {
+            let parts: Vec<Vec<u8>> = (0..count).map(|number| bytes(number % 7)).collect();
+            let slices: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+            stream::send(Descriptor::of(&here), &slices, &stream::Plain).unwrap();
+            assert_eq!(there.receive().unwrap(), parts.concat());
+        }
+    });
 }
 
 #[test]
 fn a_closed_end() {
-    let (here, there) = pair().unwrap();
-    here.send(b"last").unwrap();
-    drop(here);
-    assert!(there.poll(None).unwrap());
-    assert_eq!(there.receive().unwrap(), b"last");
-    assert!(matches!(there.receive(), Err(ReceiveError::End)));
-    match there.send(b"nobody") {
-        Err(SendError::System(error)) => assert_eq!(error.kind(), ErrorKind::BrokenPipe),
-        other => panic!("{other:?}"),
-    }
+    watched(|| {
+        let (here, there) = pair().unwrap();
+        here.send(b"last").unwrap();
+        drop(here);
+        assert!(there.poll(None).unwrap());
+        assert_eq!(there.receive().unwrap(), b"last");
+        assert!(matches!(there.receive(), Err(ReceiveError::End)));
+        match there.send(b"nobody") {
+            Err(SendError::System(error)) => assert_eq!(error.kind(), ErrorKind::BrokenPipe),
+            other => panic!("{other:?}"),
+        }
+    });
 }
 
 #[test]
 fn an_end_in_the_middle() {
-    for (sent, torn) in [(&b"\0\0"[..], true), (b"\0\0\0\x05", false), (b"\0\0\0\x05abc", true)] {
-        let (mut raw, socket) = UnixStream::pair().unwrap();
-        raw.write_all(sent).unwrap();
-        drop(raw);
-        let error = Connection::from(OwnedFd::from(socket)).receive().unwrap_err();
-        assert_eq!(matches!(error, ReceiveError::Torn), torn, "{sent:?}: {error}");
-        assert_eq!(matches!(error, ReceiveError::End), !torn, "{sent:?}: {error}");
-    }
+    watched(|| {
+        for (sent, torn) in [(&b"\0\0"[..], true), (b"\0\0\0\x05", false), (b"\0\0\0\x05abc", true)]
+        {
+            let (mut raw, socket) = UnixStream::pair().unwrap();
+            raw.write_all(sent).unwrap();
+            drop(raw);
+            let error = Connection::from(OwnedFd::from(socket)).receive().unwrap_err();
+            assert_eq!(matches!(error, ReceiveError::Torn), torn, "{sent:?}: {error}");
+            assert_eq!(matches!(error, ReceiveError::End), !torn, "{sent:?}: {error}");
+        }
+    });
 }
 
 #[test]
 fn a_header_that_lies_takes_no_memory() {
-    let (mut raw, socket) = UnixStream::pair().unwrap();
-    raw.write_all(&[0xff; 4]).unwrap();
-    raw.write_all(&(1_u64 << 60).to_be_bytes()).unwrap();
-    raw.write_all(&bytes(1000)).unwrap();
-    drop(raw);
-    let error = Connection::from(OwnedFd::from(socket)).receive().unwrap_err();
-    assert!(matches!(error, ReceiveError::Torn), "{error}");
+    watched(|| {
+        let (mut raw, socket) = UnixStream::pair().unwrap();
+        raw.write_all(&[0xff; 4]).unwrap();
+        raw.write_all(&(1_u64 << 60).to_be_bytes()).unwrap();
+        raw.write_all(&bytes(1000)).unwrap();
+        drop(raw);
+        let error = Connection::from(OwnedFd::from(socket)).receive().unwrap_err();
+        assert!(matches!(error, ReceiveError::Torn), "{error}");
+    });
 }
 
 #[test]
 fn a_limit() {
-    let (here, there) = pair().unwrap();
-    here.send(b"ten bytes!").unwrap();
-    here.send(b"eleven byte").unwrap();
-    assert_eq!(there.receive_at_most(10).unwrap(), b"ten bytes!");
-    let error = there.receive_at_most(10).unwrap_err();
-    assert!(
-        matches!(error, ReceiveError::Malformed(Malformed::TooLong { length: 11, limit: 10 })),
-        "{error}"
-    );
+    watched(|| {
+        let (here, there) = pair().unwrap();
+        here.send(b"ten bytes!").unwrap();
+        here.send(b"eleven byte").unwrap();
+        assert_eq!(there.receive_at_most(10).unwrap(), b"ten bytes!");
+        let error = there.receive_at_most(10).unwrap_err();
+        assert!(
+            matches!(error, ReceiveError::Malformed(Malformed::TooLong { length: 11, limit: 10 })),
+            "{error}"
+        );
+    });
 }
 
 #[test]
 fn polling() {
-    let (here, there) = pair().unwrap();
-    assert!(!there.poll(Some(Duration::ZERO)).unwrap());
-    assert!(!there.poll(Some(Duration::from_millis(5))).unwrap());
-    here.send(b"").unwrap();
-    assert!(there.poll(Some(Duration::ZERO)).unwrap());
-    assert!(there.poll(Some(Duration::MAX)).unwrap());
+    watched(|| {
+        let (here, there) = pair().unwrap();
+        assert!(!there.poll(Some(Duration::ZERO)).unwrap());
+        assert!(!there.poll(Some(Duration::from_millis(5))).unwrap());
+        here.send(b"").unwrap();
+        assert!(there.poll(Some(Duration::ZERO)).unwrap());
+        assert!(there.poll(Some(Duration::MAX)).unwrap());
+    });
 }
 
 /// Gives up at the n-th time that it is asked, and has calls come back soon.
@@ -133,41 +152,45 @@ impl Gate for Nervous {
 
 #[test]
 fn a_gate_gives_up() {
-    let (here, there) = pair().unwrap();
-    let there = Descriptor::of(&there);
-    match stream::receive_length(there, None, &Nervous(Cell::new(3))) {
-        Err(ReceiveError::Interrupted(why)) => assert_eq!(why, "enough"),
-        other => panic!("{other:?}"),
-    }
-    here.send(b"message").unwrap();
-    let gate = Nervous(Cell::new(3));
-    assert_eq!(stream::receive_length(there, None, &gate).unwrap(), 7);
-    let mut message = [0; 7];
-    stream::fill(there, &mut Room::from(message.as_mut_slice()), &gate).unwrap();
-    assert_eq!(&message, b"message");
+    watched(|| {
+        let (here, there) = pair().unwrap();
+        let there = Descriptor::of(&there);
+        match stream::receive_length(there, None, &Nervous(Cell::new(3))) {
+            Err(ReceiveError::Interrupted(why)) => assert_eq!(why, "enough"),
+            other => panic!("{other:?}"),
+        }
+        here.send(b"message").unwrap();
+        let gate = Nervous(Cell::new(3));
+        assert_eq!(stream::receive_length(there, None, &gate).unwrap(), 7);
+        let mut message = [0; 7];
+        stream::fill(there, &mut Room::from(message.as_mut_slice()), &gate).unwrap();
+        assert_eq!(&message, b"message");
+    });
 }
 
 #[test]
 fn a_pipe_is_as_good_as_a_socket() {
-    let (reader, writer) = std::io::pipe().unwrap();
-    let (reader, writer) = (Connection::from(OwnedFd::from(reader)), OwnedFd::from(writer));
-    let gate = Nervous(Cell::new(u32::MAX));
-    std::thread::scope(|scope| {
-        let writer = Descriptor::of(&writer);
-        assert!(!writer.is_socket());
-        scope.spawn(move || {
-            let gate = Nervous(Cell::new(u32::MAX));
+    watched(|| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let (reader, writer) = (Connection::from(OwnedFd::from(reader)), OwnedFd::from(writer));
+        let gate = Nervous(Cell::new(u32::MAX));
+        std::thread::scope(|scope| {
+            let writer = Descriptor::of(&writer);
+            assert!(!writer.is_socket());
+            scope.spawn(move || {
+                let gate = Nervous(Cell::new(u32::MAX));
+                for size in [10, 30_000, 300_000] {
+                    stream::send(writer, &[&bytes(size)], &gate).unwrap();
+                }
+            });
+            let reader = Descriptor::of(&reader.as_fd());
             for size in [10, 30_000, 300_000] {
-                stream::send(writer, &[&bytes(size)], &gate).unwrap();
+                assert_eq!(stream::receive_length(reader, None, &gate).unwrap(), size as u64);
+                let mut message = vec![0; size];
+                stream::fill(reader, &mut Room::from(message.as_mut_slice()), &gate).unwrap();
+                assert!(message == bytes(size));
             }
         });
-        let reader = Descriptor::of(&reader.as_fd());
-        for size in [10, 30_000, 300_000] {
-            assert_eq!(stream::receive_length(reader, None, &gate).unwrap(), size as u64);
-            let mut message = vec![0; size];
-            stream::fill(reader, &mut Room::from(message.as_mut_slice()), &gate).unwrap();
-            assert!(message == bytes(size));
-        }
     });
 }
 
@@ -182,48 +205,54 @@ fn addresses(name: &str) -> [Address; 3] {
 
 #[test]
 fn listeners_and_clients_with_and_without_a_key() {
-    for address in addresses("listeners") {
-        for key in [None, Some(&b""[..]), Some(b"key")] {
-            let listener = Listener::bind(&address, key).unwrap();
-            std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    let connection = connect(listener.address(), key).unwrap();
-                    connection.send(&connection.receive().unwrap()).unwrap();
+    watched(|| {
+        for address in addresses("listeners") {
+            for key in [None, Some(&b""[..]), Some(b"key")] {
+                let listener = Listener::bind(&address, key).unwrap();
+                std::thread::scope(|scope| {
+                    scope.spawn(|| {
+                        let connection = connect(listener.address(), key).unwrap();
+                        connection.send(&connection.receive().unwrap()).unwrap();
+                    });
+                    let connection = listener.accept().unwrap();
+                    connection.send(b"there and back").unwrap();
+                    assert_eq!(connection.receive().unwrap(), b"there and back");
                 });
-                let connection = listener.accept().unwrap();
-                connection.send(b"there and back").unwrap();
-                assert_eq!(connection.receive().unwrap(), b"there and back");
-            });
+            }
+            if let Address::Path(path) = &address {
+                assert!(!path.exists());
+            }
         }
-        if let Address::Path(path) = &address {
-            assert!(!path.exists());
-        }
-    }
+    });
 }
 
 #[test]
 fn a_wrong_key_is_refused_on_both_sides() {
-    let listener = Listener::bind(&Address::localhost(), Some(b"right")).unwrap();
-    std::thread::scope(|scope| {
-        let client = scope.spawn(|| connect(listener.address(), Some(b"wrong")).unwrap_err());
-        let refused = listener.accept().unwrap_err();
-        assert_eq!(refused.to_string(), "digest received was wrong");
-        assert_eq!(client.join().unwrap().to_string(), "digest sent was rejected");
-        // The next one is welcome.
-        let client = scope.spawn(|| connect(listener.address(), Some(b"right")).unwrap());
-        listener.accept().unwrap();
-        client.join().unwrap();
+    watched(|| {
+        let listener = Listener::bind(&Address::localhost(), Some(b"right")).unwrap();
+        std::thread::scope(|scope| {
+            let client = scope.spawn(|| connect(listener.address(), Some(b"wrong")).unwrap_err());
+            let refused = listener.accept().unwrap_err();
+            assert_eq!(refused.to_string(), "digest received was wrong");
+            assert_eq!(client.join().unwrap().to_string(), "digest sent was rejected");
+            // The next one is welcome.
+            let client = scope.spawn(|| connect(listener.address(), Some(b"right")).unwrap());
+            listener.accept().unwrap();
+            client.join().unwrap();
+        });
     });
 }
 
 #[test]
 fn a_client_that_goes_away_in_the_handshake() {
-    let listener = Listener::bind(&Address::localhost(), Some(b"key")).unwrap();
-    drop(connect(listener.address(), None).unwrap());
-    assert!(matches!(
-        listener.accept().unwrap_err(),
-        ConnectError::Receive(_) | ConnectError::Send(_)
-    ));
+    watched(|| {
+        let listener = Listener::bind(&Address::localhost(), Some(b"key")).unwrap();
+        drop(connect(listener.address(), None).unwrap());
+        assert!(matches!(
+            listener.accept().unwrap_err(),
+            ConnectError::Receive(_) | ConnectError::Send(_)
+        ));
+    });
 }
 
 /// Known answers, computed by another implementation (CPython 3.12's hmac).

@@ -1,5 +1,6 @@
 //! Processes of a Rust program, what they share, and that any of them may be killed.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,16 +17,24 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// One test at a time: they fork. Whoever hangs ends the run.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
+    static TURNS: AtomicU32 = AtomicU32::new(0);
     static WATCHDOG: Once = Once::new();
 
     WATCHDOG.call_once(|| {
         std::thread::spawn(|| {
-            std::thread::sleep(PATIENCE);
-            eprintln!("a test hangs");
-            std::process::abort();
+            loop {
+                let before = TURNS.load(Ordering::Relaxed);
+                std::thread::sleep(PATIENCE);
+                if TURNS.load(Ordering::Relaxed) == before {
+                    eprintln!("a test hangs");
+                    std::process::abort();
+                }
+            }
         });
     });
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    let turn = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    TURNS.fetch_add(1, Ordering::Relaxed);
+    turn
 }
 
 /// A process that dies with this one, and ends by the exit code 0 if nothing in it fails.

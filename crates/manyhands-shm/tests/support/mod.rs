@@ -1,9 +1,12 @@
 //! Processes of tests: forked, waited for, killed; and a watch over all of them.
 #![allow(dead_code, reason = "no test program needs all of it")]
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
+
+use manyhands_shm::{Deadline, Patient, Pause, Semaphore};
 
 /// One test at a time: they count what the arena holds, and fork.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -19,9 +22,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for the turn of this test, and has somebody look whether it goes on.
 pub fn alone() -> MutexGuard<'static, ()> {
+    let turn = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    watch();
+    turn
+}
+
+/// Has somebody look whether the tests go on, and end them all if they do not.
+pub fn watch() {
     static WATCHDOG: Once = Once::new();
 
-    let turn = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     WATCHDOG.call_once(|| {
         std::thread::spawn(|| {
             let mut before = 0;
@@ -38,7 +47,6 @@ pub fn alone() -> MutexGuard<'static, ()> {
         });
     });
     going_on();
-    turn
 }
 
 /// Tells the watchdog that something has happened.
@@ -118,6 +126,18 @@ pub fn reap_all() {
     // SAFETY: any child of ours.
     while unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } > 0 {
         going_on();
+    }
+}
+
+/// Says so whenever it begins to wait.
+pub struct Tells<'a>(pub &'a Semaphore);
+
+impl Pause for Tells<'_> {
+    type Error = Infallible;
+
+    fn pause(&self, word: &AtomicU32, expected: u32, until: Deadline) -> Result<(), Infallible> {
+        self.0.release().expect("it has no bound");
+        Patient.pause(word, expected, until)
     }
 }
 

@@ -1,18 +1,21 @@
 //! What the primitives do, within one process and between several.
 
-use std::convert::Infallible;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use manyhands_shm::{
     Acquired, Barrier, Broken, Condition, Deadline, Event, Handle, Kind, Limit, Lock, Passage,
-    Patient, Pause, RLock, Semaphore, Shared,
+    Patient, Pause, RLock, Semaphore,
 };
 
-use crate::processes::{fork, until};
+use crate::processes::{fork, shared, until};
+use crate::support::Tells;
 
-fn shared<T: Shared>(kind: Kind) -> Handle<T> {
-    Handle::new(kind).expect("there is memory")
+/// A semaphore that begins with nothing, and can always be released.
+fn bell() -> Handle<Semaphore> {
+    let bell = shared::<Semaphore>(Kind::Semaphore);
+    bell.set_up(0, Semaphore::MAX);
+    bell
 }
 
 fn short() -> Limit {
@@ -27,19 +30,6 @@ impl Pause for GivesUp {
 
     fn pause(&self, _: &AtomicU32, _: u32, _: Deadline) -> Result<(), ()> {
         Err(())
-    }
-}
-
-/// Says how often it paused.
-#[derive(Default)]
-struct Counts(AtomicU32);
-
-impl Pause for Counts {
-    type Error = Infallible;
-
-    fn pause(&self, word: &AtomicU32, expected: u32, until: Deadline) -> Result<(), Infallible> {
-        self.0.fetch_add(1, Ordering::Release);
-        Patient.pause(word, expected, until)
     }
 }
 
@@ -65,16 +55,14 @@ fn a_forked_child_does_not_hold_what_its_parent_does() {
 
 #[test]
 fn who_waits_for_a_lock_gets_it_from_another_process() {
-    let (lock, turns) = (shared::<Lock>(Kind::Lock), shared::<Semaphore>(Kind::Semaphore));
-    turns.set_up(0, Semaphore::MAX);
+    let (lock, waits, turns) = (shared::<Lock>(Kind::Lock), bell(), bell());
     lock.acquire();
     let child = fork(|| {
-        let pause = Counts::default();
-        let Ok(acquired) = lock.acquire_with(&pause, Limit::Forever);
+        let Ok(acquired) = lock.acquire_with(&Tells(&waits), Limit::Forever);
         turns.release().expect("it has no bound");
         acquired == Acquired::Yes && lock.release().is_ok()
     });
-    std::thread::sleep(Duration::from_millis(5));
+    waits.acquire();
     assert_eq!(turns.value(), 0);
     lock.release().expect("it is ours");
     turns.acquire();
@@ -169,8 +157,7 @@ fn a_semaphore_counts() {
 
 #[test]
 fn many_waiters_of_a_semaphore_all_get_theirs() {
-    let semaphore = shared::<Semaphore>(Kind::Semaphore);
-    semaphore.set_up(0, Semaphore::MAX);
+    let semaphore = bell();
     let children = [(); 6].map(|()| {
         fork(|| {
             (0..500).for_each(|_| semaphore.acquire());
@@ -185,18 +172,15 @@ fn many_waiters_of_a_semaphore_all_get_theirs() {
 #[test]
 fn an_event_lets_all_go_on() {
     let event = shared::<Event>(Kind::Event);
-    let (there, pauses) = (shared::<Semaphore>(Kind::Semaphore), Counts::default());
-    there.set_up(0, Semaphore::MAX);
-    assert_eq!(event.wait_with(&pauses, short()), Ok(false));
-    assert!(pauses.0.load(Ordering::Acquire) > 0);
+    let waits = bell();
+    assert_eq!(event.wait_with(&Tells(&waits), short()), Ok(false));
+    assert!(waits.value() > 0);
     let children = [(); 4].map(|()| {
-        fork(|| {
-            there.release().expect("it has no bound");
-            event.wait();
-            true
-        })
+        let waits = bell();
+        let child = fork(|| event.wait_with(&Tells(&waits), Limit::Forever) == Ok(true));
+        waits.acquire();
+        child
     });
-    (0..4).for_each(|_| there.acquire());
     event.set();
     children.into_iter().for_each(|child| child.finish());
     event.clear();
@@ -227,27 +211,6 @@ fn a_notice_for_one_who_gives_up_goes_to_the_next() {
 }
 
 #[test]
-fn more_can_wait_than_a_condition_has_places_at_first() {
-    let condition = shared::<Condition>(Kind::Condition);
-    let before = manyhands_shm::arena().expect("memory").statistics().blocks;
-    let mut waiting: Vec<_> = (0..500).map(|_| condition.enlist().expect("a place")).collect();
-    assert_eq!(condition.waiters(), 500);
-    condition.notify(400);
-    let notified = |one: &mut manyhands_shm::Waiting<'_>| {
-        one.wait_with(&Patient, Limit::Never).expect("infallible")
-    };
-    let count = waiting.iter_mut().filter_map(|one| notified(one).then_some(())).count();
-    assert_eq!(count, 400);
-    assert!(waiting[..400].iter_mut().all(notified), "the first ones");
-    condition.notify_all();
-    // Those who were not notified in time have given up.
-    drop(waiting);
-    assert_eq!(condition.waiters(), 0);
-    drop(condition);
-    until(|| manyhands_shm::arena().expect("memory").statistics().blocks < before);
-}
-
-#[test]
 fn a_dead_waiter_takes_no_notice_away() {
     let condition = shared::<Condition>(Kind::Condition);
     let dead = fork(|| {
@@ -274,8 +237,7 @@ fn a_barrier_lets_pass_when_all_have_come() {
 #[test]
 fn more_can_come_to_a_barrier_than_it_takes() {
     let barrier = Barrier::new(2).expect("memory");
-    let passed = shared::<Semaphore>(Kind::Semaphore);
-    passed.set_up(0, Semaphore::MAX);
+    let passed = bell();
     let children = [(); 6].map(|()| {
         fork(|| {
             while barrier.wait().is_ok() {
@@ -316,12 +278,19 @@ fn who_waits_at_a_barrier_that_is_reset_fails() {
 #[test]
 fn all_wait_for_what_the_last_one_does() {
     let barrier = Barrier::new(2).expect("memory");
-    let other = fork(|| barrier.wait().is_ok());
+    let passed = bell();
+    let other = fork(|| {
+        let is_well = barrier.wait().is_ok();
+        passed.release().expect("it has no bound");
+        is_well
+    });
     until(|| barrier.waiting() == 1);
     let Ok(Ok(Passage::Last(last))) = barrier.wait_with(&Patient, Limit::Forever, true) else {
         panic!("all others have come");
     };
+    // A moment for one who does not wait.
     std::thread::sleep(Duration::from_millis(5));
+    assert_eq!(passed.value(), 0);
     last.finish().expect("nobody breaks it");
     other.finish();
 }

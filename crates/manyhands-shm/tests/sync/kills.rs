@@ -5,15 +5,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use manyhands_shm::{
-    Acquired, Barrier, Condition, Handle, Kind, Limit, Lock, Patient, RLock, Semaphore, Shared,
+    Acquired, Barrier, Condition, Kind, Limit, Lock, Patient, RLock, Semaphore, Shared,
 };
 
-use crate::processes::{Child, fork};
+use crate::processes::{Child, fork, go_on, shared};
 
-/// How long each test kills; `MANYHANDS_STRESS_SECONDS` says otherwise.
+/// How many tests there are, which share the time.
+const TESTS: f64 = 5.0;
+
+/// How long each test kills; `MANYHANDS_KILL_SECONDS` or `MANYHANDS_STRESS_SECONDS`, of all of them
+/// together, say otherwise.
 fn how_long() -> Duration {
-    let seconds = std::env::var("MANYHANDS_STRESS_SECONDS").ok();
-    Duration::from_secs_f64(seconds.and_then(|text| text.parse().ok()).unwrap_or(1.5))
+    let seconds = |name| std::env::var(name).ok()?.parse::<f64>().ok();
+    let all = seconds("MANYHANDS_KILL_SECONDS").or_else(|| seconds("MANYHANDS_STRESS_SECONDS"));
+    Duration::from_secs_f64(all.map_or(1.5, |all| all / TESTS))
 }
 
 /// How many each test kills at least, however slow the machine is.
@@ -31,10 +36,6 @@ struct Tally {
 
 // SAFETY: atomics only.
 unsafe impl Shared for Tally {}
-
-fn shared<T: Shared>(kind: Kind) -> Handle<T> {
-    Handle::new(kind).expect("there is memory")
-}
 
 /// Keeps that many workers busy, killing one of them every moment; after each the others must get on.
 fn kill_at_random(workers: usize, tally: &Tally, work: impl Fn(usize)) {
@@ -118,6 +119,7 @@ fn waiters_for_a_semaphore() {
     // What the dead ones have taken nobody gives back: there is always more.
     let source = fork(|| {
         loop {
+            go_on();
             if semaphore.value() < 100 {
                 semaphore.release().expect("it has no bound");
             } else {

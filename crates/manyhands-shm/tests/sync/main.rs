@@ -5,3 +5,6 @@ mod contract;
 mod kills;
 mod processes;
 mod steps;
+#[expect(unsafe_code, reason = "processes are forked, killed, waited for")]
+#[path = "../support/mod.rs"]
+mod support;

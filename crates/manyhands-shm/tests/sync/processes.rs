@@ -5,7 +5,9 @@ use std::convert::Infallible;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use manyhands_shm::{Deadline, Patient, Pause, child_died};
+use manyhands_shm::{Deadline, Handle, Kind, Patient, Pause, Shared, child_died};
+
+use crate::support::watch;
 
 /// A test that takes longer hangs.
 pub const PATIENCE: u32 = 60;
@@ -18,13 +20,13 @@ pub struct Child {
 
 /// Forks a child that does that, ends with its result for an exit status, and hangs for a minute at most.
 pub fn fork(body: impl FnOnce() -> bool) -> Child {
+    watch();
     // SAFETY: the child does what the test shows, and ends with `_exit`; locks of the C library, which
     // other threads of the test may hold, the C library sees to.
     match unsafe { libc::fork() } {
         0 => {
             let run = std::panic::AssertUnwindSafe(|| {
-                // SAFETY: ends this process when it hangs.
-                unsafe { libc::alarm(PATIENCE) };
+                go_on();
                 body()
             });
             let is_well = std::panic::catch_unwind(run).unwrap_or(false);
@@ -37,6 +39,12 @@ pub fn fork(body: impl FnOnce() -> bool) -> Child {
             Child { pid, is_over: false }
         }
     }
+}
+
+/// Begins the minute of this child anew.
+pub fn go_on() {
+    // SAFETY: ends this process when it hangs.
+    unsafe { libc::alarm(PATIENCE) };
 }
 
 impl Child {
@@ -125,4 +133,9 @@ pub fn until(mut condition: impl FnMut() -> bool) {
         assert!(!deadline.has_passed(), "waited in vain");
         std::thread::sleep(Duration::from_micros(200));
     }
+}
+
+/// A new one, which children inherit.
+pub fn shared<T: Shared>(kind: Kind) -> Handle<T> {
+    Handle::new(kind).expect("there is memory")
 }

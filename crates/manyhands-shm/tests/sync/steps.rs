@@ -4,10 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use manyhands_shm::{
     Acquired, Barrier, Condition, Event, Handle, Kind, Limit, Lock, Owner, Passage, RLock,
-    Semaphore, Shared,
+    Semaphore,
 };
 
-use crate::processes::{Impatient, be_stepped, fork};
+use crate::processes::{Impatient, be_stepped, fork, shared};
 
 /// So many instructions are stepped through in each test, unless all are to be.
 const BUDGET: usize = 100_000;
@@ -52,10 +52,6 @@ fn killed_at_each_step(
             return;
         }
     }
-}
-
-fn shared<T: Shared>(kind: Kind) -> Handle<T> {
-    Handle::new(kind).expect("there is memory")
 }
 
 #[test]
@@ -187,6 +183,14 @@ fn an_event_with_a_waiter() {
     });
 }
 
+/// One notice is for who gets in line now.
+fn next_is_told(condition: &Handle<Condition>) {
+    let mut waiting = condition.enlist().expect("there is a place");
+    condition.notify(1);
+    let Ok(notified) = waiting.wait_with(&Impatient, Limit::Forever);
+    assert!(notified);
+}
+
 #[test]
 fn a_waiter_of_a_condition() {
     let kind = Kind::Condition;
@@ -201,11 +205,7 @@ fn a_waiter_of_a_condition() {
         || {},
         || {
             // One notice is for the dead one if he got as far, but only one.
-            let mut waiting = condition.enlist().expect("there is a place");
-            condition.notify(1);
-            let Ok(notified) = waiting.wait_with(&Impatient, Limit::Forever);
-            assert!(notified);
-            drop(waiting);
+            next_is_told(&condition);
             assert_eq!(condition.waiters(), 0);
         },
     );
@@ -216,22 +216,11 @@ fn a_waiter_of_a_condition_who_was_notified() {
     let kind = Kind::Condition;
     let (condition, spare) = (shared::<Condition>(kind), shared::<Condition>(kind));
     // The child is the first in line; the parent's notice meets it at some step of the rest.
-    let wait = |condition: &Handle<Condition>| {
-        let mut waiting = condition.enlist().expect("there is a place");
-        condition.notify(1);
-        let Ok(notified) = waiting.wait_with(&Impatient, Limit::Forever);
-        assert!(notified);
-    };
     killed_at_each_step(
-        || wait(&spare),
-        || wait(&condition),
+        || next_is_told(&spare),
+        || next_is_told(&condition),
         || {},
-        || {
-            let mut waiting = condition.enlist().expect("there is a place");
-            condition.notify(1);
-            let Ok(notified) = waiting.wait_with(&Impatient, Limit::Forever);
-            assert!(notified);
-        },
+        || next_is_told(&condition),
     );
 }
 
