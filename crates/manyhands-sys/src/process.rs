@@ -37,6 +37,8 @@ pub enum Waiting {
 /// Limits of processes and of memory.
 ///
 /// ```
+/// use std::os::fd::AsFd;
+///
 /// use manyhands_sys::process::{Ending, Waiting, exit, fork, open, wait};
 ///
 /// match fork()? {
@@ -44,7 +46,7 @@ pub enum Waiting {
 ///     Some(child) => {
 ///         let child = open(child)?;
 ///         let ended = loop {
-///             if let Some(ended) = wait(&child, Waiting::Reap)? {
+///             if let Some(ended) = wait(child.as_fd(), Waiting::Reap)? {
 ///                 break ended;
 ///             }
 ///         };
@@ -103,7 +105,7 @@ pub fn open(pid: u32) -> io::Result<OwnedFd> {
 ///
 /// # References
 /// waitid(2), `P_PIDFD`.
-pub fn wait(child: &OwnedFd, what: Waiting) -> io::Result<Option<Ending>> {
+pub fn wait(child: BorrowedFd<'_>, what: Waiting) -> io::Result<Option<Ending>> {
     os::wait_process(child, what)
 }
 
@@ -229,6 +231,8 @@ pub struct Program<'a> {
 /// The file cannot be run, as execve(2) says; limits of processes and memory.
 ///
 /// ```
+/// use std::os::fd::AsFd;
+///
 /// use manyhands_sys::process::{Ending, Program, Waiting, open, spawn, wait};
 ///
 /// let child = spawn(&Program {
@@ -240,7 +244,7 @@ pub struct Program<'a> {
 /// })?;
 /// let child = open(child)?;
 /// let ended = loop {
-///     if let Some(ended) = wait(&child, Waiting::Reap)? {
+///     if let Some(ended) = wait(child.as_fd(), Waiting::Reap)? {
 ///         break ended;
 ///     }
 /// };

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_int, c_long};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use rustix::process::{
@@ -103,12 +103,12 @@ pub(crate) fn open_process(pid: u32) -> io::Result<OwnedFd> {
     Ok(rustix::process::pidfd_open(pid_of(pid)?, PidfdFlags::empty())?)
 }
 
-pub(crate) fn wait_process(child: &OwnedFd, what: Waiting) -> io::Result<Option<Ending>> {
+pub(crate) fn wait_process(child: BorrowedFd<'_>, what: Waiting) -> io::Result<Option<Ending>> {
     let mut options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     if what == Waiting::Look {
         options |= WaitIdOptions::NOWAIT;
     }
-    let status = rustix::process::waitid(WaitId::PidFd(child.as_fd()), options)?;
+    let status = rustix::process::waitid(WaitId::PidFd(child), options)?;
     Ok(status.and_then(|status| match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => Some(Ending::Exited(code)),
         (None, Some(signal)) => Some(Ending::Killed(signal)),
