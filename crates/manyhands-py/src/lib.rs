@@ -18,6 +18,7 @@ mod watch;
 /// The native half of the package `manyhands`.
 #[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    manyhands_process::prepare_for_forks();
     manyhands_watch::prepare_for_forks();
     manyhands_shm::prepare_for_forks();
     threading::register(module)?;

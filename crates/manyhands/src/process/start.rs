@@ -55,6 +55,7 @@ fn start(
     // What a child held is released when it is reaped, not when somebody stumbles over it.
     manyhands_process::set_death_hook(manyhands_shm::child_died);
     manyhands_shm::prepare_for_forks();
+    manyhands_watch::prepare_for_forks();
     let started = fork();
     manyhands_shm::forked(started.as_ref().ok().map(|process| process.id()));
     started.map(Process)
