@@ -61,7 +61,8 @@ pub(crate) struct Inherited {
     pub(crate) ignored: u64,
     nice: i32,
     limits: [(u64, u64); 16],
-    /// The processors on which the starting thread may run, a bit each.
+    /// The processors on which the starting thread may run, a bit each; none if that cannot be told,
+    /// as in a system with more of them than these.
     processors: [u64; 16],
 }
 
@@ -103,7 +104,13 @@ pub(crate) fn here() -> io::Result<(Inherited, Identity)> {
     }
     let root = rustix::fs::stat("/")?;
     let _ = writeln!(identity, "root {} {}", root.st_dev, root.st_ino);
-    let processors = sched_getaffinity(None)?;
+    for file in ["/proc/thread-self/cgroup", "/proc/self/oom_score_adj"] {
+        if let Ok(text) = fs::read_to_string(file) {
+            let _ = writeln!(identity, "{file} {text}");
+        }
+    }
+    let _ = writeln!(identity, "scheduling {:?}", process::scheduling().ok());
+    let processors = sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new());
     let inherited = Inherited {
         umask: mask.ok_or(io::ErrorKind::Unsupported)?,
         ignored: ignored.ok_or(io::ErrorKind::Unsupported)?,
@@ -143,7 +150,8 @@ impl Inherited {
         {
             processors.set(number);
         }
-        if sched_getaffinity(None).is_ok_and(|now| now != processors) {
+        let is_known = processors != CpuSet::new();
+        if is_known && sched_getaffinity(None).is_ok_and(|now| now != processors) {
             let _ = sched_setaffinity(None, &processors);
         }
         if getpriority_process(None).is_ok_and(|now| now != self.nice) {
@@ -201,4 +209,40 @@ pub fn ignored_signals() -> Option<u64> {
 /// The signals that an interpreter ignores from its start, whatever its parent did.
 pub(crate) fn ignored_anyway() -> u64 {
     [13, 25].into_iter().fold(0, |set, signal| set | process::signal_bit(signal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ExitStatus, Process};
+
+    #[test]
+    fn who_is_to_be_killed_first_is_somebody_else() {
+        let file = "/proc/self/oom_score_adj";
+        let process = Process::fork(|| {
+            let same = [(); 2].map(|()| here().expect("/proc").1);
+            assert_eq!(same[0], same[1]);
+            let score: i32 =
+                fs::read_to_string(file).expect("/proc").trim().parse().expect("a number");
+            // More is always allowed.
+            fs::write(file, (score + 1).min(1000).to_string()).expect("/proc");
+            assert!(score == 1000 || here().expect("/proc").1 != same[0]);
+            0
+        });
+        assert_eq!(process.expect("a process").join(None), Some(ExitStatus::Exited(0)));
+    }
+
+    #[test]
+    fn unknown_processors_are_left_alone() {
+        let process = Process::fork(|| {
+            let (mut inherited, _) = here().expect("/proc");
+            inherited.processors = [0; 16];
+            let before = sched_getaffinity(None);
+            let words = inherited.to_words();
+            assert_eq!(Inherited::from_words(&words), Some(inherited.clone()));
+            inherited.apply();
+            i32::from(sched_getaffinity(None) != before)
+        });
+        assert_eq!(process.expect("a process").join(None), Some(ExitStatus::Exited(0)));
+    }
 }

@@ -145,6 +145,18 @@ pub fn threads() -> usize {
     os::threads()
 }
 
+/// By which policy and with which priority of the real-time ones the system gives the calling thread
+/// its turns. Children have the same.
+///
+/// # Errors
+/// None are known.
+///
+/// # References
+/// sched_getscheduler(2), sched_getparam(2).
+pub fn scheduling() -> io::Result<(i32, i32)> {
+    os::scheduling()
+}
+
 /// The signals that the calling thread blocks, the first in the lowest bit.
 pub fn blocked_signals() -> u64 {
     os::blocked_signals()

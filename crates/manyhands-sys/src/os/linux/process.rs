@@ -144,6 +144,22 @@ pub(crate) fn threads() -> usize {
     usize::try_from(links).unwrap_or(0).saturating_sub(2)
 }
 
+pub(crate) fn scheduling() -> io::Result<(i32, i32)> {
+    let mut priority: c_int = 0;
+    // The C library's functions are not there on musl.
+    // SAFETY: the first call takes a number; the second writes a structure of one integer.
+    let (policy, told) = unsafe {
+        (
+            libc::syscall(libc::SYS_sched_getscheduler, 0),
+            libc::syscall(libc::SYS_sched_getparam, 0, &raw mut priority),
+        )
+    };
+    match (c_int::try_from(policy), told) {
+        (Ok(policy @ 0..), 0) => Ok((policy, priority)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 fn to_set(signals: u64) -> libc::sigset_t {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset initialises the set, to which sigaddset adds valid numbers.
@@ -333,6 +349,22 @@ fn inheritable() -> Vec<RawFd> {
         .collect()
 }
 
+/// A copy of a descriptor, by a number that is nobody's target.
+fn copy_apart(from: RawFd, targets: &[(RawFd, RawFd)]) -> io::Result<OwnedFd> {
+    let mut least = 3;
+    loop {
+        // SAFETY: it takes numbers, and tells if they are none.
+        let number = checked(unsafe { libc::fcntl(from, libc::F_DUPFD_CLOEXEC, least) })?;
+        // SAFETY: it was just made.
+        let copy = unsafe { OwnedFd::from_raw_fd(number) };
+        if targets.iter().all(|&(_, to)| to != number) {
+            return Ok(copy);
+        }
+        // Not beyond all targets at once: that could be beyond the limit.
+        least = number + 1;
+    }
+}
+
 pub(crate) fn spawn(program: &Program<'_>) -> io::Result<u32> {
     let mut actions = Actions::new()?;
     for (number, _) in (0..).zip(program.null).filter(|(_, is_null)| *is_null) {
@@ -341,9 +373,17 @@ pub(crate) fn spawn(program: &Program<'_>) -> io::Result<u32> {
     let unwanted = inheritable();
     let numbers = program.descriptors.iter().map(|&(_, to)| to).chain(unwanted.iter().copied());
     let _room = Room::up_to(numbers.max().unwrap_or(-1));
+    // They are there until this returns.
+    let mut copies = Vec::new();
     for &(from, to) in program.descriptors {
-        // To copy one onto itself has it inherited.
-        actions.copy(from, to)?;
+        if from == to {
+            // To copy one onto itself has it inherited, but not by glibc before 2.29.
+            let copy = copy_apart(from, program.descriptors)?;
+            actions.copy(copy.as_raw_fd(), to)?;
+            copies.push(copy);
+        } else {
+            actions.copy(from, to)?;
+        }
     }
     for unwanted in unwanted {
         if program.descriptors.iter().all(|&(_, to)| to != unwanted) {
