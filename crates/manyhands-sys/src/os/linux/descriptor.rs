@@ -79,7 +79,6 @@ pub(crate) fn receive(
     reading: Reading,
 ) -> io::Result<usize> {
     let flags = match reading {
-        Reading::Some => RecvFlags::empty(),
         Reading::All => RecvFlags::WAITALL,
         Reading::Now => RecvFlags::DONTWAIT,
     };
