@@ -191,6 +191,9 @@ pub const fn signal_bit(signal: i32) -> u64 {
 /// The number of the signal that a keyboard's Ctrl-C sends.
 pub const INTERRUPT: i32 = os::INTERRUPT;
 
+/// The number of the signal that asks a process to end.
+pub const TERMINATE: i32 = os::TERMINATE;
+
 /// The number of the signal that nobody survives.
 pub const KILL: i32 = os::KILL;
 
@@ -281,7 +284,7 @@ pub fn environment() -> Vec<u8> {
 
 /// Closes a descriptor of which only the number is known; true if it was open.
 pub fn close(descriptor: RawFd) -> bool {
-    os::close_number(descriptor)
+    os::close(descriptor).is_ok()
 }
 
 /// A copy of a descriptor by a given number, which programs that this process runs inherit. What
@@ -300,22 +303,22 @@ pub fn copy_to(descriptor: BorrowedFd<'_>, number: RawFd) -> io::Result<OwnedFd>
 /// limit, if that was lowered since.
 #[derive(Debug)]
 #[must_use]
-pub struct Room(Option<os::DescriptorLimit>);
+pub struct HigherLimit(Option<os::DescriptorLimit>);
 
-impl Room {
-    /// Room for that number, if the system allows it.
+impl HigherLimit {
+    /// A limit above that number, if the system allows it.
     ///
     /// ```
-    /// use manyhands_sys::process::Room;
+    /// use manyhands_sys::process::HigherLimit;
     ///
-    /// let _room = Room::up_to(2);
+    /// let _limit = HigherLimit::up_to(2);
     /// ```
-    pub fn up_to(number: RawFd) -> Room {
-        Room(os::raise_descriptor_limit(number))
+    pub fn up_to(number: RawFd) -> HigherLimit {
+        HigherLimit(os::raise_descriptor_limit(number))
     }
 }
 
-impl Drop for Room {
+impl Drop for HigherLimit {
     fn drop(&mut self) {
         if let Some(before) = self.0.take() {
             os::restore_descriptor_limit(before);

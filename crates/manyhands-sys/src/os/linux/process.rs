@@ -10,10 +10,11 @@ use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, setrlimit,
 };
 
-use crate::process::{Ending, Program, Room, Waiting};
+use crate::process::{Ending, HigherLimit, Program, Waiting};
 
 pub(crate) const INTERRUPT: i32 = libc::SIGINT;
 pub(crate) const KILL: i32 = libc::SIGKILL;
+pub(crate) const TERMINATE: i32 = libc::SIGTERM;
 
 pub(crate) type Disposition = libc::sigaction;
 
@@ -231,11 +232,6 @@ pub(crate) fn environment() -> Vec<u8> {
     block
 }
 
-pub(crate) fn close_number(descriptor: RawFd) -> bool {
-    // SAFETY: closing a number that somebody else owns is what the caller answers for.
-    unsafe { libc::close(descriptor) == 0 }
-}
-
 pub(crate) fn copy_to(descriptor: BorrowedFd<'_>, number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: what had the number is closed, which the caller answers for; dup2 tells if the number is
     // none.
@@ -372,7 +368,7 @@ pub(crate) fn spawn(program: &Program<'_>) -> io::Result<u32> {
     }
     let unwanted = inheritable();
     let numbers = program.descriptors.iter().map(|&(_, to)| to).chain(unwanted.iter().copied());
-    let _room = Room::up_to(numbers.max().unwrap_or(-1));
+    let _limit = HigherLimit::up_to(numbers.max().unwrap_or(-1));
     // They are there until this returns.
     let mut copies = Vec::new();
     for &(from, to) in program.descriptors {
