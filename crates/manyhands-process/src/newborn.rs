@@ -8,7 +8,6 @@ use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use crate::Guard;
 use crate::message::Order;
-use crate::surroundings::ignored_anyway;
 
 /// What a child finds.
 #[derive(Debug)]
@@ -117,7 +116,7 @@ impl Newborn {
             arena,
             parent,
             standard: order.standard,
-            ignored: order.inherited.map(|inherited| inherited.ignored & !ignored_anyway()),
+            ignored: order.inherited.map(|inherited| inherited.ignored),
         })
     }
 }

@@ -133,7 +133,7 @@ fn has(processors: &CpuSet, number: usize) -> bool {
 }
 
 impl Inherited {
-    /// Makes these the surroundings of this process, except for `ignored`, of which an interpreter
+    /// Makes these the surroundings of this process, except for `ignored`, of which the program
     /// has to know. What the system refuses stays as it is.
     pub(crate) fn apply(&self) {
         umask(Mode::from_raw_mode(self.umask));
@@ -183,32 +183,22 @@ impl Inherited {
     }
 }
 
-/// The entries of an environment that count when an interpreter starts, and not later.
-pub(crate) fn environment_at_start(block: &[u8]) -> Vec<u8> {
-    const PREFIXES: [&[u8]; 5] = [b"PYTHON", b"LD_", b"MALLOC_", b"LC_", b"MANYHANDS_"];
-    const NAMES: [&[u8]; 4] = [b"LANG=", b"LANGUAGE=", b"GLIBC_TUNABLES=", b"TZ="];
+/// The entries of an environment that begin in one of these ways.
+pub(crate) fn selected(block: &[u8], beginnings: &[&str]) -> Vec<u8> {
     let mut entries: Vec<&[u8]> = block
         .split(|&byte| byte == 0)
-        .filter(|entry| {
-            PREFIXES.iter().any(|prefix| entry.starts_with(prefix))
-                || NAMES.iter().any(|name| entry.starts_with(name))
-        })
+        .filter(|entry| beginnings.iter().any(|one| entry.starts_with(one.as_bytes())))
         .collect();
     entries.sort_unstable();
     entries.join(&0)
 }
 
-/// The signals that this process ignores, as a set of [`process::signal_bit`], but for those that
-/// interpreters ignore anyway; `None` where the system does not tell.
+/// The signals that this process ignores, as a set of [`process::signal_bit`]; `None` where the system
+/// does not tell.
 pub fn ignored_signals() -> Option<u64> {
     let status = fs::read_to_string("/proc/thread-self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
-    Some(u64::from_str_radix(line.trim(), 16).ok()? & !ignored_anyway())
-}
-
-/// The signals that an interpreter ignores from its start, whatever its parent did.
-pub(crate) fn ignored_anyway() -> u64 {
-    [13, 25].into_iter().fold(0, |set, signal| set | process::signal_bit(signal))
+    u64::from_str_radix(line.trim(), 16).ok()
 }
 
 #[cfg(test)]
