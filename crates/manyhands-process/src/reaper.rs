@@ -114,7 +114,7 @@ pub(crate) fn registry() -> MutexGuard<'static, Registry> {
         registry.watched = BTreeMap::new();
         registry.sources = BTreeMap::new();
         registry.pauses = 0;
-        // Made without the library's fork, so what had those numbers may be something else by now.
+        // Still there in a copy that the C library knows nothing of, and not ours to close any more.
         drop(registry.forget_thread());
     }
     registry
