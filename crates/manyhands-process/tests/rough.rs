@@ -146,7 +146,8 @@ fn one_pause_of_two_is_enough() {
         pause_reaper();
         pause_reaper();
         resume_reaper();
-        assert_eq!(threads(), 1);
+        // One that has ended is counted for a moment longer.
+        assert!(await_that(|| threads() == 1));
         resume_reaper();
         assert_eq!(threads(), 2);
     });
