@@ -1,13 +1,16 @@
 //! A child process: whether it lives, how it ended.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use manyhands_sys::fork;
+use manyhands_sys::descriptor::wait_readable;
+use manyhands_sys::fork::{self, OwnDescriptor};
 use manyhands_sys::process::{self, Ending, Waiting};
 use manyhands_sys::time::Deadline;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
@@ -43,11 +46,6 @@ impl ExitStatus {
         }
     }
 
-    /// Whether it ended by itself and well.
-    pub fn is_success(self) -> bool {
-        self == ExitStatus::Exited(0)
-    }
-
     fn from_bits(bits: u64) -> Option<ExitStatus> {
         let number = bits as u32 as i32;
         match bits >> 32 {
@@ -74,7 +72,8 @@ pub enum Waited {
     Ended(ExitStatus),
     /// It lives on.
     TimedOut,
-    /// A signal came; the caller may have something to do about it.
+    /// A signal came, or there is another reason to look up; the caller may have something to do, and
+    /// then waits again.
     Interrupted,
 }
 
@@ -84,7 +83,7 @@ pub struct Child {
     pid: u32,
     token: u64,
     /// Readable when the child has ended.
-    descriptor: OwnedFd,
+    descriptor: OwnDescriptor,
     /// The [`fork::epoch`] of its parent: in others it is no child.
     epoch: u32,
     /// [`ExitStatus::to_bits`], 0 before the end. Written once, under the registry's lock.
@@ -113,6 +112,7 @@ impl Child {
             }
         };
         let status = AtomicU64::new(status);
+        let descriptor = descriptor.into();
         let child = Child { pid, token: 0, descriptor, epoch: fork::epoch(), status };
         if child.known().is_some() {
             return Ok(Arc::new(child));
@@ -142,7 +142,7 @@ impl Child {
 
     /// The number of [`Child::descriptor`].
     pub fn raw_descriptor(&self) -> RawFd {
-        self.descriptor.as_raw_fd()
+        self.descriptor().as_raw_fd()
     }
 
     pub(crate) fn known(&self) -> Option<ExitStatus> {
@@ -164,12 +164,12 @@ impl Child {
         }
         if let Some(hook) = death_hook() {
             // As long as the child has not been reaped no other process gets its number.
-            match process::wait(&self.descriptor, Waiting::Look) {
+            match process::wait(self.descriptor(), Waiting::Look) {
                 Ok(None) => return None,
                 Ok(Some(_)) | Err(_) => hook(self.pid),
             }
         }
-        let status = match process::wait(&self.descriptor, Waiting::Reap) {
+        let status = match process::wait(self.descriptor(), Waiting::Reap) {
             Ok(None) => return None,
             Ok(Some(Ending::Exited(status))) => ExitStatus::Exited(status),
             Ok(Some(Ending::Killed(signal))) => ExitStatus::Killed(signal),
@@ -198,25 +198,20 @@ impl Child {
     }
 
     fn sleep(&self, until: Option<Deadline>) -> Waited {
-        loop {
-            let timeout = until.map(|until| {
-                let left = until.remaining();
-                Timespec {
-                    tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                    tv_nsec: left.subsec_nanos().into(),
-                }
-            });
-            let mut watched = [PollFd::new(&self.descriptor, PollFlags::IN)];
-            let polled = poll(&mut watched, timeout.as_ref());
-            if let Some(status) = self.status() {
-                return Waited::Ended(status);
+        let timeout = until.map(Deadline::remaining);
+        let readable = wait_readable(&[self.raw_descriptor()], &mut [false], timeout);
+        if let Some(status) = self.status() {
+            return Waited::Ended(status);
+        }
+        match readable {
+            Ok(1..) if until.is_some_and(Deadline::has_passed) => Waited::TimedOut,
+            Ok(1..) => {
+                // Its end is told first to somebody who traces it, and to us some time after that.
+                std::thread::sleep(Duration::from_millis(1));
+                Waited::Interrupted
             }
-            match polled {
-                // Its end is told first to somebody who traces it.
-                Ok(1..) => std::thread::sleep(std::time::Duration::from_millis(1)),
-                Err(Errno::INTR) => return Waited::Interrupted,
-                Ok(0) | Err(_) => return Waited::TimedOut,
-            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => Waited::Interrupted,
+            Ok(0) | Err(_) => Waited::TimedOut,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Why a process could not be started.
 
+use std::borrow::Cow;
+use std::ffi::CStr;
 use std::io;
 
 use rustix::io::Errno;
@@ -8,14 +10,22 @@ use rustix::io::Errno;
 #[derive(Debug, thiserror::Error)]
 #[error("{}", sentence(.doing, .error))]
 pub struct StartError {
-    doing: &'static str,
+    doing: Cow<'static, str>,
     #[source]
     error: io::Error,
 }
 
 impl StartError {
-    pub(crate) fn new(doing: &'static str, error: impl Into<io::Error>) -> StartError {
-        StartError { doing, error: error.into() }
+    pub(crate) fn new(
+        doing: impl Into<Cow<'static, str>>,
+        error: impl Into<io::Error>,
+    ) -> StartError {
+        StartError { doing: doing.into(), error: error.into() }
+    }
+
+    /// The file cannot be run.
+    pub(crate) fn of_program(path: &CStr, error: io::Error) -> StartError {
+        StartError::new(format!("cannot run {}", path.to_string_lossy()), error)
     }
 
     /// The system's number of the error, if it came from there.

@@ -3,11 +3,15 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use manyhands_sys::{fork, process, thread};
 use rustix::event::{PollFd, PollFlags, poll};
 
 const STACK: usize = 64 << 10;
+
+/// How long a parent's end may go unnoticed in a program that has closed the guard's descriptor.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How the names of our threads begin.
 pub(crate) const NAME: &str = "manyhands";
@@ -98,10 +102,12 @@ impl Guard {
         let spawned = thread.spawn(move || {
             let _helper = helper;
             loop {
-                let mut watched = [PollFd::new(&sentinel, PollFlags::IN)];
-                if poll(&mut watched, None).is_ok() && !watched[0].revents().is_empty() {
+                let _ = poll(&mut [PollFd::new(&sentinel, PollFlags::IN)], None);
+                if process::parent() != self.parent {
                     end();
                 }
+                // The program has closed the descriptor, or has something else behind its number.
+                std::thread::sleep(LOOK_AGAIN);
             }
         });
         process::set_blocked_signals(blocked);

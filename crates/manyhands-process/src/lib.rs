@@ -21,7 +21,7 @@ pub use guard::{Guard, program_threads};
 pub use message::MOST_DESCRIPTORS;
 pub use newborn::Born;
 pub use process::Process;
-pub use reaper::{pause_reaper, resume_reaper, set_death_hook};
+pub use reaper::{pause_reaper, prepare_for_forks, resume_reaper, set_death_hook};
 pub use serve::{Served, Spare, serve};
 pub use spawn::spawn;
 pub use surroundings::ignored_signals;

@@ -3,12 +3,11 @@
 use std::io::Read as _;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
-use manyhands_sys::process::{self, Disposition, INTERRUPT, Room};
+use manyhands_sys::process::{self, Disposition, HigherLimit, INTERRUPT};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use crate::Guard;
 use crate::message::Order;
-use crate::surroundings::ignored_anyway;
 
 /// What a child finds.
 #[derive(Debug)]
@@ -35,7 +34,7 @@ pub(crate) struct Newborn {
     pub(crate) parent: OwnedFd,
     pub(crate) guard: Guard,
     pub(crate) interrupt: Disposition,
-    pub(crate) room: Room,
+    pub(crate) limit: HigherLimit,
 }
 
 impl Newborn {
@@ -93,7 +92,7 @@ impl Newborn {
             None => None,
         };
         let descriptors = seats.place(descriptors)?;
-        drop(self.room);
+        drop(self.limit);
         if let Some(inherited) = &order.inherited {
             inherited.apply();
         }
@@ -117,7 +116,7 @@ impl Newborn {
             arena,
             parent,
             standard: order.standard,
-            ignored: order.inherited.map(|inherited| inherited.ignored & !ignored_anyway()),
+            ignored: order.inherited.map(|inherited| inherited.ignored),
         })
     }
 }
@@ -154,7 +153,7 @@ impl<'a> Seats<'a> {
             .into_iter()
             .map(|descriptor| self.make_way(descriptor))
             .collect::<rustix::io::Result<Vec<_>>>()?;
-        let room = Room::up_to(self.targets.iter().copied().max().unwrap_or(-1));
+        let limit = HigherLimit::up_to(self.targets.iter().copied().max().unwrap_or(-1));
         let placed = apart
             .into_iter()
             .zip(self.targets)
@@ -164,7 +163,7 @@ impl<'a> Seats<'a> {
                 },
             )
             .collect();
-        drop(room);
+        drop(limit);
         placed
     }
 }

@@ -4,14 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use manyhands_sys::process::{INTERRUPT, KILL, exit};
+use manyhands_sys::process::{INTERRUPT, KILL, TERMINATE, exit};
 use manyhands_sys::time::Deadline;
 
 use crate::StartError;
 use crate::child::{Child, ExitStatus, Waited};
 use crate::fork::{Forked, fork};
-
-const TERMINATE: i32 = 15;
 
 /// A function that runs in a process of its own, a copy of this one.
 ///

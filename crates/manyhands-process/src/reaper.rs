@@ -1,22 +1,24 @@
 //! No zombies: one native thread waits for the ends of all children that nobody waits for.
 //!
-//! It sleeps on the descriptors of the processes started here, and on nothing else: children that the
-//! program starts otherwise are the program's. It begins with the first child and ends some
-//! time after the last one has. It is not woken for a child that somebody else waits for.
+//! It sleeps on the descriptors of the processes started here, and on the sockets of zygotes, by which
+//! it hears of their copies: children that the program starts otherwise are the program's. It begins
+//! with the first child and ends some time after the last one has. It is not woken for a child that
+//! somebody else waits for.
 //!
 //! Under the registry's lock: a child is in `watched` from its birth until somebody has reaped it, and
 //! only who holds the lock reaps. The lock is held across fork(2), so that a forked child never
 //! finds it taken; what it finds in the registry then are its parent's children, which it forgets.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError};
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::{Arc, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use manyhands_sys::{fork, process};
+use manyhands_sys::fork::{self, ForkMutex, OwnDescriptor, Protected};
+use manyhands_sys::process;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::io::Errno;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
@@ -39,13 +41,14 @@ pub(crate) struct Registry {
     /// The [`fork::epoch`] of the process whose children these are.
     epoch: u32,
     next: u64,
-    watched: HashMap<u64, Watched>,
+    watched: BTreeMap<u64, Watched>,
     /// Where children come from that nobody has asked for yet.
-    sources: HashMap<u64, Arc<Source>>,
+    sources: BTreeMap<u64, Arc<Source>>,
     thread: Option<Running>,
-    /// Somebody forks, and does not want the thread to be there: what it waited with.
+    /// How many fork, and do not want the thread to be there.
+    pauses: u32,
+    /// What it waited with before, and will again.
     paused: Option<Arc<Watch>>,
-    is_paused: bool,
 }
 
 struct Watched {
@@ -60,69 +63,59 @@ struct Running {
 }
 
 struct Watch {
-    epoll: OwnedFd,
-    stop: OwnedFd,
+    epoll: OwnDescriptor,
+    stop: OwnDescriptor,
     /// Goes off when the thread may have had nothing to do for a while.
-    idle: OwnedFd,
+    idle: OwnDescriptor,
 }
 
-static REGISTRY: OnceLock<Mutex<Registry>> = OnceLock::new();
-static FORK_HOOKS: Once = Once::new();
+static REGISTRY: ForkMutex<Registry> = ForkMutex::new(Registry {
+    epoch: 0,
+    next: FIRST,
+    watched: BTreeMap::new(),
+    sources: BTreeMap::new(),
+    thread: None,
+    pauses: 0,
+    paused: None,
+});
+
 static DEATH_HOOK: OnceLock<fn(u32)> = OnceLock::new();
 
-thread_local! {
-    /// The registry's lock while this thread forks.
-    static HELD: RefCell<Option<MutexGuard<'static, Registry>>> = const { RefCell::new(None) };
+impl Protected for Registry {
+    fn mutex() -> &'static ForkMutex<Registry> {
+        &REGISTRY
+    }
+
+    /// Closes what the parent's thread waits with, as long as the numbers mean that.
+    fn in_child(&mut self) {
+        for watch in self.forget_thread() {
+            watch.descriptors().into_iter().for_each(|each| _ = process::close(each.as_raw_fd()));
+            // The thread, which is not there, has it still; and memory is left alone in a fork.
+            std::mem::forget(watch);
+        }
+    }
 }
 
-extern "C" fn hold() {
-    let _ = HELD.try_with(|held| *held.borrow_mut() = Some(lock()));
-}
-
-extern "C" fn let_go() {
-    let _ = HELD.try_with(|held| held.borrow_mut().take());
-}
-
-fn lock() -> MutexGuard<'static, Registry> {
-    let registry = REGISTRY.get_or_init(|| {
-        Mutex::new(Registry {
-            epoch: fork::epoch(),
-            next: FIRST,
-            watched: HashMap::new(),
-            sources: HashMap::new(),
-            thread: None,
-            paused: None,
-            is_paused: false,
-        })
-    });
-    registry.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Has forks of this process find the registry free. Called before each fork made here: one that began
-/// before the hooks were there would leave in its child a lock that another thread took since.
-pub(crate) fn prepare_for_forks() {
-    FORK_HOOKS.call_once(|| {
-        fork::register(hold, let_go, let_go).expect("pthread_atfork: out of memory");
-    });
+/// Has forks of this process find the registry free. Done before the first child, but a fork that is
+/// under way then finds it taken, so who forks among threads calls this first.
+///
+/// ```
+/// manyhands_process::prepare_for_forks();
+/// ```
+pub fn prepare_for_forks() {
+    REGISTRY.prepare();
 }
 
 /// The registry of this process.
 pub(crate) fn registry() -> MutexGuard<'static, Registry> {
-    prepare_for_forks();
-    let mut registry = lock();
+    let mut registry = REGISTRY.lock();
     if registry.epoch != fork::epoch() {
         registry.epoch = fork::epoch();
-        registry.watched = HashMap::new();
-        registry.sources = HashMap::new();
-        registry.is_paused = false;
-        registry.paused = None;
-        if let Some(running) = registry.thread.take() {
-            // The thread, which is the parent's, holds on to it in a stack that nobody runs on.
-            process::close(running.watch.epoll.as_raw_fd());
-            process::close(running.watch.stop.as_raw_fd());
-            process::close(running.watch.idle.as_raw_fd());
-            std::mem::forget(running);
-        }
+        registry.watched = BTreeMap::new();
+        registry.sources = BTreeMap::new();
+        registry.pauses = 0;
+        // Still there in a copy that the C library knows nothing of, and not ours to close any more.
+        drop(registry.forget_thread());
     }
     registry
 }
@@ -142,6 +135,16 @@ pub(crate) fn death_hook() -> Option<fn(u32)> {
 }
 
 impl Registry {
+    /// What the parent's thread waits with, in a forked child, where that thread is not.
+    fn forget_thread(&mut self) -> impl Iterator<Item = Arc<Watch>> + use<> {
+        let running = self.thread.take().map(|running| {
+            // Of a thread that is not there the C library must not be asked anything.
+            std::mem::forget(running.handle);
+            running.watch
+        });
+        [running, self.paused.take()].into_iter().flatten()
+    }
+
     /// Sees to it that the child is reaped when it ends.
     pub(crate) fn watch(&mut self, child: Child) -> Arc<Child> {
         let token = self.next;
@@ -216,7 +219,7 @@ impl Registry {
     /// Has the thread run. If there can be none, for want of threads or descriptors, children are
     /// reaped by who waits for them, or when there is one again.
     fn run(&mut self) {
-        if self.thread.is_some() || self.is_paused || self.is_idle() {
+        if self.thread.is_some() || self.pauses > 0 || self.is_idle() {
             return;
         }
         let watch = match self.paused.take() {
@@ -251,15 +254,19 @@ impl Registry {
 impl Watch {
     fn new() -> rustix::io::Result<Watch> {
         let watch = Watch {
-            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            stop: eventfd(0, EventfdFlags::CLOEXEC)?,
-            idle: timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?,
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?.into(),
+            stop: eventfd(0, EventfdFlags::CLOEXEC)?.into(),
+            idle: timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?.into(),
         };
         for (event, descriptor) in [(STOP, &watch.stop), (IDLE, &watch.idle)] {
             let event = epoll::EventData::new_u64(event);
             epoll::add(&watch.epoll, descriptor, event, epoll::EventFlags::IN)?;
         }
         Ok(watch)
+    }
+
+    fn descriptors(&self) -> [BorrowedFd<'_>; 3] {
+        [&self.epoll, &self.stop, &self.idle].map(AsFd::as_fd)
     }
 
     fn listen(&self, token: u64, source: &Source) {
@@ -291,8 +298,15 @@ fn reap(watch: &Arc<Watch>) {
     loop {
         events.clear();
         let buffer = rustix::buffer::spare_capacity(&mut events);
-        if epoll::wait(&watch.epoll, buffer, None).is_err() {
-            continue;
+        match epoll::wait(&watch.epoll, buffer, None) {
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(_) => {
+                // Somebody has closed it by its number. What has that number next is not ours to close.
+                std::mem::forget(Arc::clone(watch));
+                registry().end(watch);
+                return;
+            }
         }
         let mut left = false;
         for event in &events {
@@ -333,11 +347,10 @@ impl Registry {
     /// Nobody is at the other end of the source.
     fn dry_up(&mut self, token: u64) {
         let Some(source) = self.sources.remove(&token) else { return };
-        if let Some(running) = &self.thread {
-            let _ = epoll::delete(&running.watch.epoll, &source.socket);
-            if self.is_idle() {
-                running.watch.wait_for_more();
-            }
+        let Some(watch) = self.watch_in_use() else { return };
+        let _ = epoll::delete(&watch.epoll, &source.socket);
+        if self.is_idle() {
+            watch.wait_for_more();
         }
     }
 
@@ -349,22 +362,26 @@ impl Registry {
     }
 }
 
-/// Ends the thread for now, so that a fork finds a process without it.
+/// Ends the thread for now, so that a fork finds a process without it. To be followed by
+/// [`resume_reaper`], once for each time.
 pub fn pause_reaper() {
     let mut registry = registry();
-    registry.is_paused = true;
+    registry.pauses += 1;
     let Some(running) = registry.thread.take() else { return };
+    // What happens to children meanwhile is noted there.
+    registry.paused = Some(Arc::clone(&running.watch));
     drop(registry);
     let _ = rustix::io::write(&running.watch.stop, &1_u64.to_ne_bytes());
     let _ = running.handle.join();
     let _ = rustix::io::read(&running.watch.stop, &mut [0; 8]);
-    self::registry().paused = Some(running.watch);
 }
 
-/// Has the thread run again, if there are children to watch.
+/// Has the thread run again, if there are children to watch and nobody else has it paused.
 pub fn resume_reaper() {
     let mut registry = registry();
-    registry.is_paused = false;
-    registry.run();
-    registry.paused = None;
+    registry.pauses = registry.pauses.saturating_sub(1);
+    if registry.pauses == 0 {
+        registry.run();
+        registry.paused = None;
+    }
 }

@@ -3,7 +3,7 @@
 //!
 //! So a child is there, with its memory already its own, before it is wanted. The zygote itself does
 //! nothing else, so that it stays small and its copies find it as it was: no memory is allocated
-//! but for a moment, no code of an interpreter runs.
+//! but for a moment, no code of the program that became a zygote runs.
 //!
 //! * The spare announces itself first of all, and the zygote its death if it is never used: it is the
 //!   program that reaps it.
@@ -15,7 +15,7 @@ use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::{OwnedFd, RawFd};
 
-use manyhands_sys::process::{self, Disposition, INTERRUPT, Room, signal_bit};
+use manyhands_sys::process::{self, Disposition, HigherLimit, INTERRUPT, signal_bit};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
@@ -75,7 +75,7 @@ pub fn serve(socket: OwnedFd, by_main: bool) -> Result<Served, StartError> {
         // The keyboard means the program. Its children are to have what they would have without us.
         interrupt: ignore_interrupts().map_err(fail)?,
         buffer: vec![0; DATAGRAM],
-        room: Room::up_to(ROOM),
+        limit: HigherLimit::up_to(ROOM),
     };
     let (mut count, mut deaths) = (0, 0);
     loop {
@@ -147,7 +147,7 @@ pub struct Spare {
     interrupt: Disposition,
     buffer: Vec<u8>,
     /// The program's limit may be too low now for what it will send when it is not.
-    room: Room,
+    limit: HigherLimit,
 }
 
 impl Spare {
@@ -259,7 +259,7 @@ impl Spare {
             parent: self.parent,
             guard: self.guard,
             interrupt: self.interrupt,
-            room: self.room,
+            limit: self.limit,
         };
         newborn
             .settle(self.buffer.get(..length).unwrap_or_default(), rest)

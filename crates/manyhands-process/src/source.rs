@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use manyhands_sys::fork;
+use manyhands_sys::fork::{self, OwnDescriptor};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
@@ -19,7 +19,7 @@ use crate::message::Announcement;
 /// before the registry's.
 #[derive(Debug)]
 pub(crate) struct Source {
-    pub(crate) socket: OwnedFd,
+    pub(crate) socket: OwnDescriptor,
     /// The [`fork::epoch`] of the process whose children these are.
     epoch: u32,
     spares: Mutex<Spares>,
@@ -78,7 +78,7 @@ impl Spare {
 
 impl Source {
     pub(crate) fn new(socket: OwnedFd) -> Source {
-        Source { socket, epoch: fork::epoch(), spares: Mutex::default() }
+        Source { socket: socket.into(), epoch: fork::epoch(), spares: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Spares> {

@@ -37,6 +37,6 @@ pub fn spawn(
         null: [false; 3],
         blocked: process::blocked_signals(),
     })
-    .map_err(|error| StartError::new("cannot run the interpreter for child processes", error))?;
+    .map_err(|error| StartError::of_program(path, error))?;
     Child::adopt(pid)
 }

@@ -61,7 +61,8 @@ pub(crate) struct Inherited {
     pub(crate) ignored: u64,
     nice: i32,
     limits: [(u64, u64); 16],
-    /// The processors on which the starting thread may run, a bit each.
+    /// The processors on which the starting thread may run, a bit each; none if that cannot be told,
+    /// as in a system with more of them than these.
     processors: [u64; 16],
 }
 
@@ -103,7 +104,13 @@ pub(crate) fn here() -> io::Result<(Inherited, Identity)> {
     }
     let root = rustix::fs::stat("/")?;
     let _ = writeln!(identity, "root {} {}", root.st_dev, root.st_ino);
-    let processors = sched_getaffinity(None)?;
+    for file in ["/proc/thread-self/cgroup", "/proc/self/oom_score_adj"] {
+        if let Ok(text) = fs::read_to_string(file) {
+            let _ = writeln!(identity, "{file} {text}");
+        }
+    }
+    let _ = writeln!(identity, "scheduling {:?}", process::scheduling().ok());
+    let processors = sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new());
     let inherited = Inherited {
         umask: mask.ok_or(io::ErrorKind::Unsupported)?,
         ignored: ignored.ok_or(io::ErrorKind::Unsupported)?,
@@ -126,7 +133,7 @@ fn has(processors: &CpuSet, number: usize) -> bool {
 }
 
 impl Inherited {
-    /// Makes these the surroundings of this process, except for `ignored`, of which an interpreter
+    /// Makes these the surroundings of this process, except for `ignored`, of which the program
     /// has to know. What the system refuses stays as it is.
     pub(crate) fn apply(&self) {
         umask(Mode::from_raw_mode(self.umask));
@@ -143,7 +150,8 @@ impl Inherited {
         {
             processors.set(number);
         }
-        if sched_getaffinity(None).is_ok_and(|now| now != processors) {
+        let is_known = processors != CpuSet::new();
+        if is_known && sched_getaffinity(None).is_ok_and(|now| now != processors) {
             let _ = sched_setaffinity(None, &processors);
         }
         if getpriority_process(None).is_ok_and(|now| now != self.nice) {
@@ -175,30 +183,56 @@ impl Inherited {
     }
 }
 
-/// The entries of an environment that count when an interpreter starts, and not later.
-pub(crate) fn environment_at_start(block: &[u8]) -> Vec<u8> {
-    const PREFIXES: [&[u8]; 5] = [b"PYTHON", b"LD_", b"MALLOC_", b"LC_", b"MANYHANDS_"];
-    const NAMES: [&[u8]; 4] = [b"LANG=", b"LANGUAGE=", b"GLIBC_TUNABLES=", b"TZ="];
+/// The entries of an environment that begin in one of these ways.
+pub(crate) fn selected(block: &[u8], beginnings: &[&str]) -> Vec<u8> {
     let mut entries: Vec<&[u8]> = block
         .split(|&byte| byte == 0)
-        .filter(|entry| {
-            PREFIXES.iter().any(|prefix| entry.starts_with(prefix))
-                || NAMES.iter().any(|name| entry.starts_with(name))
-        })
+        .filter(|entry| beginnings.iter().any(|one| entry.starts_with(one.as_bytes())))
         .collect();
     entries.sort_unstable();
     entries.join(&0)
 }
 
-/// The signals that this process ignores, as a set of [`process::signal_bit`], but for those that
-/// interpreters ignore anyway; `None` where the system does not tell.
+/// The signals that this process ignores, as a set of [`process::signal_bit`]; `None` where the system
+/// does not tell.
 pub fn ignored_signals() -> Option<u64> {
     let status = fs::read_to_string("/proc/thread-self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
-    Some(u64::from_str_radix(line.trim(), 16).ok()? & !ignored_anyway())
+    u64::from_str_radix(line.trim(), 16).ok()
 }
 
-/// The signals that an interpreter ignores from its start, whatever its parent did.
-pub(crate) fn ignored_anyway() -> u64 {
-    [13, 25].into_iter().fold(0, |set, signal| set | process::signal_bit(signal))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ExitStatus, Process};
+
+    #[test]
+    fn who_is_to_be_killed_first_is_somebody_else() {
+        let file = "/proc/self/oom_score_adj";
+        let process = Process::fork(|| {
+            let same = [(); 2].map(|()| here().expect("/proc").1);
+            assert_eq!(same[0], same[1]);
+            let score: i32 =
+                fs::read_to_string(file).expect("/proc").trim().parse().expect("a number");
+            // More is always allowed.
+            fs::write(file, (score + 1).min(1000).to_string()).expect("/proc");
+            assert!(score == 1000 || here().expect("/proc").1 != same[0]);
+            0
+        });
+        assert_eq!(process.expect("a process").join(None), Some(ExitStatus::Exited(0)));
+    }
+
+    #[test]
+    fn unknown_processors_are_left_alone() {
+        let process = Process::fork(|| {
+            let (mut inherited, _) = here().expect("/proc");
+            inherited.processors = [0; 16];
+            let before = sched_getaffinity(None);
+            let words = inherited.to_words();
+            assert_eq!(Inherited::from_words(&words), Some(inherited.clone()));
+            inherited.apply();
+            i32::from(sched_getaffinity(None) != before)
+        });
+        assert_eq!(process.expect("a process").join(None), Some(ExitStatus::Exited(0)));
+    }
 }

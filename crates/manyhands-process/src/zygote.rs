@@ -21,7 +21,7 @@ use crate::child::{Child, Waited};
 use crate::message::{Answer, INLINE, MOST_DESCRIPTORS, Order};
 use crate::reaper::registry;
 use crate::source::Source;
-use crate::surroundings::{Identity, Inherited, environment_at_start, here};
+use crate::surroundings::{Identity, Inherited, here, selected};
 
 /// By which number a zygote finds its socket, and then the arena's descriptor.
 const SOCKET: RawFd = 3;
@@ -35,6 +35,7 @@ pub struct Zygote {
     epoch: u32,
     by_main: bool,
     environment: Vec<u8>,
+    at_start: &'static [&'static str],
     inherited: Inherited,
     identity: Identity,
 }
@@ -78,6 +79,9 @@ impl Zygote {
     /// Runs a program that is to become a zygote by calling [`serve`](crate::serve) with descriptor 3.
     /// If `arena` is given, the program finds it as descriptor 4.
     ///
+    /// `at_start` tells the beginnings of those entries of the environment (`"LANG="`, `"LC_"`) that
+    /// count when such a program starts and not later: if they change, the zygote is of no use any more.
+    ///
     /// The caller holds what guards the environment of this process.
     ///
     /// # Errors
@@ -86,6 +90,7 @@ impl Zygote {
         path: &CStr,
         arguments: &[&CStr],
         arena: Option<BorrowedFd<'_>>,
+        at_start: &'static [&'static str],
     ) -> Result<Zygote, StartError> {
         let (inherited, identity) = here().map_err(fail)?;
         let (ours, theirs) = pair().map_err(fail)?;
@@ -106,9 +111,7 @@ impl Zygote {
             // The keyboard means the program; the zygote ignores it as soon as it is up.
             blocked: process::blocked_signals() | signal_bit(INTERRUPT),
         })
-        .map_err(|error| {
-            StartError::new("cannot run the interpreter for child processes", error)
-        })?;
+        .map_err(|error| StartError::of_program(path, error))?;
         let child = Child::adopt(pid)?;
         Ok(Zygote {
             child,
@@ -116,6 +119,7 @@ impl Zygote {
             epoch: fork::epoch(),
             by_main: thread::is_main(),
             environment,
+            at_start,
             inherited,
             identity,
         })
@@ -143,7 +147,7 @@ impl Zygote {
             return Err(RequestError::Gone);
         }
         if self.environment != environment
-            && environment_at_start(&self.environment) != environment_at_start(environment)
+            && selected(&self.environment, self.at_start) != selected(environment, self.at_start)
         {
             return Err(RequestError::Gone);
         }

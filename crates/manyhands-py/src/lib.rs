@@ -18,8 +18,10 @@ mod watch;
 /// The native half of the package `manyhands`.
 #[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // Forks take their locks in the opposite order: the last one calls the others with its own held.
     manyhands_watch::prepare_for_forks();
     manyhands_shm::prepare_for_forks();
+    manyhands_process::prepare_for_forks();
     threading::register(module)?;
     queue::register(module)?;
     multiprocessing::register(module)?;

@@ -22,8 +22,6 @@ pub struct Descriptor {
 /// How long a read waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// Until there is something, or the other end is closed.
-    Some,
     /// Until the buffer is full, where the descriptor is a socket: fewer calls for large messages.
     /// Fewer bytes come from what is no socket, at the end, and after a signal.
     All,

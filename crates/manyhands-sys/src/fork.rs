@@ -4,7 +4,12 @@
 //! remembers threads (a list of waiters, a registry) compares [`epoch`] with the one it noted
 //! and forgets those who are gone, which [`survived`] tells.
 
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::os;
 use crate::thread::ThreadId;
@@ -108,4 +113,160 @@ pub fn register(
     child: extern "C" fn(),
 ) -> std::io::Result<()> {
     os::at_fork(prepare, parent, child)
+}
+
+/// What a [`ForkMutex`] protects.
+pub trait Protected: Send + Sized + 'static {
+    /// The mutex that protects it, a static one.
+    fn mutex() -> &'static ForkMutex<Self>;
+
+    /// Called in each forked child before any other code of it gets the mutex. It may do only what is
+    /// safe in a child of a threaded process, see [`register`].
+    fn in_child(&mut self) {}
+}
+
+/// A mutex that forks do not leave locked: who forks holds it meanwhile.
+///
+/// That begins with [`prepare`](Self::prepare), or with the first [`lock`](Self::lock).
+///
+/// ```
+/// use manyhands_sys::fork::{ForkMutex, Protected};
+///
+/// struct Names(Vec<String>);
+///
+/// static NAMES: ForkMutex<Names> = ForkMutex::new(Names(Vec::new()));
+///
+/// impl Protected for Names {
+///     fn mutex() -> &'static ForkMutex<Names> {
+///         &NAMES
+///     }
+/// }
+///
+/// NAMES.lock().0.push("Ada".to_owned());
+/// ```
+pub struct ForkMutex<T: 'static> {
+    data: Mutex<T>,
+    /// The thread that holds the mutex because it forks; 0 if none does. Written by that thread.
+    forking: AtomicU64,
+    /// The mutex as that thread holds it. Touched by that thread only.
+    held: UnsafeCell<Option<MutexGuard<'static, T>>>,
+    /// Whether forks are noticed. No lock, which a fork by another thread would leave locked in the
+    /// child; to be called twice does no harm to the functions below.
+    prepared: AtomicBool,
+}
+
+// SAFETY: `held` is touched only by the thread whose number is in `forking`, and after a fork by the copy
+// of that thread; the rest may be shared if it may be in a mutex.
+unsafe impl<T: Send> Sync for ForkMutex<T> {}
+
+impl<T> fmt::Debug for ForkMutex<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ForkMutex").finish_non_exhaustive()
+    }
+}
+
+impl<T: Protected> ForkMutex<T> {
+    /// A free one.
+    pub const fn new(data: T) -> ForkMutex<T> {
+        ForkMutex {
+            data: Mutex::new(data),
+            forking: AtomicU64::new(0),
+            held: UnsafeCell::new(None),
+            prepared: AtomicBool::new(false),
+        }
+    }
+
+    /// Has forks find it free from now on. A fork that is under way may still leave it locked, so who
+    /// forks among threads calls this first.
+    pub fn prepare(&self) {
+        if !self.prepared.load(Ordering::Acquire) {
+            // The functions are called in the order of registration: the epoch is the child's then.
+            epoch();
+            register(hold::<T>, let_go::<T>, let_go_in_child::<T>)
+                .expect("pthread_atfork: out of memory");
+            self.prepared.store(true, Ordering::Release);
+        }
+    }
+
+    /// Takes the mutex, also after a panic of somebody who had it.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.prepare();
+        self.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What [`hold`] took, if this thread has called it and not this since.
+    fn take_held(&self) -> Option<MutexGuard<'static, T>> {
+        if self.forking.load(Ordering::Relaxed) != ThreadId::current().get() {
+            return None;
+        }
+        // SAFETY: this is the thread that may touch it.
+        let held = unsafe { (*self.held.get()).take() };
+        self.forking.store(0, Ordering::Relaxed);
+        held
+    }
+}
+
+extern "C" fn hold<T: Protected>() {
+    let mutex = T::mutex();
+    let me = ThreadId::current().get();
+    if mutex.forking.load(Ordering::Relaxed) == me {
+        return;
+    }
+    let guard = mutex.data.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: who has the mutex, and is about to be the thread that forks, is alone.
+    unsafe { *mutex.held.get() = Some(guard) };
+    mutex.forking.store(me, Ordering::Relaxed);
+}
+
+extern "C" fn let_go<T: Protected>() {
+    drop(T::mutex().take_held());
+}
+
+extern "C" fn let_go_in_child<T: Protected>() {
+    if let Some(mut data) = T::mutex().take_held() {
+        data.in_child();
+    }
+}
+
+/// A descriptor that only the process closes that has opened it.
+///
+/// A forked child may have closed its copy by the number, as daemons do that close all there are, and
+/// opened something else since. So it is left open there.
+///
+/// ```
+/// use std::os::fd::AsFd;
+///
+/// use manyhands_sys::fork::OwnDescriptor;
+///
+/// let (reader, _writer) = std::io::pipe()?;
+/// let reader = OwnDescriptor::from(std::os::fd::OwnedFd::from(reader));
+/// reader.as_fd();
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct OwnDescriptor {
+    descriptor: ManuallyDrop<OwnedFd>,
+    /// The [`epoch`] of the process that has opened it.
+    epoch: u32,
+}
+
+impl From<OwnedFd> for OwnDescriptor {
+    fn from(descriptor: OwnedFd) -> OwnDescriptor {
+        OwnDescriptor { descriptor: ManuallyDrop::new(descriptor), epoch: epoch() }
+    }
+}
+
+impl AsFd for OwnDescriptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+impl Drop for OwnDescriptor {
+    fn drop(&mut self) {
+        if self.epoch == epoch() {
+            // SAFETY: nobody uses it after this.
+            unsafe { ManuallyDrop::drop(&mut self.descriptor) };
+        }
+    }
 }

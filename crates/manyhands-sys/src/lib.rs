@@ -6,7 +6,7 @@
 //! * [`futex`]: sleep until a word changes, wake who sleeps on it;
 //! * [`thread`]: who is calling;
 //! * [`time`]: monotonic deadlines;
-//! * [`fork`]: notice that this process is a forked child;
+//! * [`fork`]: notice that this process is a forked child, and have it find what it can use;
 //! * [`process`]: start, watch and end processes;
 //! * [`liveness`]: whether a process that was once there still is;
 //! * [`descriptor`]: file descriptors: pass them, poll them, set their flags;

@@ -37,6 +37,8 @@ pub enum Waiting {
 /// Limits of processes and of memory.
 ///
 /// ```
+/// use std::os::fd::AsFd;
+///
 /// use manyhands_sys::process::{Ending, Waiting, exit, fork, open, wait};
 ///
 /// match fork()? {
@@ -44,7 +46,7 @@ pub enum Waiting {
 ///     Some(child) => {
 ///         let child = open(child)?;
 ///         let ended = loop {
-///             if let Some(ended) = wait(&child, Waiting::Reap)? {
+///             if let Some(ended) = wait(child.as_fd(), Waiting::Reap)? {
 ///                 break ended;
 ///             }
 ///         };
@@ -103,7 +105,7 @@ pub fn open(pid: u32) -> io::Result<OwnedFd> {
 ///
 /// # References
 /// waitid(2), `P_PIDFD`.
-pub fn wait(child: &OwnedFd, what: Waiting) -> io::Result<Option<Ending>> {
+pub fn wait(child: BorrowedFd<'_>, what: Waiting) -> io::Result<Option<Ending>> {
     os::wait_process(child, what)
 }
 
@@ -143,6 +145,18 @@ pub fn threads() -> usize {
     os::threads()
 }
 
+/// By which policy and with which priority of the real-time ones the system gives the calling thread
+/// its turns. Children have the same.
+///
+/// # Errors
+/// None are known.
+///
+/// # References
+/// sched_getscheduler(2), sched_getparam(2).
+pub fn scheduling() -> io::Result<(i32, i32)> {
+    os::scheduling()
+}
+
 /// The signals that the calling thread blocks, the first in the lowest bit.
 pub fn blocked_signals() -> u64 {
     os::blocked_signals()
@@ -176,6 +190,9 @@ pub const fn signal_bit(signal: i32) -> u64 {
 
 /// The number of the signal that a keyboard's Ctrl-C sends.
 pub const INTERRUPT: i32 = os::INTERRUPT;
+
+/// The number of the signal that asks a process to end.
+pub const TERMINATE: i32 = os::TERMINATE;
 
 /// The number of the signal that nobody survives.
 pub const KILL: i32 = os::KILL;
@@ -229,6 +246,8 @@ pub struct Program<'a> {
 /// The file cannot be run, as execve(2) says; limits of processes and memory.
 ///
 /// ```
+/// use std::os::fd::AsFd;
+///
 /// use manyhands_sys::process::{Ending, Program, Waiting, open, spawn, wait};
 ///
 /// let child = spawn(&Program {
@@ -240,7 +259,7 @@ pub struct Program<'a> {
 /// })?;
 /// let child = open(child)?;
 /// let ended = loop {
-///     if let Some(ended) = wait(&child, Waiting::Reap)? {
+///     if let Some(ended) = wait(child.as_fd(), Waiting::Reap)? {
 ///         break ended;
 ///     }
 /// };
@@ -265,7 +284,7 @@ pub fn environment() -> Vec<u8> {
 
 /// Closes a descriptor of which only the number is known; true if it was open.
 pub fn close(descriptor: RawFd) -> bool {
-    os::close_number(descriptor)
+    os::close(descriptor).is_ok()
 }
 
 /// A copy of a descriptor by a given number, which programs that this process runs inherit. What
@@ -284,22 +303,22 @@ pub fn copy_to(descriptor: BorrowedFd<'_>, number: RawFd) -> io::Result<OwnedFd>
 /// limit, if that was lowered since.
 #[derive(Debug)]
 #[must_use]
-pub struct Room(Option<os::DescriptorLimit>);
+pub struct HigherLimit(Option<os::DescriptorLimit>);
 
-impl Room {
-    /// Room for that number, if the system allows it.
+impl HigherLimit {
+    /// A limit above that number, if the system allows it.
     ///
     /// ```
-    /// use manyhands_sys::process::Room;
+    /// use manyhands_sys::process::HigherLimit;
     ///
-    /// let _room = Room::up_to(2);
+    /// let _limit = HigherLimit::up_to(2);
     /// ```
-    pub fn up_to(number: RawFd) -> Room {
-        Room(os::raise_descriptor_limit(number))
+    pub fn up_to(number: RawFd) -> HigherLimit {
+        HigherLimit(os::raise_descriptor_limit(number))
     }
 }
 
-impl Drop for Room {
+impl Drop for HigherLimit {
     fn drop(&mut self) {
         if let Some(before) = self.0.take() {
             os::restore_descriptor_limit(before);

@@ -137,17 +137,6 @@ impl RobustLock {
         }
     }
 
-    /// Takes the lock if nobody has it.
-    pub fn try_lock(&self) -> Option<Previous> {
-        let myself = myself();
-        self.note(myself);
-        let previous = self.try_take(myself.number, 0);
-        if previous.is_none() {
-            self.forget(myself);
-        }
-        previous
-    }
-
     /// Releases it. The calling thread must hold it.
     #[inline]
     pub fn unlock(&self) {
@@ -161,11 +150,6 @@ impl RobustLock {
         }
         self.forget(myself);
         step();
-    }
-
-    /// Whether the calling thread holds it.
-    pub fn is_mine(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & THREAD == myself().number
     }
 
     #[inline]
@@ -255,11 +239,8 @@ mod tests {
             scope.spawn(|| lock.lock());
         });
         assert_eq!(lock.lock(), Previous::Died);
-        assert_eq!(lock.try_lock(), None);
-        // The failed attempt has erased the note: take it anew.
         lock.unlock();
         assert_eq!(lock.lock(), Previous::Released);
-        assert!(lock.is_mine());
         lock.unlock();
     }
 

@@ -2,10 +2,11 @@
 #![cfg(not(miri))]
 #![expect(unsafe_code, reason = "fork(2) and waitpid(2) have no safe form")]
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
+use std::time::Duration;
 
-use manyhands_sys::fork::{epoch, register, survived};
+use manyhands_sys::fork::{ForkMutex, OwnDescriptor, Protected, epoch, register, survived};
 use manyhands_sys::thread::{ThreadId, is_main};
 
 /// Whether all is well in a forked child.
@@ -104,4 +105,116 @@ fn registered_functions_run_around_a_fork() {
             && in_child(|| TRACE.load(Ordering::Relaxed) == 13)
             && TRACE.load(Ordering::Relaxed) == 12
     }));
+}
+
+/// How many forks lie between its first process and this one.
+struct Generation(u32);
+
+static GENERATION: ForkMutex<Generation> = ForkMutex::new(Generation(0));
+
+impl Protected for Generation {
+    fn mutex() -> &'static ForkMutex<Generation> {
+        &GENERATION
+    }
+
+    fn in_child(&mut self) {
+        self.0 += 1;
+    }
+}
+
+#[test]
+fn a_child_never_finds_a_fork_mutex_locked() {
+    let over = AtomicBool::new(false);
+    GENERATION.prepare();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    drop(GENERATION.lock());
+                }
+            });
+        }
+        for _ in 0..50 {
+            assert!(in_child(|| {
+                GENERATION.lock().0 == 1 && in_child(|| GENERATION.lock().0 == 2)
+            }));
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(GENERATION.lock().0, 0);
+}
+
+/// Forks when its thread ends.
+struct ForksAtEnd;
+
+impl Drop for ForksAtEnd {
+    fn drop(&mut self) {
+        assert!(in_child(|| GENERATION.lock().0 == 1));
+        drop(GENERATION.lock());
+    }
+}
+
+thread_local! {
+    static FORKS_AT_END: ForksAtEnd = const { ForksAtEnd };
+}
+
+#[test]
+fn a_thread_may_fork_while_it_ends() {
+    GENERATION.prepare();
+    thread::spawn(|| FORKS_AT_END.with(|_| {})).join().expect("it ends well");
+}
+
+static LATE: ForkMutex<Late> = ForkMutex::new(Late);
+
+struct Late;
+
+impl Protected for Late {
+    fn mutex() -> &'static ForkMutex<Late> {
+        &LATE
+    }
+}
+
+static FORKING: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn linger() {
+    FORKING.store(true, Ordering::Relaxed);
+    thread::sleep(Duration::from_millis(20));
+}
+
+extern "C" fn nothing() {}
+
+#[test]
+fn a_fork_mutex_may_be_prepared_while_another_thread_forks() {
+    // In a child of its own, where no other test forks.
+    assert!(in_child(|| {
+        register(linger, nothing, nothing).expect("some memory");
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !FORKING.load(Ordering::Relaxed) {
+                    thread::yield_now();
+                }
+                LATE.prepare();
+            });
+            in_child(|| {
+                drop(LATE.lock());
+                in_child(|| {
+                    drop(LATE.lock());
+                    true
+                })
+            })
+        })
+    }));
+}
+
+#[test]
+fn a_child_leaves_open_what_its_parent_has_opened() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let number = std::os::fd::AsRawFd::as_raw_fd(&reader);
+    let is_open = || std::fs::exists(format!("/proc/self/fd/{number}")).expect("/proc");
+    let mut own = Some(OwnDescriptor::from(std::os::fd::OwnedFd::from(reader)));
+    assert!(in_child(|| {
+        own.take();
+        is_open()
+    }));
+    drop((own.take(), writer));
 }

@@ -8,13 +8,12 @@
 //! The lock is held across fork(2), so that a child never finds it taken by a thread that it
 //! does not have.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
-use manyhands_sys::fork;
+use manyhands_sys::fork::{self, ForkMutex, Protected};
 use manyhands_sys::thread::ThreadId;
 use manyhands_sys::time::Deadline;
 
@@ -36,40 +35,24 @@ pub(crate) struct Wait {
     pub(crate) since: Deadline,
 }
 
-static TABLE: Mutex<Table> =
-    Mutex::new(Table { next: 1, epoch: 0, subjects: BTreeMap::new(), waits: BTreeMap::new() });
+static TABLE: ForkMutex<Table> =
+    ForkMutex::new(Table { next: 1, epoch: 0, subjects: BTreeMap::new(), waits: BTreeMap::new() });
 
-static FORK_HOOKS: Once = Once::new();
-
-thread_local! {
-    /// The table's lock while this thread forks.
-    static HELD: RefCell<Option<MutexGuard<'static, Table>>> = const { RefCell::new(None) };
-}
-
-extern "C" fn hold() {
-    let _ = HELD.try_with(|held| *held.borrow_mut() = Some(lock()));
-}
-
-extern "C" fn let_go() {
-    let _ = HELD.try_with(|held| held.borrow_mut().take());
-}
-
-fn lock() -> MutexGuard<'static, Table> {
-    TABLE.lock().unwrap_or_else(PoisonError::into_inner)
+impl Protected for Table {
+    fn mutex() -> &'static ForkMutex<Table> {
+        &TABLE
+    }
 }
 
 /// Has forks of this process find the table free. Done before the first wait, but a fork that is under
 /// way then finds it taken, so who forks among threads calls this first.
 pub fn prepare_for_forks() {
-    FORK_HOOKS.call_once(|| {
-        fork::register(hold, let_go, let_go).expect("pthread_atfork: out of memory");
-    });
+    TABLE.prepare();
 }
 
 fn table() -> MutexGuard<'static, Table> {
-    prepare_for_forks();
     let epoch = fork::epoch();
-    let mut table = lock();
+    let mut table = TABLE.lock();
     let noted = std::mem::replace(&mut table.epoch, epoch);
     if noted != epoch {
         table.waits.retain(|_, wait| fork::survived(wait.thread, noted));

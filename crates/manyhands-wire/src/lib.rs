@@ -10,5 +10,5 @@ pub mod stream;
 
 pub use connection::{Connection, pair};
 pub use errors::{ConnectError, Malformed, ReceiveError, SendError};
-pub use frame::{Decoder, Header, Prefix};
+pub use frame::{Header, Prefix};
 pub use listener::{Address, Listener, connect};

@@ -9,6 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
 use std::path::PathBuf;
 
+use manyhands_sys::fork;
+
 use crate::connection::Connection;
 use crate::errors::ConnectError;
 
@@ -53,12 +55,17 @@ enum Socket {
 }
 
 /// Waits for connections at an address. A socket in the file system is removed with it.
+///
+/// # Fork safety
+/// A forked child may accept connections, too; dropping its copy leaves the socket there.
 #[derive(Debug)]
 #[doc(alias = "multiprocessing.connection.Listener")]
 pub struct Listener {
     socket: Socket,
     address: Address,
     key: Option<Vec<u8>>,
+    /// The [`fork::epoch`] of the process to which the socket in the file system belongs.
+    epoch: u32,
 }
 
 impl Listener {
@@ -76,7 +83,7 @@ impl Listener {
             }
             other => (Socket::Unix(UnixListener::bind_addr(&other.to_unix()?)?), other.clone()),
         };
-        Ok(Listener { socket, address, key: key.map(<[u8]>::to_vec) })
+        Ok(Listener { socket, address, key: key.map(<[u8]>::to_vec), epoch: fork::epoch() })
     }
 
     /// Where it listens; the port is the real one.
@@ -109,7 +116,9 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Address::Path(path) = &self.address {
+        if let Address::Path(path) = &self.address
+            && self.epoch == fork::epoch()
+        {
             // Somebody may have removed it already.
             let _ = std::fs::remove_file(path);
         }

@@ -26,7 +26,7 @@ pub trait Gate {
     /// What a signal handler gives a wait up with.
     type Error;
 
-    /// Whether going outside costs so much that what can be done without waiting is done first.
+    /// Whether going outside costs so much that what can be written without waiting is written first.
     const IS_DEAR: bool;
 
     /// How long a wait may last before [`interrupted`](Self::interrupted) is called without a
@@ -177,7 +177,9 @@ pub fn fill<G: Gate>(
 }
 
 fn read<G: Gate>(from: Descriptor, room: &mut Room<'_>, gate: &G) -> io::Result<usize> {
-    if G::IS_DEAR && room.left() <= SMALL {
+    let is_small = room.left() <= SMALL;
+    if is_small {
+        // What is there already says nothing about waits; and going outside may be dear.
         match from.read(room, Reading::Now) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             result => return result,
@@ -185,7 +187,8 @@ fn read<G: Gate>(from: Descriptor, room: &mut Room<'_>, gate: &G) -> io::Result<
     }
     let patience = gate.patience();
     gate.outside(|| {
-        if room.left() <= SMALL && LOOKING.with(Habit::is_ready) {
+        let looks = is_small && LOOKING.with(Habit::is_ready);
+        if looks {
             let mut early = Err(ErrorKind::WouldBlock.into());
             let is_there = || {
                 early = from.read(room, Reading::Now);
@@ -200,7 +203,9 @@ fn read<G: Gate>(from: Descriptor, room: &mut Room<'_>, gate: &G) -> io::Result<
             return Err(ErrorKind::Interrupted.into());
         }
         let result = from.read(room, Reading::All);
-        LOOKING.with(|looking| looking.learn(begun.elapsed()));
+        if is_small && !looks && result.is_ok() {
+            LOOKING.with(|looking| looking.learn(begun.elapsed()));
+        }
         result
     })
 }

@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 use std::io::{ErrorKind, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use manyhands_sys::descriptor::{Descriptor, Room};
+use manyhands_sys::descriptor::{Descriptor, Room, wait_readable};
+use manyhands_sys::process;
 use manyhands_wire::authentication::{self, AuthenticationError, Digest};
 use manyhands_wire::stream::{self, Gate};
 use manyhands_wire::{
@@ -224,6 +225,29 @@ fn listeners_and_clients_with_and_without_a_key() {
             }
         }
     });
+}
+
+#[test]
+fn a_forked_child_leaves_the_socket_to_its_parent() {
+    let path = std::env::temp_dir().join(format!("manyhands-wire-forked-{}", std::process::id()));
+    let address = Address::Path(path.clone());
+    let mut listener = Some(Listener::bind(&address, None).unwrap());
+    match process::fork().unwrap() {
+        None => {
+            listener.take();
+            process::exit(0)
+        }
+        Some(child) => {
+            let child = process::open(child).unwrap();
+            let timeout = Some(Duration::from_secs(60));
+            assert_eq!(wait_readable(&[child.as_raw_fd()], &mut [false], timeout).unwrap(), 1);
+            let ended = process::wait(child.as_fd(), process::Waiting::Reap).unwrap();
+            assert_eq!(ended, Some(process::Ending::Exited(0)));
+        }
+    }
+    assert!(path.exists());
+    drop(listener);
+    assert!(!path.exists());
 }
 
 #[test]

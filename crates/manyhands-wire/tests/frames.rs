@@ -1,28 +1,62 @@
-//! The decoder, against any bytes in any pieces.
+//! What a connection makes of any bytes in any pieces.
 
-use manyhands_wire::{Connection, Decoder, Header, Malformed, Prefix, ReceiveError};
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::thread;
+
+use manyhands_sys::descriptor::{pipe, socket_pair};
+use manyhands_wire::{Connection, Header, Malformed, Prefix, ReceiveError};
 use proptest::prelude::*;
 
-/// Decodes bytes that come in pieces that end at these places.
-fn decode(bytes: &[u8], ends: &[usize], limit: u64) -> (Vec<Vec<u8>>, Result<(), Malformed>) {
+/// How what is received ends.
+#[derive(Debug, PartialEq)]
+enum End {
+    Clean,
+    Torn,
+    Malformed(Malformed),
+}
+
+/// Receives bytes that come by a pipe or a socket, in pieces that end at these places.
+fn receive(
+    bytes: &[u8],
+    ends: &[usize],
+    limit: u64,
+    (reader, writer): (OwnedFd, OwnedFd),
+) -> (Vec<Vec<u8>>, End) {
     let mut ends: Vec<usize> = ends.iter().map(|end| end % (bytes.len() + 1)).collect();
     ends.push(bytes.len());
     ends.sort_unstable();
-    let mut decoder = Decoder::new(limit);
-    let (mut messages, mut start) = (Vec::new(), 0);
-    for end in ends {
-        let mut piece = &bytes[start..end];
-        start = end;
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let (mut writer, mut start) = (File::from(writer), 0);
+            for end in ends {
+                // Who reads may have given up.
+                let _ = writer.write_all(&bytes[start..end]);
+                start = end;
+                thread::yield_now();
+            }
+        });
+        let connection = Connection::from(reader);
+        let mut messages = Vec::new();
         loop {
-            match decoder.decode(&mut piece) {
-                Ok(Some(message)) => messages.push(message),
-                Ok(None) => break,
-                Err(error) => return (messages, Err(error)),
+            match connection.receive_at_most(limit) {
+                Ok(message) => messages.push(message),
+                Err(ReceiveError::End) => return (messages, End::Clean),
+                Err(ReceiveError::Torn) => return (messages, End::Torn),
+                Err(ReceiveError::Malformed(error)) => return (messages, End::Malformed(error)),
+                Err(other) => panic!("{other:?}"),
             }
         }
-        assert!(piece.is_empty(), "it stopped before the input ended");
-    }
-    (messages, Ok(()))
+    })
+}
+
+/// Receives them in one piece, and in these, in both ways; that it is the same, and what it is.
+fn receive_anyhow(bytes: &[u8], ends: &[usize], limit: u64) -> (Vec<Vec<u8>>, End) {
+    let whole = receive(bytes, &[], limit, pipe().unwrap());
+    assert_eq!(whole, receive(bytes, ends, limit, pipe().unwrap()));
+    assert_eq!(whole, receive(bytes, ends, limit, socket_pair().unwrap()));
+    whole
 }
 
 fn frame(message: &[u8]) -> Vec<u8> {
@@ -42,9 +76,7 @@ proptest! {
         ends in prop::collection::vec(any::<usize>(), 0..20),
         limit in prop_oneof![Just(u64::MAX), 0..400_u64],
     ) {
-        let whole = decode(&bytes, &[], limit);
-        prop_assert_eq!(&whole, &decode(&bytes, &ends, limit));
-        for message in &whole.0 {
+        for message in receive_anyhow(&bytes, &ends, limit).0 {
             prop_assert!(message.len() as u64 <= limit && message.len() <= bytes.len());
         }
     }
@@ -58,7 +90,7 @@ proptest! {
         let mut bytes = vec![0xff; 4];
         bytes.extend(length.to_be_bytes());
         bytes.extend(&rest);
-        prop_assert_eq!(decode(&bytes, &[], u64::MAX), decode(&bytes, &ends, u64::MAX));
+        receive_anyhow(&bytes, &ends, u64::MAX);
     }
 
     #[test]
@@ -70,31 +102,10 @@ proptest! {
             .iter()
             .flat_map(|(message, wide)| if *wide { wide_frame(message) } else { frame(message) })
             .collect();
-        let (decoded, result) = decode(&bytes, &ends, 200);
-        prop_assert_eq!(result, Ok(()));
+        let (received, end) = receive_anyhow(&bytes, &ends, 200);
+        prop_assert_eq!(end, End::Clean);
         let expected: Vec<Vec<u8>> = messages.into_iter().map(|(message, _)| message).collect();
-        prop_assert_eq!(decoded, expected);
-    }
-
-    #[test]
-    fn a_connection_and_the_decoder_say_the_same(
-        bytes in prop::collection::vec(prop_oneof![Just(0_u8), Just(0xff), any::<u8>()], 0..60),
-    ) {
-        let (messages, result) = decode(&bytes, &[], 40);
-        let (reader, mut writer) = std::io::pipe().unwrap();
-        std::io::Write::write_all(&mut writer, &bytes).unwrap();
-        drop(writer);
-        let connection = Connection::from(std::os::fd::OwnedFd::from(reader));
-        for message in messages {
-            prop_assert_eq!(connection.receive_at_most(40).unwrap(), message);
-        }
-        match (result, connection.receive_at_most(40)) {
-            (Err(expected), Err(ReceiveError::Malformed(error))) => {
-                prop_assert_eq!(error, expected);
-            }
-            (Ok(()), Err(ReceiveError::End | ReceiveError::Torn)) => {}
-            (expected, got) => prop_assert!(false, "{expected:?}, {got:?}"),
-        }
+        prop_assert_eq!(received, expected);
     }
 }
 

@@ -2,8 +2,7 @@
 
 use manyhands_wire::authentication::AuthenticationError;
 use manyhands_wire::{
-    Address, ConnectError, Connection, Decoder, Header, Listener, Malformed, Prefix, ReceiveError,
-    SendError,
+    Address, ConnectError, Connection, Header, Listener, Malformed, Prefix, ReceiveError, SendError,
 };
 
 fn is_for_any_thread<T: Send + Sync + std::fmt::Debug + 'static>() {}
@@ -13,7 +12,6 @@ fn is_an_error<T: std::error::Error + Send + Sync + 'static>() {}
 fn all_are_for_any_thread() {
     is_for_any_thread::<Address>();
     is_for_any_thread::<Connection>();
-    is_for_any_thread::<Decoder>();
     is_for_any_thread::<Header>();
     is_for_any_thread::<Listener>();
     is_for_any_thread::<Prefix>();

@@ -54,7 +54,10 @@ fn start(
 ) -> Result<Process, StartError> {
     // What a child held is released when it is reaped, not when somebody stumbles over it.
     manyhands_process::set_death_hook(manyhands_shm::child_died);
+    // Forks take their locks in the opposite order: the last one calls the others with its own held.
+    manyhands_watch::prepare_for_forks();
     manyhands_shm::prepare_for_forks();
+    manyhands_process::prepare_for_forks();
     let started = fork();
     manyhands_shm::forked(started.as_ref().ok().map(|process| process.id()));
     started.map(Process)

@@ -13,6 +13,9 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::multiprocessing::errors::os_error;
 
+/// SIGPIPE and SIGXFSZ, which an interpreter ignores from its start, whatever its parent did.
+const IGNORED_ANYWAY: u64 = process::signal_bit(libc::SIGPIPE) | process::signal_bit(libc::SIGXFSZ);
+
 /// A copy of a zygote that has not been asked to be anybody yet.
 #[pyclass(frozen, name = "Spare", module = "manyhands._native.multiprocessing")]
 struct PySpare(Mutex<Option<Spare>>);
@@ -80,7 +83,8 @@ impl PySpare {
 /// * `arena`: (descriptor, ticket), or None;
 /// * `parent`: a descriptor that becomes readable when the program ends;
 /// * `standard`: for each of the first three descriptors, whether it is there;
-/// * `ignored`: the signals that the program ignores, as a set of bits, if they have changed, or None.
+/// * `ignored`: the signals that the program ignores, as a set of bits, but for those that an interpreter
+///   ignores anyway, if they have changed, or None.
 fn born(py: Python<'_>, born: Born) -> PyResult<Bound<'_, PyDict>> {
     let result = PyDict::new(py);
     result.set_item("payload", PyBytes::new(py, &born.payload))?;
@@ -91,7 +95,7 @@ fn born(py: Python<'_>, born: Born) -> PyResult<Bound<'_, PyDict>> {
     result.set_item("arena", born.arena.map(|(arena, ticket)| (arena.into_raw_fd(), ticket)))?;
     result.set_item("parent", born.parent.into_raw_fd())?;
     result.set_item("standard", born.standard)?;
-    result.set_item("ignored", born.ignored)?;
+    result.set_item("ignored", born.ignored.map(|ignored| ignored & !IGNORED_ANYWAY))?;
     Ok(result)
 }
 
@@ -111,7 +115,7 @@ fn die_with_parent(py: Python<'_>, parent: u32, by_main: bool) -> PyResult<()> {
 /// anyway.
 #[pyfunction]
 fn ignored_signals() -> Option<u64> {
-    manyhands_process::ignored_signals()
+    Some(manyhands_process::ignored_signals()? & !IGNORED_ANYWAY)
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -12,6 +12,19 @@ use pyo3::types::PyBytes;
 
 use super::child::PyChild;
 
+/// How those entries of an environment begin that count when an interpreter starts, and not later.
+const AT_START: [&str; 9] = [
+    "PYTHON",
+    "MANYHANDS_",
+    "LANG=",
+    "LANGUAGE=",
+    "LC_",
+    "TZ=",
+    "LD_",
+    "MALLOC_",
+    "GLIBC_TUNABLES=",
+];
+
 /// A process that becomes children of this process.
 #[pyclass(frozen, name = "Zygote", module = "manyhands._native.multiprocessing")]
 struct PyZygote(Zygote);
@@ -56,7 +69,7 @@ impl PyZygote {
         let arguments = strings(&arguments)?;
         let arguments: Vec<&CStr> = arguments.iter().map(CString::as_c_str).collect();
         let arena = arena.map(borrow).transpose()?;
-        match Zygote::start(&path[0], &arguments, arena) {
+        match Zygote::start(&path[0], &arguments, arena, &AT_START) {
             Ok(zygote) => Ok(PyZygote(zygote)),
             Err(error) => Err(super::error(&error)),
         }

@@ -6,7 +6,7 @@ use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, sockopt,
@@ -79,7 +79,6 @@ pub(crate) fn receive(
     reading: Reading,
 ) -> io::Result<usize> {
     let flags = match reading {
-        Reading::Some => RecvFlags::empty(),
         Reading::All => RecvFlags::WAITALL,
         Reading::Now => RecvFlags::DONTWAIT,
     };
@@ -135,10 +134,7 @@ pub(crate) fn wait_readable(
     ready: &mut [bool],
     timeout: Option<Duration>,
 ) -> io::Result<usize> {
-    let timeout = timeout.map(|timeout| Timespec {
-        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX).min(i64::MAX / 2),
-        tv_nsec: i64::from(timeout.subsec_nanos()),
-    });
+    let timeout = timeout.map(super::timespec);
     let new = |&number: &RawFd| PollFd::from_borrowed_fd(borrow(number), PollFlags::IN);
     let wait = |polled: &mut [PollFd<'_>], ready: &mut [bool]| {
         let count = rustix::event::poll(polled, timeout.as_ref())?;

@@ -25,16 +25,20 @@ fn scope(shared: bool) -> Flags {
     if shared { Flags::empty() } else { Flags::PRIVATE }
 }
 
+fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX).min(i64::MAX / 2),
+        tv_nsec: i64::from(duration.subsec_nanos()),
+    }
+}
+
 pub(crate) fn futex_wait(
     word: &AtomicU32,
     expected: u32,
     until: Option<Duration>,
     shared: bool,
 ) -> Sleep {
-    let timespec = until.map(|until| Timespec {
-        tv_sec: i64::try_from(until.as_secs()).unwrap_or(i64::MAX).min(i64::MAX / 2),
-        tv_nsec: i64::from(until.subsec_nanos()),
-    });
+    let timespec = until.map(timespec);
     // FUTEX_WAIT_BITSET takes an absolute time of CLOCK_MONOTONIC, so a sleep that is resumed
     // after a signal does not drift.
     match futex::wait_bitset(word, scope(shared), expected, timespec.as_ref(), NonZeroU32::MAX) {

@@ -3,17 +3,18 @@
 use std::ffi::{CStr, c_char, c_int, c_long};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, setrlimit,
 };
 
-use crate::process::{Ending, Program, Room, Waiting};
+use crate::process::{Ending, HigherLimit, Program, Waiting};
 
 pub(crate) const INTERRUPT: i32 = libc::SIGINT;
 pub(crate) const KILL: i32 = libc::SIGKILL;
+pub(crate) const TERMINATE: i32 = libc::SIGTERM;
 
 pub(crate) type Disposition = libc::sigaction;
 
@@ -103,12 +104,12 @@ pub(crate) fn open_process(pid: u32) -> io::Result<OwnedFd> {
     Ok(rustix::process::pidfd_open(pid_of(pid)?, PidfdFlags::empty())?)
 }
 
-pub(crate) fn wait_process(child: &OwnedFd, what: Waiting) -> io::Result<Option<Ending>> {
+pub(crate) fn wait_process(child: BorrowedFd<'_>, what: Waiting) -> io::Result<Option<Ending>> {
     let mut options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     if what == Waiting::Look {
         options |= WaitIdOptions::NOWAIT;
     }
-    let status = rustix::process::waitid(WaitId::PidFd(child.as_fd()), options)?;
+    let status = rustix::process::waitid(WaitId::PidFd(child), options)?;
     Ok(status.and_then(|status| match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => Some(Ending::Exited(code)),
         (None, Some(signal)) => Some(Ending::Killed(signal)),
@@ -142,6 +143,22 @@ pub(crate) fn threads() -> usize {
     // A folder has a link for its name, one for its own `.`, and one for each folder's `..` in it.
     let links = rustix::fs::stat("/proc/self/task").map_or(0, |status| status.st_nlink);
     usize::try_from(links).unwrap_or(0).saturating_sub(2)
+}
+
+pub(crate) fn scheduling() -> io::Result<(i32, i32)> {
+    let mut priority: c_int = 0;
+    // The C library's functions are not there on musl.
+    // SAFETY: the first call takes a number; the second writes a structure of one integer.
+    let (policy, told) = unsafe {
+        (
+            libc::syscall(libc::SYS_sched_getscheduler, 0),
+            libc::syscall(libc::SYS_sched_getparam, 0, &raw mut priority),
+        )
+    };
+    match (c_int::try_from(policy), told) {
+        (Ok(policy @ 0..), 0) => Ok((policy, priority)),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 fn to_set(signals: u64) -> libc::sigset_t {
@@ -213,11 +230,6 @@ pub(crate) fn environment() -> Vec<u8> {
         }
     }
     block
-}
-
-pub(crate) fn close_number(descriptor: RawFd) -> bool {
-    // SAFETY: closing a number that somebody else owns is what the caller answers for.
-    unsafe { libc::close(descriptor) == 0 }
 }
 
 pub(crate) fn copy_to(descriptor: BorrowedFd<'_>, number: RawFd) -> io::Result<OwnedFd> {
@@ -333,6 +345,22 @@ fn inheritable() -> Vec<RawFd> {
         .collect()
 }
 
+/// A copy of a descriptor, by a number that is nobody's target.
+fn copy_apart(from: RawFd, targets: &[(RawFd, RawFd)]) -> io::Result<OwnedFd> {
+    let mut least = 3;
+    loop {
+        // SAFETY: it takes numbers, and tells if they are none.
+        let number = checked(unsafe { libc::fcntl(from, libc::F_DUPFD_CLOEXEC, least) })?;
+        // SAFETY: it was just made.
+        let copy = unsafe { OwnedFd::from_raw_fd(number) };
+        if targets.iter().all(|&(_, to)| to != number) {
+            return Ok(copy);
+        }
+        // Not beyond all targets at once: that could be beyond the limit.
+        least = number + 1;
+    }
+}
+
 pub(crate) fn spawn(program: &Program<'_>) -> io::Result<u32> {
     let mut actions = Actions::new()?;
     for (number, _) in (0..).zip(program.null).filter(|(_, is_null)| *is_null) {
@@ -340,10 +368,18 @@ pub(crate) fn spawn(program: &Program<'_>) -> io::Result<u32> {
     }
     let unwanted = inheritable();
     let numbers = program.descriptors.iter().map(|&(_, to)| to).chain(unwanted.iter().copied());
-    let _room = Room::up_to(numbers.max().unwrap_or(-1));
+    let _limit = HigherLimit::up_to(numbers.max().unwrap_or(-1));
+    // They are there until this returns.
+    let mut copies = Vec::new();
     for &(from, to) in program.descriptors {
-        // To copy one onto itself has it inherited.
-        actions.copy(from, to)?;
+        if from == to {
+            // To copy one onto itself has it inherited, but not by glibc before 2.29.
+            let copy = copy_apart(from, program.descriptors)?;
+            actions.copy(copy.as_raw_fd(), to)?;
+            copies.push(copy);
+        } else {
+            actions.copy(from, to)?;
+        }
     }
     for unwanted in unwanted {
         if program.descriptors.iter().all(|&(_, to)| to != unwanted) {
