@@ -6,8 +6,10 @@ import collections
 import functools
 import multiprocessing as stdlib
 import multiprocessing.queues
+import os
 import pickle
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
