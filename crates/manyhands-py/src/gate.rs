@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 ///
 /// A signal interrupts its sleep at once. One that arrives in the few instructions between the last
 /// look and the sleep does not; this bounds how long that one goes unnoticed.
-const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(500);
+pub(crate) const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(500);
 
 /// Waits outside of the interpreter; given up when a signal handler raises.
 pub(crate) struct Outside<'py>(pub(crate) Python<'py>);

@@ -9,6 +9,7 @@ mod errors;
 mod memory;
 mod process;
 mod queue;
+mod reducers;
 mod synchronize;
 
 pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -6,9 +6,7 @@ use manyhands_sys::thread;
 use manyhands_wire::stream::Gate;
 use pyo3::prelude::*;
 
-/// How long the main thread sleeps at most before it looks for signals: one that arrives between
-/// its last look and its sleep does not interrupt that.
-pub(super) const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(500);
+use crate::gate::LOOK_FOR_SIGNALS;
 
 /// Leaves the interpreter for the call; a signal runs its handlers.
 pub(super) struct Detached<'py>(pub(super) Python<'py>);

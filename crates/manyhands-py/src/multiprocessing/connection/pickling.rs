@@ -5,33 +5,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::PyBytes;
+
+use crate::multiprocessing::reducers::Reducers;
 
 /// A pickler that made more than this is not kept: its memory would be, too.
 const LONGEST_KEPT: usize = 64 * 1024;
-
-/// What types are pickled by: first what was registered with ForkingPickler, then with copyreg.
-#[pyclass(frozen)]
-struct Reducers {
-    forking: Py<PyDict>,
-    copyreg: Py<PyDict>,
-}
-
-#[pymethods]
-impl Reducers {
-    fn __getitem__<'py>(&self, class: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let py = class.py();
-        for table in [&self.forking, &self.copyreg] {
-            if let Some(reduce) = table.bind(py).get_item(class)? {
-                return Ok(reduce);
-            }
-        }
-        Err(PyKeyError::new_err(()))
-    }
-}
 
 /// The file that a pickler writes to: keeps what it is given, without a copy where that is bytes.
 #[pyclass(frozen)]
@@ -61,7 +42,6 @@ impl Sink {
 struct Pickling {
     new: Py<PyAny>,
     loads: Py<PyAny>,
-    reducers: Py<Reducers>,
 }
 
 fn pickling(py: Python<'_>) -> PyResult<&Pickling> {
@@ -69,14 +49,9 @@ fn pickling(py: Python<'_>) -> PyResult<&Pickling> {
     PICKLING.get_or_try_init(py, || {
         let original = py.import("manyhands._stdlib")?.getattr("original")?;
         let forking = original.call1(("multiprocessing.reduction",))?.getattr("ForkingPickler")?;
-        let reducers = Reducers {
-            forking: forking.getattr("_extra_reducers")?.cast_into()?.unbind(),
-            copyreg: forking.getattr("_copyreg_dispatch_table")?.cast_into()?.unbind(),
-        };
         Ok(Pickling {
             new: py.import("pickle")?.getattr("Pickler")?.unbind(),
             loads: forking.getattr("loads")?.unbind(),
-            reducers: Py::new(py, reducers)?,
         })
     })
 }
@@ -93,7 +68,7 @@ impl Pickler {
         let pickling = pickling(py)?;
         let sink = Py::new(py, Sink(Mutex::default()))?;
         let pickler = pickling.new.bind(py).call1((&sink,))?;
-        pickler.setattr("dispatch_table", &pickling.reducers)?;
+        pickler.setattr("dispatch_table", Reducers::of_the_stdlib(py)?)?;
         Ok(Pickler {
             sink,
             dump: pickler.getattr("dump")?.unbind(),

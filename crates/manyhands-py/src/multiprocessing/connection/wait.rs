@@ -10,7 +10,7 @@ use pyo3::exceptions::{PyAttributeError, PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList};
 
-use super::gate::LOOK_FOR_SIGNALS;
+use crate::gate::LOOK_FOR_SIGNALS;
 use crate::multiprocessing::errors::os_error;
 use crate::timeout;
 

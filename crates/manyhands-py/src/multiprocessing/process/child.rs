@@ -1,7 +1,6 @@
 //! A child process, as the `Popen` classes see it.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use manyhands_process::{Child, ExitStatus, Waited};
 use manyhands_sync::Limit;
@@ -10,11 +9,9 @@ use manyhands_sys::time::Deadline;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::gate::LOOK_FOR_SIGNALS;
 use crate::multiprocessing::errors::os_error;
 use crate::timeout;
-
-/// As of [`crate::gate::Outside`]: how long a signal may go unnoticed that arrives just before a sleep.
-const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(500);
 
 /// A child of this process. It is reaped when it ends, whether anybody asks or not.
 // py: multiprocessing.popen_fork.Popen
