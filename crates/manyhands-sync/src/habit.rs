@@ -58,7 +58,8 @@ impl Habit {
         !cfg!(loom) && self.ready.get()
     }
 
-    /// Learns from a wait without spinning that took so long, ended by somebody on another processor.
+    /// Learns from a wait without spinning that took so long. Whoever ended it was on another processor,
+    /// as far as the caller can tell: if not, spinning will turn out not to help.
     pub fn learn(&self, waited: Duration) {
         if waited < 2 * Habit::WAKE {
             self.chance();

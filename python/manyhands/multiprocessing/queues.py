@@ -44,8 +44,9 @@ class _Kind(type):
         return super().__new__(mcs, name, bases, namespace, **kwargs)
 
     def __subclasscheck__(cls, subclass):
+        theirs = _THEIRS.get(cls)
         return super().__subclasscheck__(subclass) or (
-            cls in _THEIRS and _THEIRS[cls] in type.mro(subclass)
+            theirs is not None and issubclass(subclass, theirs)
         )
 
     def __instancecheck__(cls, instance):
