@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import multiprocessing
 import os
 import signal
@@ -116,6 +117,15 @@ def nothing_is_left(watchdog: None) -> Iterator[None]:
             child.kill()
             child.join(PATIENCE)
         raise
+
+
+@pytest.fixture
+def eager_gc() -> Iterator[None]:
+    """The garbage collector runs all the time."""
+    old = gc.get_threshold()
+    gc.set_threshold(1)
+    yield
+    gc.set_threshold(*old)
 
 
 @pytest.fixture(params=ENGINES, ids=lambda engine: engine.name)

@@ -6,7 +6,6 @@ Signal handlers and finalizers do so; see tests/queue/test_reentrancy.py.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,15 +21,6 @@ ITEMS = [7, b"x" * 10_000, [bytes(100_000), bytearray(100_000)]]
 @pytest.fixture(params=["Queue", "JoinableQueue", "SimpleQueue"])
 def items(request: pytest.FixtureRequest) -> Any:
     return getattr(multiprocessing, request.param)()
-
-
-@pytest.fixture
-def eager_gc() -> Iterator[None]:
-    """The garbage collector runs all the time."""
-    old = gc.get_threshold()
-    gc.set_threshold(1)
-    yield
-    gc.set_threshold(*old)
 
 
 def drain(items: Any) -> list[Any]:

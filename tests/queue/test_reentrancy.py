@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import time
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -28,15 +27,6 @@ CASES = [
 def queue(request: pytest.FixtureRequest) -> Any:
     engine, kind = request.param
     return getattr(engine.queue, kind)()
-
-
-@pytest.fixture
-def eager_gc() -> Iterator[None]:
-    """The garbage collector runs all the time."""
-    old = gc.get_threshold()
-    gc.set_threshold(1)
-    yield
-    gc.set_threshold(*old)
 
 
 def drain(queue: Any) -> list[Any]:
