@@ -1,6 +1,7 @@
 """What the documents name exists."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,11 @@ def test_paths_and_links_exist(document):
     names = PATH.findall(text) + LINK.findall(text)
     assert names, "the document names no path: is the pattern still right?"
     assert [name for name in names if not (ROOT / name).exists()] == []
+    if (ROOT / ".git").exists():
+        # What only a working copy has is missing from a clean one.
+        command = ["git", "check-ignore", "--no-index", *names]
+        ignored = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert ignored.stdout.split() == []
 
 
 @pytest.mark.parametrize("document", [DOCUMENTS[0], DOCUMENTS[2]], ids=lambda path: path.name)
