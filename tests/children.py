@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 from manyhands import multiprocessing
@@ -89,6 +90,7 @@ FINDERS: dict[str, Any] = {
     "ppid": os.getppid,
     "cwd": os.getcwd,
     "environment": lambda: dict(os.environ),
+    "zone": lambda: time.tzname[0],
     "state": lambda: STATE[0],
     "main": lambda: sys.modules["__main__"].__name__,
     "umask": lambda: status("Umask"),

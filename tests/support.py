@@ -9,11 +9,13 @@ import queue as stdlib_queue
 import signal
 import subprocess
 import sys
+import textwrap
 import threading as stdlib_threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -240,6 +242,13 @@ def run_script(source: str, *args: str, cwd: Any = None, **options: Any) -> str:
     """Runs a program in a fresh interpreter; it must end well. Returns what it printed."""
     preface = f"import faulthandler; faulthandler.dump_traceback_later({PATIENCE}, exit=True)\n"
     return run_command([sys.executable, "-c", preface + source, *args], cwd=cwd, **options)
+
+
+def run_file(path: Path, source: str, *args: str, **options: Any) -> str:
+    """Runs a program that is a file, as `python FILE` does; it must end well."""
+    path.write_text(textwrap.dedent(source))
+    options.setdefault("cwd", path.parent)
+    return run_command([sys.executable, str(path), *args], **options)
 
 
 def run_command(command: list[str], **options: Any) -> str:

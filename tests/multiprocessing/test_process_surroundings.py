@@ -100,6 +100,13 @@ def test_the_environment(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ask(context, "environment")["environment"] == dict(os.environ)
 
 
+def test_the_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = multiprocessing.get_context("spawn")
+    for zone in ("AAA", "BBB"):
+        monkeypatch.setenv("TZ", f"{zone}3")
+        assert ask(context, "zone")["zone"] == zone
+
+
 def test_what_counts_when_an_interpreter_starts(context: Any) -> None:
     script = PROGRAM + (
         "if __name__ == '__main__':\n"

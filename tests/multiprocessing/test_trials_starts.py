@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import textwrap
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import children
 import pytest
 from manyhands import multiprocessing
 from shared_locks import finish
-from support import PATIENCE, Hand, run_command, run_script
+from support import PATIENCE, Hand, run_file, run_script
 
 METHODS = ["fork", "spawn", "forkserver"]
 FRESH = ["spawn", "forkserver"]
@@ -87,12 +85,6 @@ if __name__ == "__main__":
         process.join()
         assert process.exitcode == 0
 """
-
-
-def run_file(path: Path, source: str, *args: str) -> str:
-    """Runs a program that is a file, as `python FILE` does; it must end well."""
-    path.write_text(textwrap.dedent(source))
-    return run_command([sys.executable, str(path), *args], cwd=path.parent)
 
 
 def test_a_fork_server_imports_the_program_once_for_all_children(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 A zygote is an interpreter that waits to become a child of this process. It takes tens of
 milliseconds to start one, and one to have a child born of it. There is one for each of the start
-methods `spawn` (it has loaded nothing of the program) and `forkserver` (it has loaded what the
+methods `spawn` (it has run nothing of the program) and `forkserver` (it has loaded what the
 program wants its children to have), begun when it is first wanted, and begun anew when it is gone
 or when what children have to inherit from their parent has changed.
 """
@@ -14,7 +14,7 @@ import sys
 
 from manyhands import _native
 from manyhands._stdlib import original
-from manyhands.multiprocessing import spawn, util
+from manyhands.multiprocessing import _ahead, spawn, util
 
 _native = _native.multiprocessing
 
@@ -57,7 +57,8 @@ class Nursery:
     def start(self, unfit=None):
         """Return a zygote, a new one if there is none or that one; None if there can be none."""
         with self._lock:
-            preload, preparation = _to_preload() if self._method == "forkserver" else (None, None)
+            is_forkserver = self._method == "forkserver"
+            preload, preparation = _to_preload() if is_forkserver else (None, None)
             recipe = _arguments(), preload
             if self._zygote is not None:
                 if self._recipe == recipe and self._zygote is not unfit:
@@ -65,7 +66,10 @@ class Nursery:
                 self.stop()
             if getattr(sys, "frozen", False) or self._failed == recipe:
                 return None
-            setup = preload and (preload[0], preparation())
+            if is_forkserver:
+                setup = preload and (preload[0], preparation())
+            else:
+                setup = _ahead.wanted(spawn.get_preparation_data("ignore"))
             self._zygote = self._begin(recipe[0], setup)
             self._recipe = recipe
             if self._zygote is None:
@@ -104,7 +108,7 @@ class Nursery:
             raise
         ready, _, seconds = (heard or b"").rpartition(b" ")
         if ready == READY:
-            if setup:
+            if setup and self._method == "forkserver":
                 modules = " and ".join(setup[0])
                 util.info(f"loaded {modules} in {seconds.decode()} s, once for all children")
             zygote.expect_children()

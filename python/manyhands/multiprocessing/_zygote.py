@@ -19,6 +19,7 @@ import warnings
 
 from manyhands import _native
 from manyhands.multiprocessing import (
+    _ahead,
     forkserver,
     popen_fork,
     process,
@@ -66,14 +67,17 @@ def main():
     for name in MODULES:
         with contextlib.suppress(ImportError):
             __import__(name)
-    by_main, method, ticket, preload = _read_setup()
+    by_main, method, ticket, setup = _read_setup()
     seconds = 0
-    if preload is not None and BARE not in sys.argv:
+    if method == "spawn":
+        os.read(SOCKET, 1)
+        _ahead.load(*setup)
+    elif setup is not None and BARE not in sys.argv:
         if ticket is not None:
             _native.join_arena(ARENA, ticket)
             os.close(ARENA)
         begun = time.monotonic()
-        _preload(*preload)
+        _preload(*setup)
         seconds = time.monotonic() - begun
         if ticket is None and _native.arena_number() is not None:
             os.write(SOCKET, WANTS_ARENA)
@@ -225,6 +229,7 @@ def _run(born, is_forkserver):
             forkserver._forkserver._inherited_fds = descriptors
         begun = time.monotonic()
         spawn.prepare(preparation)
+        _ahead.forget()
         if not is_forkserver:
             util.info(f"loaded the main module in {time.monotonic() - begun:.3f} s")
         process_obj = pickle.load(file)
@@ -250,11 +255,14 @@ def _set_streams(standard):
 def _set_environment(block):
     wanted = dict(entry.split(b"=", 1) for entry in block.split(b"\0") if b"=" in entry)
     environment = os.environb
+    zone = environment.get(b"TZ")
     for name in [name for name in environment if name not in wanted]:
         del environment[name]
     for name, value in wanted.items():
         if environment.get(name) != value:
             environment[name] = value
+    if environment.get(b"TZ") != zone:
+        time.tzset()
 
 
 def _set_ignored(signals):

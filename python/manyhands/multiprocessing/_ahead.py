@@ -1,0 +1,85 @@
+"""What a program's spawned children will need, loaded ahead, once for all of them.
+
+A spawned child runs the program's main module anew, and imports what that imports. Nothing of the
+program may run before there is a child; but the standard library's modules that the program has
+loaded by now are the same in each, and so is the code of a main script that stays as it is.
+"""
+
+import io
+import os
+import runpy
+import sys
+import warnings
+
+_LIBRARY = os.path.dirname(os.__file__)
+_FOLDERS = (_LIBRARY, os.path.join(_LIBRARY, "lib-dynload"))
+
+#: What is not only loaded when it is imported; and what children of ours have anyway.
+_NOT_AHEAD = {
+    "antigravity",
+    "idlelib",
+    "multiprocessing",
+    "readline",
+    "rlcompleter",
+    "this",
+    "turtle",
+}
+
+
+def wanted(preparation):
+    """Return the names of modules and the path of the main script, None if there is none."""
+    packages = {name for name in sys.stdlib_module_names - _NOT_AHEAD if _is_library(name)}
+    names = [name for name in list(sys.modules) if name.partition(".")[0] in packages]
+    return names, preparation.get("init_main_from_path")
+
+
+def _is_library(package):
+    """Whether that package or module is loaded and the standard library's, from a file of it."""
+    module = sys.modules.get(package)
+    path = getattr(module, "__file__", None)
+    if not isinstance(path, str):
+        return False
+    folder = os.path.dirname(path)
+    return (os.path.dirname(folder) if hasattr(module, "__path__") else folder) in _FOLDERS
+
+
+def load(names, main):
+    """Load them. What cannot be, or would warn, is left to the children."""
+    path, sys.path = sys.path, [folder for folder in sys.path if folder in _FOLDERS]
+    for name in names:
+        if not _quietly(__import__, name):
+            sys.modules.pop(name, None)
+    sys.path = path
+    if main is not None:
+        _quietly(_compile, main)
+
+
+def _quietly(function, argument):
+    """Call the function; return whether it neither failed nor warned."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            function(argument)
+        except Exception:
+            return False
+    return not caught
+
+
+def _compile(main):
+    """Have `runpy` find the main script compiled, if it finds it as it is now."""
+    with io.open_code(main) as file:
+        text = file.read()
+    code = compile(text, main, "exec", dont_inherit=True)
+
+    def compile_main(source, name, mode):
+        if (source, name, mode) == (text, main, "exec"):
+            return code
+        return compile(source, name, mode)
+
+    # There, and only there, in the place of the builtin function.
+    runpy.compile = compile_main
+
+
+def forget():
+    """Take the main script's code back: the child has its own, or needs none."""
+    vars(runpy).pop("compile", None)
