@@ -11,6 +11,11 @@ import runpy
 import sys
 import warnings
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
 _LIBRARY = os.path.dirname(os.__file__)
 _FOLDERS = (_LIBRARY, os.path.join(_LIBRARY, "lib-dynload"))
 
@@ -26,14 +31,14 @@ _NOT_AHEAD = {
 }
 
 
-def wanted(preparation):
+def wanted(preparation: "Mapping[str, Any]") -> tuple[list[str], str | None]:
     """Return the names of modules and the path of the main script, None if there is none."""
     packages = {name for name in sys.stdlib_module_names - _NOT_AHEAD if _is_library(name)}
     names = [name for name in list(sys.modules) if name.partition(".")[0] in packages]
     return names, preparation.get("init_main_from_path")
 
 
-def _is_library(package):
+def _is_library(package: str) -> bool:
     """Whether that package or module is loaded and the standard library's, from a file of it."""
     module = sys.modules.get(package)
     path = getattr(module, "__file__", None)
@@ -43,7 +48,7 @@ def _is_library(package):
     return (os.path.dirname(folder) if hasattr(module, "__path__") else folder) in _FOLDERS
 
 
-def load(names, main):
+def load(names: "Iterable[str]", main: str | None) -> None:
     """Load them. What cannot be, or would warn, is left to the children."""
     path, sys.path = sys.path, [folder for folder in sys.path if folder in _FOLDERS]
     for name in names:
@@ -54,7 +59,7 @@ def load(names, main):
         _quietly(_compile, main)
 
 
-def _quietly(function, argument):
+def _quietly(function: "Callable[[str], object]", argument: str) -> bool:
     """Call the function; return whether it neither failed nor warned."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -65,21 +70,21 @@ def _quietly(function, argument):
     return not caught
 
 
-def _compile(main):
+def _compile(main: str) -> None:
     """Have `runpy` find the main script compiled, if it finds it as it is now."""
     with io.open_code(main) as file:
         text = file.read()
     code = compile(text, main, "exec", dont_inherit=True)
 
-    def compile_main(source, name, mode):
+    def compile_main(source: bytes, name: str, mode: str) -> "Any":
         if (source, name, mode) == (text, main, "exec"):
             return code
         return compile(source, name, mode)
 
     # There, and only there, in the place of the builtin function.
-    runpy.compile = compile_main
+    vars(runpy)["compile"] = compile_main
 
 
-def forget():
+def forget() -> None:
     """Take the main script's code back: the child has its own, or needs none."""
     vars(runpy).pop("compile", None)
