@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from manyhands.multiprocessing import _segments, shared_memory as ours
+from manyhands import _native
+from manyhands.multiprocessing import shared_memory as ours
 from support import in_fork
 
 SHM = Path("/dev/shm")
@@ -76,9 +77,9 @@ def test_ours_attaches_to_a_stock_one_and_leaves_it() -> None:
         segment.buf[0] = 7
         assert theirs.buf[0] == 7
         segment.close()
-        _segments._folder.leave()
+        _native.multiprocessing.leave_family()
         assert (SHM / theirs.name).exists()
-        _segments._folder.join(create=True)
+        _native.multiprocessing.join_family()
     finally:
         theirs.close()
         theirs.unlink()

@@ -196,6 +196,59 @@ signal.pause()
         until(lambda: not (SHM / name).exists())
 
 
+@pytest.mark.parametrize(
+    ("library", "method", "uses_it"),
+    [
+        ("manyhands.multiprocessing", "fork", False),
+        ("manyhands.multiprocessing", "fork", True),
+        ("manyhands.multiprocessing", "spawn", True),
+        ("manyhands.multiprocessing", "forkserver", True),
+        ("multiprocessing", "fork", True),
+    ],
+)
+def test_a_process_that_outlives_the_program_takes_the_segment_along(
+    tmp_path: Path, library: str, method: str, uses_it: bool
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    wait = f"print('up', flush=True); open({os.fspath(fifo)!r}).read()"
+    use = """
+from manyhands.multiprocessing import shared_memory
+shared_memory.SharedMemory({name!r}).close()
+"""
+    source = f"""
+import {library} as library
+say(segment.name)
+code = {use!r}.format(name=segment.name) if {uses_it} else ""
+process = library.get_context({method!r}).Process(target=exec, args=(code + {wait!r},))
+process.start()
+process.join()
+"""
+    with program(source, tmp_path) as (process, _, get):
+        name = get.readline().strip()
+        assert get.readline() == "up\n"
+        process.send_signal(signal.SIGKILL)
+        process.wait(60)
+        tidy_up(tmp_path)
+        assert (SHM / name).exists(), "it was in use"
+        fifo.write_text("go")
+        assert get.read() == ""
+        until(lambda: not (SHM / name).exists(), "the child's end")
+    until(lambda: folders(tmp_path) == [])
+
+
+def test_what_a_program_does_last_finds_its_segments(tmp_path: Path) -> None:
+    source = f"import atexit; atexit.register(lambda: segment.unlink()); {CREATE.lstrip()}"
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert folders(tmp_path) == []
+
+
 def test_a_file_that_took_the_name_is_left_alone(tmp_path: Path) -> None:
     with program("say(segment.name); input()", tmp_path) as (process, put, get):
         name = get.readline().strip()

@@ -35,6 +35,8 @@ mod queue;
 #[path = "queue/model.rs"]
 mod queue;
 mod rlock;
+#[cfg(not(loom))]
+pub mod segment;
 mod semaphore;
 mod shim;
 #[cfg(feature = "steps")]

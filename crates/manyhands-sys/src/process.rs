@@ -84,6 +84,27 @@ pub fn exit(status: i32) -> ! {
     os::exit(status)
 }
 
+/// Has a function called when this process, or one that was forked from it since, ends by exit(3), as
+/// programs do that are not killed; not by [`exit`]. It must not panic.
+///
+/// ```
+/// extern "C" fn say_goodbye() {
+///     println!("Goodbye.");
+/// }
+///
+/// manyhands_sys::process::at_exit(say_goodbye)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// Out of memory.
+///
+/// # References
+/// atexit(3).
+pub fn at_exit(function: extern "C" fn()) -> io::Result<()> {
+    os::at_exit(function)
+}
+
 /// A descriptor of a process: it becomes readable when the process ends.
 ///
 /// The process must be a child that nobody has reaped, or the caller, or its parent; of any other

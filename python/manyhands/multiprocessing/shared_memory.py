@@ -1,23 +1,24 @@
 """Memory with a name: processes that are no relatives can share it, too.
 
 Names and contents are the standard library's, so that other interpreters can attach to what is
-made here, and the other way round. There is no resource tracker: see `_segments` for when a segment
-that nobody unlinks goes.
+made here, and the other way round. There is no resource tracker: a segment that nobody unlinks goes
+with the last process of its creator's family (`crates/manyhands-shm/src/segment/family.rs`).
 
 Source: https://docs.python.org/3/library/multiprocessing.shared_memory.html
 """
 
-import _posixshmem
-import errno
 import mmap
 import os
 import secrets
 from types import FunctionType
 
+from manyhands import _native
 from manyhands._mirror import forward
 from manyhands._stdlib import original
-from manyhands.multiprocessing import _segments
 
+_native = _native.multiprocessing
+_process = original("multiprocessing.process")
+_util = original("multiprocessing.util")
 _original = original("multiprocessing.shared_memory")
 
 __all__ = ["ShareableList", "SharedMemory"]
@@ -26,9 +27,6 @@ _USE_POSIX = True
 _SHM_NAME_PREFIX = "/psm_"
 # What some systems limit a name to, the slash included.
 _SHM_SAFE_NAME_LENGTH = 14
-
-#: How much memory is got at a time: a signal makes the system begin anew.
-_STEP = 32 << 20
 
 
 def _make_filename():
@@ -56,57 +54,39 @@ class SharedMemory(_original.SharedMemory):
         self._track = track
         if create:
             self._flags = os.O_CREAT | os.O_EXCL | os.O_RDWR
-        else:
-            _segments.attaching()
-        self._fd, self._name = self._open(name)
+        self._fd, self._name = self._open(name, size if create else None)
         try:
-            if create:
-                _get_memory(self._fd, size)
             self._size = os.fstat(self._fd).st_size
             self._mmap = mmap.mmap(self._fd, self._size)
         except BaseException:
             os.close(self._fd)
             self._fd = -1
             if create:
-                _posixshmem.shm_unlink(self._name)
+                _native.unlink_segment(self._name)
             raise
         self._buf = memoryview(self._mmap)
-        if create and track:
-            _segments.created(self._name, self._fd)
 
-    def _open(self, name):
+    def _open(self, name, size):
+        """Return descriptor and name of a new segment; without a size, of one that is there."""
         if name is not None:
             name = "/" + name if self._prepend_leading_slash else name
-            return _posixshmem.shm_open(name, self._flags, mode=self._mode), name
+            if size is None:
+                return _native.attach_segment(name, self._flags, self._mode), name
+            return self._create(name, size), name
         while True:
             name = _make_filename()
             try:
-                return _posixshmem.shm_open(name, self._flags, mode=self._mode), name
+                return self._create(name, size), name
             except FileExistsError:
                 pass
+
+    def _create(self, name, size):
+        return _native.create_segment(name, self._flags, self._mode, size, bool(self._track))
 
     def unlink(self):
         """Take away the segment's name; its memory goes when all have closed it."""
         if self._name:
-            _posixshmem.shm_unlink(self._name)
-            _segments.unlinked(self._name)
-
-
-def _get_memory(descriptor, size):
-    """Give the segment its size, with memory behind it.
-
-    Only with a size, a page for which there is no memory ends the process that touches it.
-    """
-    try:
-        os.ftruncate(descriptor, size)
-        if hasattr(os, "posix_fallocate"):
-            for begin in range(0, size, _STEP):
-                os.posix_fallocate(descriptor, begin, min(_STEP, size - begin))
-    except OSError as error:
-        if error.errno == errno.EOPNOTSUPP:
-            return
-        text = f"{os.strerror(error.errno)}: cannot get {size} bytes of shared memory in"
-        raise OSError(error.errno, text, "/dev/shm") from None
+            _native.unlink_segment(self._name)
 
 
 class ShareableList(_original.ShareableList):
@@ -122,5 +102,21 @@ class ShareableList(_original.ShareableList):
     __init__.__kwdefaults__ = _original.ShareableList.__init__.__kwdefaults__
     __init__.__qualname__ = "ShareableList.__init__"
 
+
+def _leave_in_time(_=None):
+    """Have the family left at the end of a child of multiprocessing, which does not `exit()`.
+
+    After its own children have been waited for, which are users as well.
+    """
+    _util.Finalize(None, _native.leave_family, exitpriority=-1000)
+
+
+# A child drops the finalizers that it inherits.
+_util.register_after_fork(_leave_in_time, _leave_in_time)
+if _process.parent_process() is not None:
+    _leave_in_time()
+# Not in a child that loads the program's modules, nor in who does so once for many children.
+if not getattr(_process.current_process(), "_inheriting", False):
+    _native.join_family()
 
 forward(globals(), _original)

@@ -10,6 +10,7 @@ mod memory;
 mod process;
 mod queue;
 mod reducers;
+mod shared_memory;
 mod synchronize;
 
 pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -20,6 +21,7 @@ pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
     memory::register(&module)?;
     process::register(&module)?;
     queue::register(&module)?;
+    shared_memory::register(&module)?;
     synchronize::register(&module)?;
     parent.add("multiprocessing", module)
 }
