@@ -44,6 +44,7 @@ fn error_of(py: Python<'_>, error: &std::io::Error, file: &str) -> PyErr {
 
 /// Makes a segment with that much memory behind it, and, if it is to be tracked, lists it as its
 /// family's; returns its descriptor.
+// py: multiprocessing.shared_memory.SharedMemory
 #[pyfunction]
 fn create_segment(
     py: Python<'_>,
@@ -72,6 +73,7 @@ fn create_segment(
 }
 
 /// Opens a segment that is there already; returns its descriptor.
+// py: multiprocessing.shared_memory.SharedMemory
 #[pyfunction]
 fn attach_segment(py: Python<'_>, name: &str, flags: u32, mode: u32) -> PyResult<RawFd> {
     let (name, opening, place) = (checked(name)?, Opening { flags, mode }, place(py));
@@ -82,6 +84,7 @@ fn attach_segment(py: Python<'_>, name: &str, flags: u32, mode: u32) -> PyResult
 }
 
 /// Takes away a segment's name, and takes it from its family's list.
+// py: multiprocessing.shared_memory.SharedMemory.unlink
 #[pyfunction]
 fn unlink_segment(py: Python<'_>, name: &str) -> PyResult<()> {
     let (name, place) = (checked(name)?, place(py));

@@ -1,7 +1,7 @@
 //! Shared memory with a name, by which processes that are no relatives can share it, too.
 //!
 //! It is made for who must have that name: everything else is better off in the arena, which goes by
-//! itself. When a segment goes that nobody unlinks says [`family`].
+//! itself. `family.rs` says when a segment goes that nobody unlinks.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::{fmt, io};
@@ -76,6 +76,7 @@ impl<E: fmt::Debug + fmt::Display> std::error::Error for CreateError<E> {}
 ///
 /// # Errors
 /// See [`CreateError`]. Nothing is left behind then.
+#[doc(alias = "multiprocessing.shared_memory.SharedMemory")]
 pub fn create<E>(
     name: &str,
     opening: Opening,
@@ -103,6 +104,7 @@ pub fn create<E>(
 ///
 /// # Errors
 /// Those of shm_open(3).
+#[doc(alias = "multiprocessing.shared_memory.SharedMemory")]
 pub fn attach(name: &str, opening: Opening, place: &Place) -> io::Result<OwnedFd> {
     family::attaching(place, name);
     open_as(name, opening)
@@ -112,6 +114,7 @@ pub fn attach(name: &str, opening: Opening, place: &Place) -> io::Result<OwnedFd
 ///
 /// # Errors
 /// Those of shm_unlink(3).
+#[doc(alias = "multiprocessing.shared_memory.SharedMemory.unlink")]
 pub fn unlink(name: &str, place: &Place) -> io::Result<()> {
     shm::unlink(name)?;
     // Without a folder it is in none.
