@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from multiprocessing import shared_memory as stdlib
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from manyhands import _native
 from manyhands.multiprocessing import shared_memory as ours
-from support import in_fork
+from support import Hand, in_fork
 
 SHM = Path("/dev/shm")
 
@@ -119,6 +120,40 @@ def test_wrong_arguments_are_refused_in_the_same_words(arguments: dict[str, Any]
     with pytest.raises(ValueError) as mine:  # noqa: PT011
         ours.SharedMemory(**arguments)
     assert str(mine.value) == str(theirs.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "error"), [("a\0b", 1, ValueError), (None, 1 << 64, OverflowError)]
+)
+def test_what_no_system_is_asked_for_is_refused(
+    name: str | None, size: int, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        ours.SharedMemory(name, create=True, size=size)
+
+
+def test_a_fork_in_the_midst_of_others_work_finds_everything_free() -> None:
+    over = threading.Event()
+    hands = [Hand(_create_until, over) for _ in range(3)]
+    try:
+        for _ in range(30):
+            in_fork(_create)
+    finally:
+        over.set()
+    for hand in hands:
+        hand.result()
+
+
+def _create_until(over: threading.Event) -> None:
+    while not over.is_set():
+        _create()
+
+
+def _create() -> None:
+    segment = ours.SharedMemory(create=True, size=10)
+    ours.SharedMemory(segment.name).close()
+    segment.close()
+    segment.unlink()
 
 
 def test_an_empty_file_of_somebody_else_is_not_unlinked() -> None:
