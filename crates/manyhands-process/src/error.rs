@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ffi::CStr;
 use std::io;
 
+use manyhands_sys::limits;
 use rustix::io::Errno;
 
 /// Why a process could not be started. The text names the limit that was reached.
@@ -36,18 +37,14 @@ impl StartError {
 
 fn sentence(doing: &str, error: &io::Error) -> String {
     let limit = match Errno::from_io_error(error) {
-        Some(Errno::AGAIN) => {
-            "the limit of processes is reached: RLIMIT_NPROC of this user (ulimit -u), pids.max of the \
-             control group, or the system's"
-        }
-        Some(Errno::NOMEM) => {
-            "the limit of memory is reached: the system's, or RLIMIT_AS (ulimit -v) of this process"
-        }
-        Some(Errno::MFILE) => {
-            "the limit of open descriptors is reached: RLIMIT_NOFILE of this process (ulimit -n)"
-        }
-        Some(Errno::NFILE) => "the system's limit of open descriptors is reached",
-        _ => return format!("{doing}: {error}"),
+        Some(Errno::AGAIN) => Some(
+            "the limit of processes (RLIMIT_NPROC of this user, `ulimit -u`; pids.max of the control \
+             group; or the system's)",
+        ),
+        _ => limits::name(error),
     };
-    format!("{doing}: {limit}")
+    match limit {
+        Some(limit) => format!("{doing}: {limit}"),
+        None => format!("{doing}: {error}"),
+    }
 }

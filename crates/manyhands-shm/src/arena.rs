@@ -3,14 +3,17 @@
 //! There is one arena in a process: made when something is first to be shared, or inherited by
 //! fork, or joined in a child that was started in another way. It is never unmapped.
 
+use std::convert::Infallible;
+use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use manyhands_sys::memory::{SharedMemory, file_size_limit};
 use manyhands_sys::robust::Previous;
 
-use crate::layout::{FIRST, GRAIN, Head, MAGIC, SPAN};
-use crate::{ArenaError, child, participant};
+use crate::layout::{FIRST, GRAIN, Head, MAGIC};
+use crate::{ArenaError, child, participant, wait};
 
 /// How large it may become: nothing of it is memory until used, or address space until reached.
 const LARGEST: usize = 128 << 30;
@@ -32,7 +35,7 @@ pub struct Arena {
 ///
 /// ```
 /// let arena = manyhands_shm::arena()?;
-/// println!("{:?}", arena.statistics());
+/// println!("{:?}", arena.statistics()?);
 /// # Ok::<(), manyhands_shm::ArenaError>(())
 /// ```
 ///
@@ -149,35 +152,20 @@ impl Arena {
         unsafe { self.memory.base().cast().as_ref() }
     }
 
-    /// What is at an index.
+    /// The place of an index, from which on so many bytes can be accessed, as far as there are any.
     ///
-    /// # Safety
-    /// There is a `T` there, which is atomics only.
+    /// What another process has made may lie where this one has not been yet, and there may be no
+    /// address space for it: so this comes first, and only then what cannot be left half done.
+    ///
+    /// # Errors
+    /// The limit of address space.
     #[inline]
-    pub(crate) unsafe fn at<T>(&self, index: u64) -> &T {
+    pub(crate) fn place(&self, index: u64, len: usize) -> Result<NonNull<u8>, ArenaError> {
         let begin = index as usize * GRAIN;
-        self.expect_reach(begin, SPAN);
-        // SAFETY: the caller vouches for what is there; the memory is mapped, and stays so.
-        unsafe { self.memory.base().byte_add(begin).cast().as_ref() }
-    }
-
-    /// Makes sure that so many bytes from an offset on can be accessed, as far as there are any.
-    #[inline]
-    pub(crate) fn reach(&self, begin: usize, len: usize) -> Result<(), ArenaError> {
         let end = (begin + len).min(self.memory.len());
-        self.memory.reach(begin, end).map_err(|error| {
-            ArenaError::system("cannot access all of the memory shared with other processes", error)
-        })
-    }
-
-    /// As [`Arena::reach`], where going on without is impossible. That ends the process, since others
-    /// wait for what it holds; they will take it over.
-    #[inline]
-    pub(crate) fn expect_reach(&self, begin: usize, len: usize) {
-        if let Err(error) = self.reach(begin, len) {
-            eprintln!("manyhands: {error}");
-            std::process::abort();
-        }
+        self.memory.reach(begin, end).map_err(out_of_reach)?;
+        // SAFETY: an index is one of a place in the arena.
+        Ok(unsafe { self.memory.base().byte_add(begin) })
     }
 
     /// The present moment on the arena's clock, which goes on by this.
@@ -186,13 +174,22 @@ impl Arena {
     }
 
     /// Does something with the ledger locked, after repairing what a dead process left of it.
+    ///
+    /// Who cannot reach all blocks repairs the ledger as far as he can reach, works with that, and
+    /// leaves word that it is to be repaired: what he did not see comes back with the next who does.
     pub(crate) fn with_ledger<R>(&self, action: impl FnOnce() -> R) -> R {
-        let head = self.head();
-        if head.ledger.lock() == Previous::Died {
-            crate::block::repair(self);
-        }
+        let ledger = &self.head().ledger;
+        let Ok(previous) = ledger.lock_with(|word, expected, until| {
+            wait::sleep_aside(word, expected, until);
+            Ok::<(), Infallible>(())
+        });
+        let is_whole = previous == Previous::Released || crate::block::repair(self).is_ok();
         let result = action();
-        head.ledger.unlock();
+        if is_whole {
+            ledger.unlock()
+        } else {
+            ledger.unlock_unrepaired()
+        }
         result
     }
 }
@@ -214,13 +211,21 @@ pub struct Statistics {
 
 impl Arena {
     /// Counts what is there, after tidying up behind processes that have died.
-    pub fn statistics(&self) -> Statistics {
+    ///
+    /// # Errors
+    /// This process has no address space for all of it.
+    pub fn statistics(&self) -> Result<Statistics, ArenaError> {
         participant::sweep(self, None);
-        let mut statistics = crate::block::count(self);
+        let mut statistics = crate::block::count(self)?;
         statistics.participants = participant::count(self);
         statistics.resident = self.memory.resident();
-        statistics
+        Ok(statistics)
     }
+}
+
+#[cold]
+fn out_of_reach(error: io::Error) -> ArenaError {
+    ArenaError::system("cannot access all of the memory shared with other processes", error)
 }
 
 fn random() -> u64 {

@@ -19,12 +19,16 @@
 //! * Killed in a seat: whoever comes last looks whether all are alive, and clears the seats of those
 //!   who are not. Killed while running the action: the others look after RECHECK, and break it.
 
+use std::convert::Infallible;
+
 use crate::shim::{AtomicU32, AtomicU64, Ordering};
 
 use manyhands_sys::robust::{Previous, RobustLock};
 
-use crate::wait::{is_over, next_look};
-use crate::{ArenaError, Handle, Kind, Limit, Owner, Patient, Pause, Reference, Shared, shim};
+use crate::wait::{is_over, next_look, sleep_aside};
+use crate::{
+    ArenaError, Deadline, Handle, Kind, Limit, Owner, Patient, Pause, Reference, Shared, shim,
+};
 
 /// The phases, in the lowest bits of `word`.
 const PHASE: u32 = 3;
@@ -150,7 +154,16 @@ impl Barrier {
 
     /// How many wait.
     pub fn waiting(&self) -> usize {
-        self.locked(|word| {
+        let Ok(waiting) = self.waiting_with(&Patient);
+        waiting
+    }
+
+    /// How many wait; pauses in the caller's way if somebody stands still with the lock inside.
+    ///
+    /// # Errors
+    /// Those of the pause.
+    pub fn waiting_with<P: Pause>(&self, pause: &P) -> Result<usize, P::Error> {
+        self.locked_with(pause, |word| {
             if word & PHASE == BROKEN {
                 return 0;
             }
@@ -166,20 +179,38 @@ impl Barrier {
 
     /// Breaks it: who waits fails, and so does who comes, until it is reset.
     pub fn abort(&self) {
-        self.locked(|word| self.end_round(word, BREAK));
+        let Ok(()) = self.abort_with(&Patient);
+    }
+
+    /// As [`Barrier::abort`]; pauses in the caller's way if somebody stands still with the lock inside.
+    ///
+    /// # Errors
+    /// Those of the pause; then it is as it was.
+    pub fn abort_with<P: Pause>(&self, pause: &P) -> Result<(), P::Error> {
+        self.locked_with(pause, |word| self.end_round(word, BREAK))?;
         shim::wake(&self.0.word, u32::MAX);
+        Ok(())
     }
 
     /// Makes it as new; who waits fails.
     pub fn reset(&self) {
-        self.locked(|word| {
+        let Ok(()) = self.reset_with(&Patient);
+    }
+
+    /// As [`Barrier::reset`]; pauses in the caller's way if somebody stands still with the lock inside.
+    ///
+    /// # Errors
+    /// Those of the pause; then it is as it was.
+    pub fn reset_with<P: Pause>(&self, pause: &P) -> Result<(), P::Error> {
+        self.locked_with(pause, |word| {
             // Nobody waits for an untouched one, unless there are no seats to tell by.
             let is_seated = self.parties() == 0 || self.waiting_in(word).next().is_some();
             if word & PHASE != FILLING || is_seated {
                 self.end_round(word, RESET);
             }
-        });
+        })?;
         shim::wake(&self.0.word, u32::MAX);
+        Ok(())
     }
 
     /// Waits until all have come.
@@ -209,7 +240,7 @@ impl Barrier {
             return self.wait_in_vain(pause, limit).map(|()| Err(Broken));
         }
         let (word, index) = loop {
-            match self.arrive(with_action) {
+            match self.arrive(pause, with_action)? {
                 Arrival::Broken => return Ok(Err(Broken)),
                 Arrival::Passed(index) => {
                     shim::wake(&self.0.word, u32::MAX);
@@ -235,7 +266,7 @@ impl Barrier {
         let word = self.0.word.load(Ordering::Acquire);
         while word & PHASE != BROKEN && self.0.word.load(Ordering::Acquire) == word {
             if is_over(limit) {
-                self.abort();
+                self.abort_with(pause)?;
                 break;
             }
             pause.pause(&self.0.word, word, next_look(limit))?;
@@ -258,15 +289,26 @@ impl Barrier {
                 return Ok(outcome);
             }
             if is_over(limit) && word & PHASE != ACTING {
-                let outcome = self.locked(|word| {
+                let outcome = self.locked_with(pause, |word| {
                     if seat.state.load(Ordering::Relaxed) == WAITING && word & PHASE == FILLING {
                         self.end_round(word, BREAK);
                     }
                     seat.state.load(Ordering::Relaxed) != WAITING
                 });
-                shim::wake(&self.0.word, u32::MAX);
-                if outcome {
-                    continue;
+                if me != Owner::current() {
+                    return outcome.map(|_| Err(Broken));
+                }
+                match outcome {
+                    Ok(is_over) => {
+                        shim::wake(&self.0.word, u32::MAX);
+                        if is_over {
+                            continue;
+                        }
+                    }
+                    Err(error) => {
+                        self.leave(seat);
+                        return Err(error);
+                    }
                 }
             }
             // Once the action is being run, a time-out comes too late.
@@ -311,11 +353,38 @@ impl Barrier {
         }
     }
 
-    /// Runs `body` with the word, under the lock, with whatever a dead one left behind put right.
+    /// As [`Barrier::locked_with`], for what has to be done, as somebody has a seat: not to be given up.
     fn locked<R>(&self, body: impl FnOnce(u32) -> R) -> R {
-        // Whatever this does for the first time it does not do under the lock.
+        let Ok(result) = self.locked_in(body, |word, expected, until| {
+            sleep_aside(word, expected, until);
+            Ok::<(), Infallible>(())
+        });
+        result
+    }
+
+    /// Runs `body` with the word, under the lock, with whatever a dead one left behind put right.
+    fn locked_with<P: Pause, R>(
+        &self,
+        pause: &P,
+        body: impl FnOnce(u32) -> R,
+    ) -> Result<R, P::Error> {
+        self.locked_in(body, |word, expected, until| pause.pause(word, expected, until))
+    }
+
+    fn locked_in<R, E>(
+        &self,
+        body: impl FnOnce(u32) -> R,
+        mut sleep: impl FnMut(&shim::Word, u32, Deadline) -> Result<(), E>,
+    ) -> Result<R, E> {
+        // Whatever this does for the first time, in a process forked in the sleep, too, it does not do
+        // under the lock.
         Owner::current();
-        let died = self.0.lock.lock() == Previous::Died;
+        let previous = self.0.lock.lock_with(|word, expected, until| {
+            let slept = sleep(word, expected, until);
+            Owner::current();
+            slept
+        })?;
+        let died = previous == Previous::Died;
         if died {
             self.repair();
         }
@@ -324,7 +393,7 @@ impl Barrier {
         if died {
             shim::wake(&self.0.word, u32::MAX);
         }
-        result
+        Ok(result)
     }
 
     #[cold]
@@ -388,9 +457,10 @@ impl Barrier {
         found
     }
 
-    fn arrive(&self, with_action: bool) -> Arrival<'_> {
-        let me = Owner::current();
-        self.locked(|word| {
+    fn arrive<P: Pause>(&self, pause: &P, with_action: bool) -> Result<Arrival<'_>, P::Error> {
+        self.locked_with(pause, |word| {
+            // Who paused for the lock may have forked meanwhile.
+            let me = Owner::current();
             match word & PHASE {
                 BROKEN => return Arrival::Broken,
                 ACTING => return Arrival::Early { on: &self.0.word, expected: word },

@@ -12,6 +12,11 @@
 //!   own heads. A block taken from a list and not Used yet is Free; one carved and not below `top`
 //!   does not exist.
 //! * The owner ends without releasing: `participant::bury` does it.
+//!
+//! A process that has no address space for all of the arena goes through the blocks up to the first that
+//! it cannot reach. What is beyond is left to one who can: the ledger is handed on as in need of repair,
+//! a dead process is not buried, an object whose parts are not all in reach lingers. Nothing is
+//! judged by what was not seen: what may be there counts as there.
 
 use std::sync::atomic::Ordering;
 
@@ -24,6 +29,10 @@ use crate::{ArenaError, Kind, heirs};
 
 /// Free blocks keep so many bytes of memory in all; what is freed beyond goes back to the system.
 const RETAIN: u64 = if cfg!(feature = "steps") { 4 << 20 } else { 128 << 20 };
+
+/// So many more are said to be lingering where they could not be counted: nobody is to think that there
+/// are none.
+const UNSEEN: u64 = 1 << 32;
 
 /// Set in the owner of a block that belongs to an object.
 const OBJECT: u64 = 1 << 63;
@@ -61,62 +70,92 @@ impl State {
     }
 }
 
+/// A block whose head this process has reached.
+#[derive(Clone, Copy)]
+pub(crate) struct Block {
+    pub(crate) reference: Ref,
+    head: &'static BlockHead,
+}
+
+/// What a block holds: the first byte, and how many it was asked to hold, all of which this process
+/// can access.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contents {
+    pub(crate) start: *mut u8,
+    pub(crate) len: usize,
+}
+
+// SAFETY: an address and a number; who reads or writes there vouches for it.
+unsafe impl Send for Contents {}
+// SAFETY: as above.
+unsafe impl Sync for Contents {}
+
 /// A block that this process has just got.
 pub(crate) struct Allocated {
-    pub(crate) reference: Ref,
+    pub(crate) block: Block,
+    pub(crate) contents: Contents,
     /// So many bytes of its contents may be something else than 0.
     pub(crate) dirty: usize,
 }
 
-fn block_head(arena: &Arena, index: u64) -> &BlockHead {
-    // SAFETY: indices come from free lists, walks, and references, which all name blocks.
-    unsafe { arena.at(index) }
+fn block_head(arena: &Arena, index: u64) -> Result<&BlockHead, ArenaError> {
+    let place = arena.place(index, size_of::<BlockHead>())?;
+    // SAFETY: indices come from free lists, walks, and references, which all name blocks; a head is
+    // atomics, and what is mapped stays so.
+    Ok(unsafe { place.cast().as_ref() })
 }
 
-/// The indices of all blocks, in their order.
-fn all(arena: &Arena) -> impl Iterator<Item = u64> {
-    from(arena, (FIRST / GRAIN) as u64)
+/// All blocks, in their order.
+fn all(arena: &Arena) -> impl Iterator<Item = Result<(u64, &BlockHead), ArenaError>> {
+    between(arena, (FIRST / GRAIN) as u64, u64::MAX)
 }
 
-/// The indices of all blocks from that one on. They end early where this process has no address space
-/// for more: then what it looked for is left to another, or stays for as long as the arena does.
-fn from(arena: &Arena, mut index: u64) -> impl Iterator<Item = u64> {
+/// All blocks from the first index to the last. They end with an error where this process has no
+/// address space for more: what it looks for may be there, and is left to another.
+fn between(
+    arena: &Arena,
+    first: u64,
+    last: u64,
+) -> impl Iterator<Item = Result<(u64, &BlockHead), ArenaError>> {
+    let mut next = Some(first);
     std::iter::from_fn(move || {
-        if index >= arena.head().top.load(Ordering::Acquire)
-            || arena.reach(index as usize * GRAIN, SPAN).is_err()
-        {
-            return None;
-        }
-        let this = index;
-        index += (1 << State::of(block_head(arena, this)).class) / GRAIN as u64;
-        Some(this)
+        let is_there =
+            |&index: &u64| index <= last && index < arena.head().top.load(Ordering::Acquire);
+        let index = next.filter(is_there)?;
+        let head = block_head(arena, index);
+        next = head.as_ref().ok().map(|head| index + (1 << State::of(head).class) / GRAIN as u64);
+        Some(head.map(|head| (index, head)))
     })
 }
 
 /// A block for `len` bytes, owned by this process.
-pub(crate) fn allocate(arena: &Arena, len: usize, kind: Kind) -> Result<Allocated, ArenaError> {
+pub(crate) fn allocate(
+    arena: &'static Arena,
+    len: usize,
+    kind: Kind,
+) -> Result<Allocated, ArenaError> {
     let capacity = arena.memory().len();
     let full = || ArenaError::Full { wanted: len, capacity };
     let whole = len.checked_add(GRAIN).filter(|&whole| whole <= capacity).ok_or_else(full)?;
     let class = whole.next_power_of_two().trailing_zeros().max(SMALLEST_CLASS);
     let me = participant::me();
-    let (index, committed) = arena.with_ledger(|| {
+    let (block, place, committed) = arena.with_ledger(|| {
         let head = arena.head();
         let list = &head.free[class as usize];
         let index = match list.load(Ordering::Relaxed) {
             0 => carve(arena, class, whole)?.ok_or_else(full)?,
-            index => {
-                arena.reach(index as usize * GRAIN, whole.max(SPAN))?;
-                let block = block_head(arena, index);
-                list.store(block.links.load(Ordering::Relaxed), Ordering::Relaxed);
-                step();
-                let committed = block.committed.load(Ordering::Relaxed);
-                head.retained.fetch_sub(committed, Ordering::Relaxed);
-                step();
-                index
-            }
+            index => index,
         };
-        let block = block_head(arena, index);
+        // Before it is taken: where there is no address space for it, it is left for others.
+        let place = arena.place(index, whole.max(SPAN))?;
+        let block = block_head(arena, index)?;
+        if list.load(Ordering::Relaxed) == index {
+            list.store(block.links.load(Ordering::Relaxed), Ordering::Relaxed);
+            step();
+            let committed = block.committed.load(Ordering::Relaxed);
+            head.retained.fetch_sub(committed, Ordering::Relaxed);
+            step();
+        }
         let generation = block.generation.load(Ordering::Relaxed).wrapping_add(1).max(1);
         block.generation.store(generation, Ordering::Relaxed);
         step();
@@ -131,25 +170,27 @@ pub(crate) fn allocate(arena: &Arena, len: usize, kind: Kind) -> Result<Allocate
         block.links.store(NO_PARTS, Ordering::Relaxed);
         step();
         State { class, status: Status::Used, kind: kind as u32 }.store(block);
-        Ok((index, block.committed.load(Ordering::Relaxed) as usize))
+        let reference = Ref::new(index, generation);
+        let committed = block.committed.load(Ordering::Relaxed) as usize;
+        Ok((Block { reference, head: block }, place, committed))
     })?;
-    let block = block_head(arena, index);
-    let reference = Ref::new(index, block.generation.load(Ordering::Relaxed));
     if committed < whole {
         // Not under the ledger: the kernel clears each page, which takes its time.
-        let begin = index as usize * GRAIN + committed;
+        let begin = block.reference.index() as usize * GRAIN + committed;
         if let Err(error) = arena.memory().commit(begin, whole - committed) {
-            release(arena, reference);
+            release(arena, block);
             return Err(ArenaError::system(
                 &format!("cannot get {len} bytes of memory to share with other processes"),
                 error,
             ));
         }
         step();
-        block.committed.store(whole as u64, Ordering::Relaxed);
+        block.head.committed.store(whole as u64, Ordering::Relaxed);
         step();
     }
-    Ok(Allocated { reference, dirty: committed.saturating_sub(GRAIN).min(len) })
+    // SAFETY: the contents follow the head.
+    let contents = Contents { start: unsafe { place.as_ptr().add(GRAIN) }, len };
+    Ok(Allocated { block, contents, dirty: committed.saturating_sub(GRAIN).min(len) })
 }
 
 /// A new block at the top for so many bytes in all, Free and in no list; `None` if there is no room.
@@ -160,12 +201,12 @@ fn carve(arena: &Arena, class: u32, whole: usize) -> Result<Option<u64>, ArenaEr
     if arena.memory().len() - begin < 1 << class {
         return Ok(None);
     }
-    arena.reach(begin, whole.max(SPAN))?;
+    arena.place(top, whole.max(SPAN))?;
     arena.memory().commit(begin, GRAIN).map_err(|error| {
         ArenaError::system("cannot get memory to share with other processes", error)
     })?;
     step();
-    let block = block_head(arena, top);
+    let block = block_head(arena, top)?;
     block.committed.store(GRAIN as u64, Ordering::Relaxed);
     step();
     State { class, status: Status::Free, kind: 0 }.store(block);
@@ -175,49 +216,54 @@ fn carve(arena: &Arena, class: u32, whole: usize) -> Result<Option<u64>, ArenaEr
 }
 
 /// Lets go of a block, if this process owns it.
-pub(crate) fn release(arena: &Arena, reference: Ref) {
+pub(crate) fn release(arena: &Arena, block: Block) {
+    release_if(arena, block, || true);
+}
+
+/// Lets go of a block, if this process owns it and the condition holds, which is asked under the
+/// ledger.
+pub(crate) fn release_if(arena: &Arena, block: Block, condition: impl FnOnce() -> bool) {
     let me = participant::my_number();
     arena.with_ledger(|| {
-        let block = block_head(arena, reference.index());
-        if block.generation.load(Ordering::Relaxed) == reference.generation()
-            && State::of(block).status == Status::Used
-            && block.owner.load(Ordering::Relaxed) == u64::from(me.bits()) << 32
+        if condition()
+            && block.is_current()
+            && block.head.owner.load(Ordering::Relaxed) == u64::from(me.bits()) << 32
         {
-            release_in_ledger(arena, reference.index(), me);
+            release_in_ledger(arena, block.reference.index(), block.head, me);
         }
     });
 }
 
-fn release_in_ledger(arena: &Arena, index: u64, owner: Number) {
-    let block = block_head(arena, index);
+fn release_in_ledger(arena: &Arena, index: u64, block: &BlockHead, owner: Number) {
     let released = arena.stamp();
     block.released.store(released, Ordering::Relaxed);
     step();
-    if heirs::has_heirs(arena, owner, block.born.load(Ordering::Relaxed), released) {
+    if heirs::has_heirs(arena, owner, block.born.load(Ordering::Relaxed), released)
+        || free(arena, index, block).is_err()
+    {
         State { status: Status::Lingering, ..State::of(block) }.store(block);
         arena.head().lingering.fetch_add(1, Ordering::Relaxed);
         step();
-    } else {
-        free(arena, index);
     }
 }
 
-/// Lets go of everything that a dead process owned; under the ledger.
-pub(crate) fn release_all_of(arena: &Arena, owner: Number) {
-    for index in all(arena) {
-        let block = block_head(arena, index);
+/// Lets go of everything that a dead process owned, as far as it can be reached; under the ledger.
+pub(crate) fn release_all_of(arena: &Arena, owner: Number) -> Result<(), ArenaError> {
+    for block in all(arena) {
+        let (index, block) = block?;
         if State::of(block).status == Status::Used
             && block.owner.load(Ordering::Acquire) == u64::from(owner.bits()) << 32
         {
-            release_in_ledger(arena, index, owner);
+            release_in_ledger(arena, index, block, owner);
         }
     }
+    Ok(())
 }
 
-/// Makes what one process owns another's; under the ledger.
-pub(crate) fn hand_over(arena: &Arena, owner: Number, heir: Number) {
-    for index in all(arena) {
-        let block = block_head(arena, index);
+/// Makes what one process owns another's, as far as it can be reached; under the ledger.
+pub(crate) fn hand_over(arena: &Arena, owner: Number, heir: Number) -> Result<(), ArenaError> {
+    for block in all(arena) {
+        let (_, block) = block?;
         if State::of(block).status == Status::Used
             && block.owner.load(Ordering::Acquire) == u64::from(owner.bits()) << 32
         {
@@ -225,50 +271,52 @@ pub(crate) fn hand_over(arena: &Arena, owner: Number, heir: Number) {
             step();
         }
     }
+    Ok(())
 }
 
-/// Frees what was kept for processes that are gone now; under the ledger.
+/// Frees what was kept for processes that are gone now, or by one that could not reach all of it, as
+/// far as we can; under the ledger.
 pub(crate) fn free_lingering(arena: &Arena) {
     if arena.head().lingering.load(Ordering::Relaxed) == 0 {
         return;
     }
-    for index in all(arena) {
-        let block = block_head(arena, index);
+    for (index, block) in all(arena).map_while(Result::ok) {
         if State::of(block).status != Status::Lingering {
             continue;
         }
         let owner = Number::from_bits((block.owner.load(Ordering::Relaxed) >> 32) as u32);
         let (born, released) =
             (block.born.load(Ordering::Relaxed), block.released.load(Ordering::Relaxed));
-        if !heirs::has_heirs(arena, owner, born, released) {
+        if !heirs::has_heirs(arena, owner, born, released) && free(arena, index, block).is_ok() {
             arena.head().lingering.fetch_sub(1, Ordering::Relaxed);
             step();
-            free(arena, index);
         }
     }
 }
 
-/// Frees a block, and before it what belongs to it; under the ledger.
-fn free(arena: &Arena, index: u64) {
-    let block = block_head(arena, index);
-    let state = State::of(block);
-    if Kind::has_parts(state.kind) {
+/// Frees a block, and before it what belongs to it, or nothing of this if we cannot reach all of it;
+/// under the ledger.
+fn free(arena: &Arena, index: u64, block: &BlockHead) -> Result<(), ArenaError> {
+    if Kind::has_parts(State::of(block).kind) {
         let owner = OBJECT | Ref::new(index, block.generation.load(Ordering::Relaxed)).to_bits();
         let (first, last) = parts(block);
-        for part in from(arena, first).take_while(|&part| part <= last) {
-            let head = block_head(arena, part);
+        if !arena.memory().is_reached(first as usize * GRAIN, (last as usize + 1) * GRAIN) {
+            between(arena, first, last).try_for_each(|part| part.map(drop))?;
+        }
+        for part in between(arena, first, last) {
+            let (part, head) = part?;
             if State::of(head).status == Status::Used && head.owner.load(Ordering::Acquire) == owner
             {
-                free_alone(arena, part);
+                free_alone(arena, part, head);
             }
         }
     }
-    free_alone(arena, index);
+    free_alone(arena, index, block);
+    Ok(())
 }
 
-fn free_alone(arena: &Arena, index: u64) {
+fn free_alone(arena: &Arena, index: u64, block: &BlockHead) {
     let head = arena.head();
-    let block = block_head(arena, index);
     let state = State::of(block);
     State { status: Status::Free, kind: 0, ..state }.store(block);
     let mut committed = block.committed.load(Ordering::Relaxed);
@@ -309,80 +357,96 @@ fn parts(block: &BlockHead) -> (u64, u64) {
     (links >> 32, links & u64::from(u32::MAX))
 }
 
-/// Makes a block of this process that of an object.
-pub(crate) fn give(arena: &Arena, reference: Ref, object: Ref) {
-    let whole = block_head(arena, object.index());
-    // Several may do this at a time, where the object has no lock.
-    let _ = whole.links.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |links| {
-        let (first, last) = (links >> 32, links & u64::from(u32::MAX));
-        let wider = first.min(reference.index()) << 32 | last.max(reference.index());
-        (wider != links).then_some(wider)
-    });
-    step();
-    block_head(arena, reference.index()).owner.store(OBJECT | object.to_bits(), Ordering::Release);
-    step();
-}
-
-/// Makes a block of an object that of this process, which has entered (see `participant::me`): the
-/// caller has a lock, and cannot do that now.
-pub(crate) fn take(arena: &Arena, reference: Ref) {
-    let block = block_head(arena, reference.index());
-    block.born.store(arena.stamp(), Ordering::Relaxed);
-    step();
-    block.owner.store(participant::me_if_entered(), Ordering::Release);
-    step();
-}
-
-/// Whether that block belongs to that object.
-pub(crate) fn is_part(arena: &Arena, reference: Ref, object: Ref) -> bool {
-    let block = block_head(arena, reference.index());
-    block.generation.load(Ordering::Relaxed) == reference.generation()
-        && State::of(block).status == Status::Used
-        && block.owner.load(Ordering::Acquire) == OBJECT | object.to_bits()
-}
-
-/// The contents of a block, and how many bytes it was asked to hold.
-pub(crate) fn contents(arena: &Arena, reference: Ref) -> (*mut u8, usize) {
-    let begin = reference.index() as usize * GRAIN + GRAIN;
-    let len = block_head(arena, reference.index()).len.load(Ordering::Relaxed) as usize;
-    arena.expect_reach(begin, len);
-    // SAFETY: a reference is of a block of the arena, and it is mapped.
-    (unsafe { arena.memory().base().add(begin).as_ptr() }, len)
-}
-
-/// Makes sure that this process can access what a block holds.
-pub(crate) fn reach(arena: &Arena, reference: Ref) -> Result<(), ArenaError> {
-    let begin = reference.index() as usize * GRAIN;
-    arena.reach(begin, GRAIN)?;
-    let len = block_head(arena, reference.index()).len.load(Ordering::Relaxed) as usize;
-    arena.reach(begin, GRAIN + len)
-}
-
-/// Whether a reference is of a block that is in use still, of that kind.
-pub(crate) fn is_there(arena: &Arena, reference: Ref, kind: Kind) -> bool {
-    if reference.index() < (FIRST / GRAIN) as u64
-        || reference.index() >= arena.head().top.load(Ordering::Acquire)
-    {
-        return false;
+impl Block {
+    /// That of a reference.
+    #[inline]
+    pub(crate) fn reach(arena: &'static Arena, reference: Ref) -> Result<Block, ArenaError> {
+        Ok(Block { reference, head: block_head(arena, reference.index())? })
     }
-    let block = block_head(arena, reference.index());
-    let state = State::of(block);
-    state.status != Status::Free
-        && state.kind == kind as u32
-        && block.generation.load(Ordering::Relaxed) == reference.generation()
+
+    /// Makes a block of this process that of an object.
+    pub(crate) fn give(self, object: Block) {
+        // Several may do this at a time, where the object has no lock.
+        let _ = object.head.links.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |links| {
+            let (first, last) = (links >> 32, links & u64::from(u32::MAX));
+            let index = self.reference.index();
+            let wider = first.min(index) << 32 | last.max(index);
+            (wider != links).then_some(wider)
+        });
+        step();
+        self.head.owner.store(OBJECT | object.reference.to_bits(), Ordering::Release);
+        step();
+    }
+
+    /// Makes a block of an object that of this process, which has entered (see `participant::me`): the
+    /// caller has a lock, and cannot do that now.
+    pub(crate) fn take(self, arena: &Arena) {
+        self.head.born.store(arena.stamp(), Ordering::Relaxed);
+        step();
+        self.head.owner.store(participant::me_if_entered(), Ordering::Release);
+        step();
+    }
+
+    /// Whether it is in use still, and not by somebody else.
+    fn is_current(self) -> bool {
+        self.head.generation.load(Ordering::Relaxed) == self.reference.generation()
+            && State::of(self.head).status == Status::Used
+    }
+
+    /// Whether it belongs to that object.
+    pub(crate) fn is_part_of(self, object: Block) -> bool {
+        self.is_current()
+            && self.head.owner.load(Ordering::Acquire) == OBJECT | object.reference.to_bits()
+    }
+
+    /// Whether it is in use still, as something of that kind.
+    pub(crate) fn is(self, kind: Kind) -> bool {
+        let state = State::of(self.head);
+        state.status != Status::Free
+            && state.kind == kind as u32
+            && self.head.generation.load(Ordering::Relaxed) == self.reference.generation()
+    }
+
+    /// What it holds.
+    pub(crate) fn contents(self, arena: &Arena) -> Result<Contents, ArenaError> {
+        let len = self.head.len.load(Ordering::Relaxed) as usize;
+        let place = arena.place(self.reference.index(), GRAIN + len)?;
+        // SAFETY: the contents follow the head.
+        Ok(Contents { start: unsafe { place.as_ptr().add(GRAIN) }, len })
+    }
 }
 
-/// Rebuilds the ledger after somebody was killed while changing it; under the ledger.
+impl std::fmt::Debug for Block {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.reference.fmt(formatter)
+    }
+}
+
+/// Whether there can be a block of that reference.
+pub(crate) fn is_possible(arena: &Arena, reference: Ref) -> bool {
+    let blocks = (FIRST / GRAIN) as u64..arena.head().top.load(Ordering::Acquire);
+    blocks.contains(&reference.index())
+}
+
+/// Rebuilds the ledger after somebody was killed while changing it, as far as we can reach: what is
+/// there then is in order, but blocks are missing; under the ledger.
 #[cold]
-pub(crate) fn repair(arena: &Arena) {
+pub(crate) fn repair(arena: &Arena) -> Result<(), ArenaError> {
     let head = arena.head();
     for list in &head.free {
         list.store(0, Ordering::Relaxed);
     }
     step();
     let (mut lingering, mut retained) = (0, 0);
-    for index in all(arena) {
-        let block = block_head(arena, index);
+    let mut whole = Ok(());
+    for block in all(arena) {
+        let (index, block) = match block {
+            Ok(block) => block,
+            Err(error) => {
+                whole = Err(error);
+                break;
+            }
+        };
         let state = State::of(block);
         match state.status {
             Status::Used => {}
@@ -393,6 +457,9 @@ pub(crate) fn repair(arena: &Arena) {
             }
         }
     }
+    if whole.is_err() {
+        lingering += UNSEEN;
+    }
     head.lingering.store(lingering, Ordering::Relaxed);
     step();
     head.retained.store(retained, Ordering::Relaxed);
@@ -400,23 +467,27 @@ pub(crate) fn repair(arena: &Arena) {
     // Who was burying somebody may not have come to these.
     free_lingering(arena);
     heirs::forget_the_childless(arena);
+    whole
 }
 
-/// Whether anything of that process is kept for its heirs; under the ledger.
+/// Whether anything of that process is kept for its heirs, or may be where we cannot look; under the
+/// ledger.
 pub(crate) fn keeps_anything_of(arena: &Arena, owner: Number) -> bool {
     arena.head().lingering.load(Ordering::Relaxed) != 0
-        && all(arena).map(|index| block_head(arena, index)).any(|block| {
-            State::of(block).status == Status::Lingering
-                && block.owner.load(Ordering::Relaxed) == u64::from(owner.bits()) << 32
+        && all(arena).any(|block| {
+            block.map_or(true, |(_, block)| {
+                State::of(block).status == Status::Lingering
+                    && block.owner.load(Ordering::Relaxed) == u64::from(owner.bits()) << 32
+            })
         })
 }
 
 /// What is in use at present.
-pub(crate) fn count(arena: &Arena) -> Statistics {
+pub(crate) fn count(arena: &Arena) -> Result<Statistics, ArenaError> {
     arena.with_ledger(|| {
         let mut statistics = Statistics::default();
-        for index in all(arena) {
-            let block = block_head(arena, index);
+        for block in all(arena) {
+            let (_, block) = block?;
             match State::of(block).status {
                 Status::Free => {}
                 Status::Used => {
@@ -426,7 +497,7 @@ pub(crate) fn count(arena: &Arena) -> Statistics {
                 Status::Lingering => statistics.lingering += 1,
             }
         }
-        statistics
+        Ok(statistics)
     })
 }
 

@@ -88,10 +88,11 @@ pub fn forked(pid: Option<u32>) {
 
 /// Makes what this process has made its parent's, so that it outlives this process: for one that only
 /// prepares what its siblings use.
-pub fn hand_over_to_parent() {
-    if let Some(arena) = existing() {
-        participant::hand_over_to_parent(arena);
-    }
+///
+/// # Errors
+/// This process has no address space to look through the arena; what it has not come to stays its own.
+pub fn hand_over_to_parent() -> Result<(), ArenaError> {
+    existing().map_or(Ok(()), participant::hand_over_to_parent)
 }
 
 /// Tells that the child of that number has ended (whether waited for already or not), so that
@@ -102,15 +103,21 @@ pub fn child_died(pid: u32) {
     }
 }
 
+/// Whether this thread is inside a fork.
+pub(crate) fn is_forking() -> bool {
+    INSIDE.get()
+}
+
 extern "C" fn before_fork() {
     if INSIDE.replace(true) {
         return;
     }
-    handle::lock_table();
+    // Before the table is locked: who drops a handle takes the ledger first.
     if let Some(arena) = existing() {
         // Without a place the child enters by itself, later.
         FORKING.set(reserve(arena, Span::Open).map_or(0, Number::bits));
     }
+    handle::lock_table();
 }
 
 extern "C" fn in_parent() {

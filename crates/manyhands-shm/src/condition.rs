@@ -14,6 +14,9 @@
 //! * The bit in `taken` is set after the place became Waiting and cleared before its owner lets go
 //!   of it. It only saves notifiers from looking at idle places.
 //! * A waiter who was notified stays Notified until he has his lock back.
+//! * Who has no address space for a room does not wait, so that he never has a notice to pass on to
+//!   there; and does not notify, if he asks before. A room that was hung on meanwhile he takes for not
+//!   there yet.
 //!
 //! Killed...
 //! * in an Idle place, or with the bit not set yet: who finds no free place takes it over;
@@ -134,7 +137,23 @@ impl Condition {
         })
     }
 
-    /// A place in the rooms that there are.
+    /// Makes sure that this process can reach all who wait at present. Who notifies without having called
+    /// this notifies only those whom it can reach.
+    ///
+    /// # Errors
+    /// The limit of address space.
+    #[cfg(not(loom))]
+    #[inline]
+    pub fn reach(&self) -> Result<(), crate::ArenaError> {
+        let mut room = &self.first;
+        while room.next.load(Ordering::Acquire) != 0 {
+            let Some(next) = room.reach_next()? else { break };
+            room = next;
+        }
+        Ok(())
+    }
+
+    /// A place in the rooms that there are, and in reach.
     pub(crate) fn enlist_here(&self) -> Option<Waiting<'_>> {
         let me = Owner::current();
         for attempt in 0..2 {
@@ -321,10 +340,19 @@ impl Place {
 impl Room {
     #[cfg(not(loom))]
     fn next(&self) -> Option<&Room> {
-        let next = crate::Ref::from_bits(self.next.load(Ordering::Acquire))?;
-        let (contents, _) = crate::block::contents(crate::existing()?, next);
+        self.reach_next().ok()?
+    }
+
+    /// The next room, unless this process has no address space for it.
+    #[cfg(not(loom))]
+    fn reach_next(&self) -> Result<Option<&Room>, crate::ArenaError> {
+        use crate::block::Block;
+
+        let next = crate::Ref::from_bits(self.next.load(Ordering::Acquire)).zip(crate::existing());
+        let Some((next, arena)) = next else { return Ok(None) };
+        let contents = Block::reach(arena, next)?.contents(arena)?;
         // SAFETY: it was made for a room, belongs to this condition, and is freed with it.
-        Some(unsafe { &*contents.cast::<Room>() })
+        Ok(Some(unsafe { &*contents.start.cast::<Room>() }))
     }
 
     #[cfg(loom)]
@@ -357,9 +385,11 @@ impl crate::Handle<Condition> {
     /// Gets in line; whoever notifies from now on notifies us, too.
     ///
     /// # Errors
-    /// There is no place left, and no memory for more.
+    /// There is no place left, and no memory for more; no address space for the places of others.
     pub fn enlist(&self) -> Result<Waiting<'_>, crate::ArenaError> {
         loop {
+            // A notice may have to be passed on to any of them.
+            self.reach()?;
             match self.enlist_here() {
                 Some(waiting) => return Ok(waiting),
                 None => self.add_room()?,
@@ -370,19 +400,19 @@ impl crate::Handle<Condition> {
     /// Hangs on another room; killed meanwhile, a block is left that is freed with the condition.
     #[cold]
     fn add_room(&self) -> Result<(), crate::ArenaError> {
-        use crate::block;
+        use crate::block::{self, Allocated};
 
         let arena = self.arena();
-        let allocated = block::allocate(arena, size_of::<Room>(), crate::Kind::Part)?;
-        let (contents, _) = block::contents(arena, allocated.reference);
+        let Allocated { block, contents, dirty } =
+            block::allocate(arena, size_of::<Room>(), crate::Kind::Part)?;
         // SAFETY: the block holds that many bytes, and is this process's alone.
-        unsafe { contents.write_bytes(0, allocated.dirty) };
-        block::give(arena, allocated.reference, self.block());
-        let bits = allocated.reference.to_bits();
+        unsafe { contents.start.write_bytes(0, dirty) };
+        block.give(self.block());
+        let bits = block.reference.to_bits();
         let last = self.rooms().last().unwrap_or(&self.first);
         if last.next.compare_exchange(0, bits, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-            block::take(arena, allocated.reference);
-            block::release(arena, allocated.reference);
+            block.take(arena);
+            block::release(arena, block);
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use manyhands_sys::limits;
+
 /// Why an object cannot be made in the arena, or not be found there.
 #[derive(Debug, thiserror::Error)]
 pub enum ArenaError {
@@ -52,30 +54,14 @@ impl ArenaError {
         use rustix::io::Errno;
 
         let limit = match Errno::from_io_error(&source) {
-            Some(Errno::NOSPC) => {
-                "no memory left for files in memory (physical memory and swap, or the memory limit \
-                 of the control group)"
-                    .to_owned()
-            }
-            Some(Errno::NOMEM) => {
-                "no memory left, or the limit of address space (RLIMIT_AS, `ulimit -v`)".to_owned()
-            }
             Some(Errno::EXIST) => {
                 "no address space left beside it: something else is mapped there".to_owned()
-            }
-            Some(Errno::FBIG) => "the limit of file size (RLIMIT_FSIZE, `ulimit -f`)".to_owned(),
-            Some(Errno::MFILE) => {
-                "the limit of open descriptors of this process (RLIMIT_NOFILE, `ulimit -n`)"
-                    .to_owned()
             }
             Some(Errno::BADF) => {
                 "the program has closed the descriptor of that memory, which it had not opened"
                     .to_owned()
             }
-            Some(Errno::NFILE) => {
-                "the limit of open descriptors of the system (fs.file-max)".to_owned()
-            }
-            _ => source.to_string(),
+            _ => limits::name(&source).map_or_else(|| source.to_string(), str::to_owned),
         };
         ArenaError::System { what: what.to_owned(), limit, source }
     }

@@ -8,7 +8,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::arena::{Arena, existing};
-use crate::block;
+use crate::block::{self, Block, Contents};
 use crate::layout::Ref;
 use crate::{ArenaError, Kind};
 
@@ -41,17 +41,24 @@ pub struct Reference {
 #[derive(Debug)]
 struct Share {
     arena: &'static Arena,
-    reference: Ref,
+    block: Block,
+    contents: Contents,
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let mut table = table();
-        // Somebody may have opened it again meanwhile, and then it is theirs.
-        if table.get().get(&self.reference).is_some_and(|share| share.strong_count() == 0) {
-            table.get().remove(&self.reference);
-            block::release(self.arena, self.reference);
-        }
+        // The table is locked under the ledger, never the other way round: who waits for the ledger may
+        // have let go of the host, and gets that again only when nobody who has it waits for the table.
+        block::release_if(self.arena, self.block, || {
+            let (mut table, reference) = (table(), self.block.reference);
+            // Somebody may have opened it again meanwhile, and then it is theirs.
+            let is_last =
+                table.get().get(&reference).is_some_and(|share| share.strong_count() == 0);
+            if is_last {
+                table.get().remove(&reference);
+            }
+            is_last
+        });
     }
 }
 
@@ -110,12 +117,11 @@ impl<T: Shared> Handle<T> {
         const { assert!(align_of::<T>() <= crate::layout::GRAIN) };
         let arena = crate::arena()?;
         let len = size_of::<T>().saturating_add(bytes);
-        let allocated = block::allocate(arena, len, kind)?;
-        let (contents, _) = block::contents(arena, allocated.reference);
+        let block::Allocated { block, contents, dirty } = block::allocate(arena, len, kind)?;
         // SAFETY: the block holds that many bytes, has memory for them, and is this process's alone.
-        unsafe { contents.write_bytes(0, allocated.dirty) };
-        let share = Arc::new(Share { arena, reference: allocated.reference });
-        table().get().insert(allocated.reference, Arc::downgrade(&share));
+        unsafe { contents.start.write_bytes(0, dirty) };
+        let share = Arc::new(Share { arena, block, contents });
+        table().get().insert(block.reference, Arc::downgrade(&share));
         Ok(Handle::of(share))
     }
 
@@ -126,53 +132,55 @@ impl<T: Shared> Handle<T> {
     pub fn open(reference: Reference, kind: Kind) -> Result<Handle<T>, ArenaError> {
         let arena = existing().filter(|arena| arena.id() == reference.arena);
         let arena = arena.ok_or(ArenaError::Stranger)?;
-        let block = Ref::from_bits(reference.block).ok_or(ArenaError::Gone)?;
+        let block = Ref::from_bits(reference.block)
+            .filter(|&block| block::is_possible(arena, block))
+            .ok_or(ArenaError::Gone)?;
+        let block = Block::reach(arena, block)?;
         let mut table = table();
-        if let Some(share) = table.get().get(&block).and_then(Weak::upgrade) {
+        if let Some(share) = table.get().get(&block.reference).and_then(Weak::upgrade) {
             drop(table);
-            if !block::is_there(arena, block, kind) {
+            if !block.is(kind) {
                 return Err(ArenaError::Gone);
             }
             return Ok(Handle::of(share));
         }
-        if !block::is_there(arena, block, kind) {
+        if !block.is(kind) {
             return Err(ArenaError::Gone);
         }
-        block::reach(arena, block)?;
-        if block::contents(arena, block).1 < size_of::<T>() {
+        let contents = block.contents(arena)?;
+        if contents.len < size_of::<T>() {
             return Err(ArenaError::Gone);
         }
-        let share = Arc::new(Share { arena, reference: block });
-        table.get().insert(block, Arc::downgrade(&share));
+        let share = Arc::new(Share { arena, block, contents });
+        table.get().insert(block.reference, Arc::downgrade(&share));
         Ok(Handle::of(share))
     }
 
     fn of(share: Arc<Share>) -> Handle<T> {
-        let (contents, _) = block::contents(share.arena, share.reference);
         // SAFETY: the block was made for a T of that kind, is aligned to GRAIN, and the arena is never
         // unmapped. Whoever holds a share keeps it from being anything else.
-        let object = unsafe { &*contents.cast::<T>() };
+        let object = unsafe { &*share.contents.start.cast::<T>() };
         Handle { share, object }
     }
 
     /// What to pass to another process, for [`Handle::open`].
     pub fn reference(&self) -> Reference {
-        Reference { arena: self.share.arena.id(), block: self.share.reference.to_bits() }
+        Reference { arena: self.share.arena.id(), block: self.share.block.reference.to_bits() }
     }
 
     /// The bytes after it: where, and how many.
     pub fn tail(&self) -> (*mut u8, usize) {
-        let (contents, len) = block::contents(self.share.arena, self.share.reference);
+        let Contents { start, len } = self.share.contents;
         // SAFETY: the block holds at least a T.
-        (unsafe { contents.add(size_of::<T>()) }, len - size_of::<T>())
+        (unsafe { start.add(size_of::<T>()) }, len - size_of::<T>())
     }
 
     pub(crate) fn arena(&self) -> &'static Arena {
         self.share.arena
     }
 
-    pub(crate) fn block(&self) -> Ref {
-        self.share.reference
+    pub(crate) fn block(&self) -> Block {
+        self.share.block
     }
 }
 
@@ -193,7 +201,7 @@ impl<T> Deref for Handle<T> {
 
 impl<T> fmt::Debug for Handle<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Handle").field("reference", &self.share.reference).finish()
+        formatter.debug_struct("Handle").field("reference", &self.share.block.reference).finish()
     }
 }
 

@@ -16,7 +16,7 @@ use manyhands_sys::robust::RobustLock;
 pub(crate) const GRAIN: usize = 64;
 
 /// Whatever is not as long as somebody wants it to be (a message, the tail of an object) is shorter
-/// than this.
+/// than this. So much of a block is reached by who makes it.
 pub(crate) const SPAN: usize = 2 << 20;
 
 /// 2^7 bytes is the smallest block, 2^40 none.

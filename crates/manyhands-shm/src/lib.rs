@@ -68,8 +68,10 @@ pub use manyhands_sys::time::Deadline;
 #[cfg(loom)]
 pub use queue::OnePlaceQueue;
 #[cfg(not(loom))]
-pub use queue::{GetError, Message, Parcel, Piece, PutError, Queue, TooManyDone};
+pub use queue::{DoneError, GetError, Message, Parcel, Piece, PutError, Queue, WaitError};
 pub use rlock::{NotOwner, RLock};
 pub use semaphore::{Semaphore, TooManyReleases};
 pub use shim::Owner;
+#[cfg(not(loom))]
+pub use wait::set_sleep_aside;
 pub use wait::{Patient, Pause, RECHECK};

@@ -14,7 +14,8 @@
 //!   child has made its own step meanwhile.
 //! * Dead slots stay until no slot has them for its parent: the chain of parents tells who can
 //!   have inherited what; see `heirs`.
-//! * `bury` releases what the dead process owned, as if it had done so itself.
+//! * `bury` releases what the dead process owned, as if it had done so itself. Who cannot reach all of
+//!   that leaves the slot Live, for the next who looks.
 //! * A process that got no place (the table was full) has the number 0, of which nothing is known.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -371,22 +372,25 @@ fn bury_in_ledger(arena: &Arena, number: Number) {
     if identity.state != State::Live || identity.generation != number.generation() {
         return;
     }
-    // Should we be killed in between, the slot is Live still, and all this is done again.
-    block::release_all_of(arena, number);
-    Identity { state: State::Dead, ..identity }.store(grave);
+    // Should we be killed in between, the slot is Live still, and all this is done again; and so it is,
+    // by the next sweep of somebody, if there is anything of his that we cannot reach.
+    if block::release_all_of(arena, number).is_ok() {
+        Identity { state: State::Dead, ..identity }.store(grave);
+    }
     block::free_lingering(arena);
     heirs::forget_the_childless(arena);
 }
 
-pub(crate) fn hand_over_to_parent(arena: &Arena) {
+pub(crate) fn hand_over_to_parent(arena: &Arena) -> Result<(), ArenaError> {
     let me = my_number();
     arena.with_ledger(|| {
         let parent = heirs::Lineage::of(slot(arena, me.slot())).parent;
         let heir = Identity::of(slot(arena, parent));
-        if parent != 0 && heir.exists() {
-            block::hand_over(arena, me, Number::new(parent, heir.generation));
+        if parent == 0 || !heir.exists() {
+            return Ok(());
         }
-    });
+        block::hand_over(arena, me, Number::new(parent, heir.generation))
+    })
 }
 
 pub(crate) fn count(arena: &Arena) -> u64 {

@@ -1,6 +1,8 @@
 //! How a thread sleeps on a word that another process may change.
 
 use std::convert::Infallible;
+#[cfg(not(loom))]
+use std::sync::OnceLock;
 use std::time::Duration;
 #[cfg(not(loom))]
 use std::time::Instant;
@@ -8,7 +10,7 @@ use std::time::Instant;
 #[cfg(not(loom))]
 use manyhands_sync::Habit;
 #[cfg(not(loom))]
-use manyhands_sys::thread;
+use manyhands_sys::{futex, thread};
 
 use crate::shim::{self, AtomicU32, Word};
 use crate::{Deadline, Limit};
@@ -42,6 +44,36 @@ pub trait Pause {
     /// Does something that takes a moment and needs nothing of the host.
     fn aside(&self, action: &mut (dyn FnMut() + Send)) {
         action();
+    }
+}
+
+/// How to sleep while a word holds a value, until a moment at the most.
+#[cfg(not(loom))]
+type Sleep = fn(&Word, u32, Deadline);
+
+#[cfg(not(loom))]
+static ASIDE: OnceLock<Sleep> = OnceLock::new();
+
+/// Says how this process is to sleep where it waits for a short lock and no [`Pause`] was given: when
+/// what is there is released, or a barrier left. Who holds such a lock may be stopped by a debugger or a
+/// signal; then only the thread that needs the lock is to stand still, not all that wait for the host
+/// meanwhile. The first call counts.
+///
+/// It is not used while a process forks, as the host counts on it that nobody else runs then.
+#[cfg(not(loom))]
+pub fn set_sleep_aside(sleep: fn(&Word, u32, Deadline)) {
+    let _ = ASIDE.set(sleep);
+}
+
+/// Sleeps, with the host let go of if there is one and it can be.
+#[cfg(not(loom))]
+#[cold]
+pub(crate) fn sleep_aside(word: &Word, expected: u32, until: Deadline) {
+    match ASIDE.get() {
+        Some(sleep) if !crate::child::is_forking() => sleep(word, expected, until),
+        _ => {
+            futex::wait_shared(word, expected, Some(until));
+        }
     }
 }
 

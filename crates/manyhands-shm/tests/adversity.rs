@@ -42,7 +42,7 @@ fn files_that_take_the_descriptors_number_are_not_touched() {
         0
     });
     assert_eq!(wait(child), 0);
-    assert_eq!(queue.len(), 1);
+    assert_eq!(queue.len().unwrap(), 1);
 }
 
 /// A file of no name.
@@ -57,7 +57,7 @@ fn tempfile() -> std::fs::File {
 fn a_fork_that_failed_does_not_bury_an_earlier_child() {
     let _alone = alone();
     let there = Handle::<Word>::new(Kind::Plain).unwrap();
-    let before = arena().unwrap().statistics().participants;
+    let before = arena().unwrap().statistics().unwrap().participants;
     // SAFETY: the child only waits to be killed.
     let child = unsafe { libc::fork() };
     if child == 0 {
@@ -74,32 +74,33 @@ fn a_fork_that_failed_does_not_bury_an_earlier_child() {
     while there.0.load(Ordering::Acquire) == 0 {
         std::thread::yield_now();
     }
-    assert_eq!(arena().unwrap().statistics().participants, before + 1);
+    assert_eq!(arena().unwrap().statistics().unwrap().participants, before + 1);
     kill(child);
     wait(child);
-    assert_eq!(arena().unwrap().statistics().participants, before);
+    assert_eq!(arena().unwrap().statistics().unwrap().participants, before);
 }
 
 #[test]
 fn what_is_handed_over_outlives_its_maker() {
     let _alone = alone();
-    let (there, here) = (Handle::<Word>::new(Kind::Plain).unwrap(), &arena().unwrap().statistics());
+    let (there, here) =
+        (Handle::<Word>::new(Kind::Plain).unwrap(), &arena().unwrap().statistics().unwrap());
     let child = fork(|| {
         let made = Handle::<Word>::new(Kind::Lock).unwrap();
         made.0.store(7, Ordering::Relaxed);
-        hand_over_to_parent();
+        hand_over_to_parent().unwrap();
         there.0.store(made.reference().block, Ordering::Release);
         std::mem::forget(made);
         0
     });
     assert_eq!(wait(child), 0);
-    assert_eq!(arena().unwrap().statistics().blocks, here.blocks + 1);
+    assert_eq!(arena().unwrap().statistics().unwrap().blocks, here.blocks + 1);
     let reference =
         Reference { arena: arena().unwrap().id(), block: there.0.load(Ordering::Acquire) };
     let made = Handle::<Word>::open(reference, Kind::Lock).unwrap();
     assert_eq!(made.0.load(Ordering::Relaxed), 7);
     drop(made);
-    assert_eq!(arena().unwrap().statistics().blocks, here.blocks);
+    assert_eq!(arena().unwrap().statistics().unwrap().blocks, here.blocks);
 }
 
 #[test]
@@ -125,11 +126,11 @@ fn what_was_put_before_the_queue_was_shut_down_is_got() {
             while !begun.load(Ordering::Acquire) {
                 std::thread::yield_now();
             }
-            queue.shut_down(false);
+            queue.shut_down(false).unwrap();
             getter.join().unwrap()
         });
         assert_eq!(got, put.into_inner(), "round {round}");
-        assert!(queue.is_empty());
+        assert!(queue.is_empty().unwrap());
         going_on();
     }
 }

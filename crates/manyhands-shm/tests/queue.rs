@@ -6,8 +6,8 @@ mod support;
 use std::time::Duration;
 
 use manyhands_shm::{
-    GetError, Handle, Kind, Limit, Message, Patient, Piece, PutError, Queue, Semaphore,
-    TooManyDone, arena,
+    DoneError, GetError, Handle, Kind, Limit, Message, Patient, Piece, PutError, Queue, Semaphore,
+    arena,
 };
 
 use support::{Tells, alone, fork, kill, wait};
@@ -29,7 +29,7 @@ fn get(queue: &Queue, limit: Limit) -> Option<Vec<u8>> {
 #[test]
 fn messages_of_all_sizes_come_in_their_order_and_leave_nothing() {
     let _alone = alone();
-    let before = arena().unwrap().statistics();
+    let before = arena().unwrap().statistics().unwrap();
     let queue = Queue::new(0).unwrap();
     let message = |size: usize| (0..size).map(|index| (index * 7 + size) as u8).collect::<Vec<_>>();
     let sizes: Vec<usize> =
@@ -37,20 +37,20 @@ fn messages_of_all_sizes_come_in_their_order_and_leave_nothing() {
     for &size in &sizes {
         put(&queue, &message(size));
     }
-    assert_eq!(queue.len(), sizes.len());
+    assert_eq!(queue.len().unwrap(), sizes.len());
     for &size in &sizes {
         assert!(get(&queue, Limit::Never) == Some(message(size)), "of {size} bytes");
     }
-    assert!(queue.is_empty() && get(&queue, Limit::Never).is_none());
+    assert!(queue.is_empty().unwrap() && get(&queue, Limit::Never).is_none());
     drop(queue);
-    assert_eq!(arena().unwrap().statistics().blocks, before.blocks);
+    assert_eq!(arena().unwrap().statistics().unwrap().blocks, before.blocks);
 }
 
 #[test]
 fn pieces_are_there_until_their_parcel_is_dropped() {
     let _alone = alone();
     let queue = Queue::new(0).unwrap();
-    let before = arena().unwrap().statistics().blocks;
+    let before = arena().unwrap().statistics().unwrap().blocks;
     let (one, two) = (vec![1_u8; 100_000], vec![2_u8; 77]);
     let piece =
         |bytes: &Vec<u8>, writable| Piece { start: bytes.as_ptr(), len: bytes.len(), writable };
@@ -67,9 +67,9 @@ fn pieces_are_there_until_their_parcel_is_dropped() {
         // SAFETY: the parcel lives on.
         assert_eq!(unsafe { std::slice::from_raw_parts(piece.start, piece.len) }, &bytes[..]);
     }
-    assert_eq!(arena().unwrap().statistics().blocks, before + 1);
+    assert_eq!(arena().unwrap().statistics().unwrap().blocks, before + 1);
     drop(parcel);
-    assert_eq!(arena().unwrap().statistics().blocks, before);
+    assert_eq!(arena().unwrap().statistics().unwrap().blocks, before);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_bounded_one_is_full_and_waits() {
     let queue = Queue::new(2).unwrap();
     put(&queue, b"1");
     put(&queue, b"2");
-    assert!(queue.is_full());
+    assert!(queue.is_full().unwrap());
     let soon = || Limit::after(Duration::from_millis(20));
     for limit in [Limit::Never, soon()] {
         let full = queue.put(&Patient, Message::of(b"3"), limit);
@@ -107,7 +107,7 @@ fn shut_down_tells_who_waits() {
         i32::from(!matches!(ended, Err(GetError::ShutDown)))
     });
     waits.acquire();
-    queue.shut_down(false);
+    queue.shut_down(false).unwrap();
     assert_eq!(wait(child), 0);
     let put = queue.put(&Patient, Message::of(b"no"), Limit::Never);
     assert!(matches!(put, Err(PutError::ShutDown)));
@@ -117,10 +117,10 @@ fn shut_down_tells_who_waits() {
 fn tasks_are_counted() {
     let _alone = alone();
     let queue = Queue::new(0).unwrap();
-    assert_eq!(queue.task_done(), Err(TooManyDone));
+    assert!(matches!(queue.task_done(), Err(DoneError::TooMany)));
     put(&queue, b"1");
     put(&queue, b"2");
-    assert_eq!(queue.join(&Patient, Limit::after(Duration::from_millis(5))), Ok(false));
+    assert!(!queue.join(&Patient, Limit::after(Duration::from_millis(5))).unwrap());
     let child = fork(|| {
         for _ in 0..2 {
             get(&queue, Limit::Never).unwrap();
@@ -128,12 +128,12 @@ fn tasks_are_counted() {
         }
         0
     });
-    assert_eq!(queue.join(&Patient, Limit::Forever), Ok(true));
+    assert!(queue.join(&Patient, Limit::Forever).unwrap());
     assert_eq!(wait(child), 0);
-    assert_eq!(queue.task_done(), Err(TooManyDone));
+    assert!(matches!(queue.task_done(), Err(DoneError::TooMany)));
     put(&queue, b"3");
-    queue.shut_down(true);
-    assert_eq!(queue.unfinished(), 0);
+    queue.shut_down(true).unwrap();
+    assert_eq!(queue.unfinished().unwrap(), 0);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn many_processes_lose_nothing_and_each_producer_keeps_its_order() {
     const EACH: u32 = 20_000;
     let _alone = alone();
     for maxsize in [0, 5] {
-        let before = arena().unwrap().statistics();
+        let before = arena().unwrap().statistics().unwrap();
         let queue = Queue::new(maxsize).unwrap();
         let results = Queue::new(0).unwrap();
         let mut children = Vec::new();
@@ -198,7 +198,7 @@ fn many_processes_lose_nothing_and_each_producer_keeps_its_order() {
         }
         assert_eq!(queue.lost(), 0);
         drop((queue, results));
-        let after = arena().unwrap().statistics();
+        let after = arena().unwrap().statistics().unwrap();
         assert_eq!((after.blocks, after.lingering), (before.blocks, before.lingering));
     }
 }
@@ -206,7 +206,7 @@ fn many_processes_lose_nothing_and_each_producer_keeps_its_order() {
 #[test]
 fn killed_producers_and_consumers_harm_nobody() {
     let _alone = alone();
-    let before = arena().unwrap().statistics();
+    let before = arena().unwrap().statistics().unwrap();
     let queue = Queue::new(0).unwrap();
     let message = |number: u32| {
         let mut message = vec![number as u8; if number.is_multiple_of(9) { 6000 } else { 60 }];
@@ -222,7 +222,7 @@ fn killed_producers_and_consumers_harm_nobody() {
         let producer = fork(|| {
             for number in 0.. {
                 put(&queue, &message(number));
-                if queue.len() > 2000 {
+                if queue.len().unwrap() > 2000 {
                     std::thread::yield_now();
                 }
             }
@@ -247,10 +247,10 @@ fn killed_producers_and_consumers_harm_nobody() {
             assert!(last < Some(number));
             last = Some(number);
         }
-        assert!(queue.is_empty());
+        assert!(queue.is_empty().unwrap());
     }
     drop(queue);
-    let after = arena().unwrap().statistics();
+    let after = arena().unwrap().statistics().unwrap();
     assert_eq!((after.blocks, after.lingering), (before.blocks, before.lingering));
 }
 

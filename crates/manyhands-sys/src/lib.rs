@@ -8,6 +8,7 @@
 //! * [`time`]: monotonic deadlines;
 //! * [`fork`]: notice that this process is a forked child, and have it find what it can use;
 //! * [`process`]: start, watch and end processes;
+//! * [`limits`]: the names of the limits that the system's errors tell of;
 //! * [`liveness`]: whether a process that was once there still is;
 //! * [`descriptor`]: file descriptors: pass them, poll them, set their flags;
 //! * [`memory`]: memory that processes share;
@@ -18,6 +19,7 @@
 pub mod descriptor;
 pub mod fork;
 pub mod futex;
+pub mod limits;
 pub mod liveness;
 pub mod memory;
 mod os;

@@ -106,6 +106,11 @@ impl SharedMemory {
             .try_for_each(|part| if self.is_mapped(part) { Ok(()) } else { self.map_part(part) })
     }
 
+    /// Whether the bytes from `begin` to before `end` are mapped already, as far as is known.
+    pub fn is_reached(&self, begin: usize, end: usize) -> bool {
+        end <= self.len && (begin / PART..end.div_ceil(PART)).all(|part| self.is_mapped(part))
+    }
+
     #[inline]
     fn is_mapped(&self, part: usize) -> bool {
         self.mapped[part / 64].load(Ordering::Acquire) & 1 << (part % 64) != 0
@@ -210,7 +215,9 @@ mod tests {
         again.reach(far, far + 1).expect("there is room");
         // SAFETY: as above.
         assert_eq!(unsafe { again.base().add(far).read() }, 7);
+        assert!(again.is_reached(far, far + 1) && again.is_reached(0, PART));
         assert!(!again.is_mapped(1), "nothing else");
+        assert!(!again.is_reached(0, far) && !again.is_reached(far, (1 << 32) + 1));
         assert!(memory.reach(0, (1 << 32) + 1).is_err());
     }
 

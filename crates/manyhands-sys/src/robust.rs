@@ -140,9 +140,31 @@ impl RobustLock {
     /// Releases it. The calling thread must hold it.
     #[inline]
     pub fn unlock(&self) {
+        self.leave(0);
+    }
+
+    /// Releases it, and has whoever takes it next told that its holder died: for one who was told so,
+    /// and cannot put right what the dead one left. The calling thread must hold it.
+    ///
+    /// ```
+    /// use manyhands_sys::robust::{Previous, RobustLock};
+    ///
+    /// let lock = RobustLock::new();
+    /// lock.lock();
+    /// lock.unlock_unrepaired();
+    /// assert_eq!(lock.lock(), Previous::Died);
+    /// lock.unlock();
+    /// ```
+    #[cold]
+    pub fn unlock_unrepaired(&self) {
+        self.leave(OWNER_DIED);
+    }
+
+    #[inline]
+    fn leave(&self, state: u32) {
         let myself = myself();
         debug_assert_eq!(self.0.load(Ordering::Relaxed) & THREAD, myself.number);
-        let word = self.0.swap(0, Ordering::Release);
+        let word = self.0.swap(state, Ordering::Release);
         step();
         if word & WAITERS != 0 {
             futex::wake_shared(&self.0, 1);
@@ -240,6 +262,34 @@ mod tests {
         });
         assert_eq!(lock.lock(), Previous::Died);
         lock.unlock();
+        assert_eq!(lock.lock(), Previous::Released);
+        lock.unlock();
+    }
+
+    #[test]
+    fn what_is_left_unrepaired_is_told_to_the_next() {
+        let lock = RobustLock::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| lock.lock());
+        });
+        for _ in 0..3 {
+            assert_eq!(lock.lock(), Previous::Died);
+            lock.unlock_unrepaired();
+        }
+        std::thread::scope(|scope| {
+            assert_eq!(lock.lock(), Previous::Died);
+            let waiter = scope.spawn(|| {
+                let previous = lock.lock();
+                lock.unlock();
+                previous
+            });
+            // Also if it is asleep.
+            while lock.0.load(Ordering::Relaxed) & WAITERS == 0 {
+                std::thread::yield_now();
+            }
+            lock.unlock_unrepaired();
+            assert_eq!(waiter.join().expect("no panic"), Previous::Died);
+        });
         assert_eq!(lock.lock(), Previous::Released);
         lock.unlock();
     }

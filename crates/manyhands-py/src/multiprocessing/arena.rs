@@ -1,12 +1,13 @@
 //! The arena as Python sees it: waiting in it, joining it, tickets for children.
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Mutex, OnceLock};
 
-use manyhands_shm::{ArenaError, Deadline, Pause, Ticket};
+use manyhands_shm::{ArenaError, Deadline, Handle, Kind, Pause, Reference, Shared, Ticket};
 use manyhands_sys::{futex, thread};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -32,6 +33,76 @@ impl Pause for Outside<'_> {
     fn aside(&self, action: &mut (dyn FnMut() + Send)) {
         self.0.detach(action);
     }
+}
+
+/// Sleeps outside of the interpreter, if this thread is in it; for what is not given up, whatever signal
+/// handlers want: they run later.
+fn sleep_aside(word: &AtomicU32, expected: u32, until: Deadline) {
+    let sleep = || {
+        futex::wait_shared(word, expected, Some(until));
+    };
+    #[expect(unsafe_code, reason = "what is dropped knows not whether it is in the interpreter")]
+    // SAFETY: asks what it says, of the calling thread.
+    let attached = unsafe { ffi::Py_IsInitialized() != 0 && ffi::PyGILState_Check() != 0 };
+    if attached {
+        #[expect(unsafe_code, reason = "as above")]
+        // SAFETY: it is.
+        unsafe { Python::assume_attached() }.detach(sleep);
+    } else {
+        sleep();
+    }
+}
+
+/// An object of the arena that a Python object gets when it is initialized or unpickled.
+pub(super) struct Late<T>(OnceLock<T>);
+
+impl<T> Late<T> {
+    pub(super) const fn new() -> Late<T> {
+        Late(OnceLock::new())
+    }
+
+    pub(super) fn set(&self, object: Result<T, ArenaError>) -> PyResult<&T> {
+        match self.0.set(object.map_err(error)?) {
+            Ok(()) => self.get(),
+            Err(_) => Err(PyRuntimeError::new_err("the object is initialized already")),
+        }
+    }
+
+    #[inline]
+    pub(super) fn get(&self) -> PyResult<&T> {
+        self.0.get().ok_or_else(not_initialized)
+    }
+
+    /// What to pass to another process, as a pair of numbers.
+    pub(super) fn pair(&self, reference: impl Fn(&T) -> Reference) -> PyResult<(u64, u64)> {
+        let Reference { arena, block } = reference(self.get()?);
+        Ok((arena, block))
+    }
+}
+
+impl<T: Shared> Late<Handle<T>> {
+    pub(super) fn create(&self, kind: Kind) -> PyResult<&Handle<T>> {
+        self.set(Handle::new(kind))
+    }
+
+    pub(super) fn open(&self, kind: Kind, arena: u64, block: u64) -> PyResult<()> {
+        self.set(Handle::open(Reference { arena, block }, kind)).map(drop)
+    }
+
+    /// For short cuts.
+    #[inline(always)]
+    pub(super) fn known(&self) -> Option<&T> {
+        self.0.get().map(|handle| &**handle)
+    }
+
+    pub(super) fn reference(&self) -> PyResult<(u64, u64)> {
+        self.pair(Handle::reference)
+    }
+}
+
+#[cold]
+pub(super) fn not_initialized() -> PyErr {
+    PyRuntimeError::new_err("the object is not initialized: its __init__ was not called")
 }
 
 /// The Python exception for what went wrong with the arena.
@@ -111,8 +182,8 @@ fn join_arena(py: Python<'_>, descriptor: RawFd, ticket: u64) -> PyResult<()> {
 
 /// Makes what this process has made in the arena its parent's, so that it outlives this process.
 #[pyfunction]
-fn hand_over_to_parent() {
-    manyhands_shm::hand_over_to_parent();
+fn hand_over_to_parent() -> PyResult<()> {
+    manyhands_shm::hand_over_to_parent().map_err(error)
 }
 
 /// The number of this process's arena; None if it has none.
@@ -137,7 +208,7 @@ fn child_died(py: Python<'_>, pid: u32) {
 #[pyfunction]
 fn arena_statistics(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let arena = manyhands_shm::arena().map_err(error)?;
-    let statistics = py.detach(|| arena.statistics());
+    let statistics = py.detach(|| arena.statistics()).map_err(error)?;
     let result = PyDict::new(py);
     result.set_item("blocks", statistics.blocks)?;
     result.set_item("bytes", statistics.bytes)?;
@@ -148,6 +219,7 @@ fn arena_statistics(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    manyhands_shm::set_sleep_aside(sleep_aside);
     module.add_class::<PyTicket>()?;
     module.add_function(wrap_pyfunction!(reserve_child, module)?)?;
     module.add_function(wrap_pyfunction!(join_arena, module)?)?;

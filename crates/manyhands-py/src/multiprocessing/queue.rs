@@ -2,15 +2,17 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock};
 
-use manyhands_shm::{GetError, Limit, Message, Parcel, Piece, PutError, Queue, Reference};
-use pyo3::exceptions::{PyException, PyOSError, PyOverflowError, PyRuntimeError, PyValueError};
+use manyhands_shm::{
+    DoneError, GetError, Limit, Message, Parcel, Piece, PutError, Queue, Reference, WaitError,
+};
+use pyo3::exceptions::{PyException, PyOSError, PyOverflowError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::arena::{Outside, error};
+use super::arena::{Late, Outside, error};
 use super::codec::{Buffers, Keeper, Payload, Range, decode, encode, with_encoder};
 use crate::fast::{self, short_cut};
 use crate::queue::Failure;
@@ -27,7 +29,7 @@ thread_local! {
 /// What Queue, JoinableQueue and SimpleQueue have in common.
 #[pyclass(frozen, subclass, weakref, dict, generic, module = "manyhands._native.multiprocessing")]
 pub(crate) struct QueueBase {
-    queue: OnceLock<Queue>,
+    queue: Late<Queue>,
     /// Whether close() was called in this process.
     closed: AtomicBool,
     /// Whether this process has put anything: what close() does about empty() depends on it.
@@ -47,9 +49,7 @@ fn piece(payload: &Payload) -> Piece {
 impl QueueBase {
     #[inline]
     fn queue(&self) -> PyResult<&Queue> {
-        self.queue.get().ok_or_else(|| {
-            PyRuntimeError::new_err("the queue is not initialized: its __init__ was not called")
-        })
+        self.queue.get()
     }
 
     #[inline]
@@ -157,7 +157,7 @@ impl QueueBase {
     #[pyo3(signature = (*_args, **_kwargs))]
     fn __new__(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> QueueBase {
         QueueBase {
-            queue: OnceLock::new(),
+            queue: Late::new(),
             closed: AtomicBool::new(false),
             used: AtomicBool::new(false),
             simple: AtomicBool::new(false),
@@ -172,19 +172,18 @@ impl QueueBase {
         let maxsize = u32::try_from(maxsize.max(0)).ok().filter(|&size| size <= i32::MAX as u32);
         let maxsize = maxsize.ok_or_else(|| PyOverflowError::new_err("maxsize is too large"))?;
         self.simple.store(simple, Ordering::Relaxed);
-        self.set(Queue::new(maxsize).map_err(error)?)
+        self.queue.set(Queue::new(maxsize)).map(drop)
     }
 
     /// Makes it that of another process.
     fn _open(&self, arena: u64, block: u64, simple: bool) -> PyResult<()> {
         self.simple.store(simple, Ordering::Relaxed);
-        self.set(Queue::open(Reference { arena, block }).map_err(error)?)
+        self.queue.set(Queue::open(Reference { arena, block })).map(drop)
     }
 
     /// What `_open` of another process takes.
     fn _reference(&self) -> PyResult<(u64, u64)> {
-        let reference = self.queue()?.reference();
-        Ok((reference.arena, reference.block))
+        self.queue.pair(Queue::reference)
     }
 
     /// What the queue holds at most; 0 if anything.
@@ -261,7 +260,7 @@ impl QueueBase {
     /// How many items there are.
     // py: multiprocessing.queues.Queue.qsize
     fn qsize(&self) -> PyResult<usize> {
-        Ok(self.queue()?.len())
+        self.queue()?.len().map_err(error)
     }
 
     /// Whether there is none. OSError after close(), but not for a Queue that this process has put
@@ -272,13 +271,13 @@ impl QueueBase {
         if told && self.closed.load(Ordering::Relaxed) {
             return Err(PyOSError::new_err("handle is closed"));
         }
-        Ok(self.queue()?.is_empty())
+        self.queue()?.is_empty().map_err(error)
     }
 
     /// Whether there are as many as there may be.
     // py: multiprocessing.queues.Queue.full
     fn full(&self) -> PyResult<bool> {
-        Ok(self.queue()?.is_full())
+        self.queue()?.is_full().map_err(error)
     }
 
     /// Use it no more in this process.
@@ -293,8 +292,7 @@ impl QueueBase {
     #[pyo3(signature = (immediate=Flag(false)), text_signature = "($self, immediate=False)")]
     fn shutdown(&self, py: Python<'_>, immediate: Flag) -> PyResult<()> {
         let queue = self.queue()?;
-        py.detach(|| queue.shut_down(immediate.0));
-        Ok(())
+        py.detach(|| queue.shut_down(immediate.0)).map_err(error)
     }
 
     #[getter]
@@ -305,26 +303,24 @@ impl QueueBase {
     /// Report an item that was got as dealt with; ValueError if there were not so many.
     // py: multiprocessing.queues.JoinableQueue.task_done
     fn _task_done(&self) -> PyResult<()> {
-        self.queue()?.task_done().map_err(|error| PyValueError::new_err(error.to_string()))
+        self.queue()?.task_done().map_err(|why| match why {
+            DoneError::TooMany => PyValueError::new_err(why.to_string()),
+            DoneError::Arena(why) => error(why),
+        })
     }
 
     /// Wait until all items that were put are reported as dealt with.
     // py: multiprocessing.queues.JoinableQueue.join
     fn _join_tasks(&self, py: Python<'_>) -> PyResult<()> {
-        self.queue()?.join(&Outside(py), Limit::Forever).map(|_| ())
+        self.queue()?.join(&Outside(py), Limit::Forever).map(drop).map_err(|why| match why {
+            WaitError::Arena(why) => error(why),
+            WaitError::GivenUp(error) => error,
+        })
     }
 
     /// How many items were put and not reported.
     fn _unfinished(&self) -> PyResult<u32> {
-        Ok(self.queue()?.unfinished())
-    }
-}
-
-impl QueueBase {
-    fn set(&self, queue: Queue) -> PyResult<()> {
-        self.queue
-            .set(queue)
-            .map_err(|_| PyRuntimeError::new_err("the queue is initialized already"))
+        self.queue()?.unfinished().map_err(error)
     }
 }
 

@@ -7,17 +7,18 @@ use manyhands_sys::step::step;
 
 use super::parcel::{Owned, Parcel};
 use super::ring::{INLINE, Record};
-use super::{Debris, GetError, Queue};
+use super::{Debris, GetError, Queue, WaitError};
+use crate::block::Block;
 use crate::layout::Ref;
 use crate::wait::{is_over, look};
-use crate::{Limit, Pause, block, participant};
+use crate::{ArenaError, Limit, Pause, participant};
 
 impl Queue {
     /// Takes the oldest message; waits while there is none, at most until `limit`. One of a few KiB
     /// comes in `scratch`, which is cleared before; a larger one as a parcel.
     ///
     /// # Errors
-    /// Empty, shut down; no address space for a large message, which stays; the wait was given up.
+    /// Empty, shut down; no address space for the message, which stays; the wait was given up.
     #[inline]
     pub fn get<P: Pause>(
         &self,
@@ -36,22 +37,32 @@ impl Queue {
                 Ok(debris) => debris,
                 Err(error) => {
                     self.head.not_empty.ring();
-                    return Err(GetError::GivenUp(error));
+                    return Err(error.into());
                 }
             };
-            let (reference, segment) = self.segment(&side.segment);
+            let (reference, segment) = match self.segment(&side.segment) {
+                Ok(found) => found,
+                Err(error) => return Err(self.cannot_get(error)),
+            };
             let Some((record, head)) = segment.oldest() else {
                 if let Some(next) = Ref::from_bits(segment.next.load(Ordering::Acquire)) {
                     // Nothing is put into a segment that has a next one; but it may have been
                     // between our two looks.
                     let drained = segment.oldest().is_none();
-                    let _drained = drained.then(|| self.advance(reference, next));
+                    let block = match Block::reach(self.arena(), reference) {
+                        Ok(block) => block,
+                        Err(error) => return Err(self.cannot_get(error)),
+                    };
+                    let _drained = drained.then(|| self.advance(block, next));
                     side.lock.unlock();
                     continue;
                 }
                 if self.is_shut() {
                     // Nothing is put any more; but it may have been between our two looks.
-                    let is_empty = self.is_empty();
+                    let is_empty = match self.is_empty() {
+                        Ok(is_empty) => is_empty,
+                        Err(error) => return Err(self.cannot_get(error)),
+                    };
                     side.lock.unlock();
                     if !is_empty {
                         continue;
@@ -64,11 +75,19 @@ impl Queue {
                     return Err(GetError::Empty);
                 }
                 side.lock.unlock();
-                if look(pause, || !self.is_empty() || self.is_shut()) {
+                // Where this cannot be told, the error comes with the next look.
+                if look(pause, || !self.is_empty().unwrap_or(true) || self.is_shut()) {
                     continue;
                 }
                 self.head.not_empty.arm();
-                if self.is_empty() && !self.is_shut() {
+                let is_empty = match self.is_empty() {
+                    Ok(is_empty) => is_empty,
+                    Err(error) => {
+                        self.head.not_empty.ring();
+                        return Err(error.into());
+                    }
+                };
+                if is_empty && !self.is_shut() {
                     if is_over(limit) {
                         return Err(GetError::Empty);
                     }
@@ -81,28 +100,28 @@ impl Queue {
                 }
                 continue;
             };
-            if let Record::Block(block) = record
-                && let Err(error) = block::reach(self.arena(), block)
-            {
-                // It stays there, for a process that can.
-                side.lock.unlock();
-                self.head.not_empty.ring();
-                return Err(GetError::Arena(error));
-            }
             let mut parcel = None;
-            side.journal.begin(segment.head().count);
             match record {
                 Record::Inline(bytes) => {
+                    side.journal.begin(segment.head().count);
                     scratch.extend_from_slice(bytes);
                     segment.consume(head);
                     side.journal.end();
                 }
-                Record::Block(block) => {
-                    if block::is_part(self.arena(), block, self.head.block()) {
-                        block::take(self.arena(), block);
+                Record::Block(reference) => {
+                    let reached = Block::reach(self.arena(), reference)
+                        .and_then(|block| Ok((block, block.contents(self.arena())?)));
+                    let (block, contents) = match reached {
+                        Ok(reached) => reached,
+                        // It stays there, for a process that can.
+                        Err(error) => return Err(self.cannot_get(error)),
+                    };
+                    side.journal.begin(segment.head().count);
+                    if block.is_part_of(self.head.block()) {
+                        block.take(self.arena());
                         segment.consume(head);
                         side.journal.end();
-                        parcel = Some(Parcel::new(Owned::adopt(self.arena(), block)));
+                        parcel = Some(Parcel::new(Owned::adopt(self.arena(), block, contents)));
                     } else {
                         // It went with a taker that was killed before the record went.
                         segment.consume(head);
@@ -116,53 +135,70 @@ impl Queue {
             if self.maxsize() != 0 {
                 self.head.not_full.ring();
             }
-            if slept && !self.is_empty() {
+            if slept && !self.is_empty().unwrap_or(false) {
                 self.head.not_empty.ring();
             }
             return Ok(parcel);
         }
     }
 
+    /// Gives up with the lock held and nothing changed: a wake that was for us is for another then.
+    #[cold]
+    fn cannot_get<E>(&self, error: ArenaError) -> GetError<E> {
+        self.head.get_side.lock.unlock();
+        self.head.not_empty.ring();
+        GetError::Arena(error)
+    }
+
     /// Drops the drained first segment; under the get lock.
-    fn advance(&self, drained: Ref, next: Ref) -> Debris {
+    fn advance(&self, drained: Block, next: Ref) -> Debris {
         let side = &self.head.get_side;
-        side.drained.store(drained.to_bits(), Ordering::Relaxed);
+        side.drained.store(drained.reference.to_bits(), Ordering::Relaxed);
         step();
         compiler_fence(Ordering::SeqCst);
         side.segment.store(next.to_bits(), Ordering::Release);
         step();
-        block::take(self.arena(), drained);
+        drained.take(self.arena());
         compiler_fence(Ordering::SeqCst);
         side.drained.store(0, Ordering::Relaxed);
         step();
         Debris { arena: self.arena(), block: drained }
     }
 
-    fn lock_get_side<P: Pause>(&self, pause: &P) -> Result<Option<Debris>, P::Error> {
+    #[inline]
+    fn lock_get_side<P: Pause>(&self, pause: &P) -> Result<Option<Debris>, WaitError<P::Error>> {
         let lock = &self.head.get_side.lock;
-        Ok(match lock.lock_with(|word, expected, until| pause.pause(word, expected, until))? {
-            Previous::Released => None,
-            Previous::Died => self.repair_get_side(),
-        })
+        match lock.lock_with(|word, expected, until| pause.pause(word, expected, until)) {
+            Ok(Previous::Released) => Ok(None),
+            Ok(Previous::Died) => Ok(self.repair_get_side().inspect_err(|_| {
+                lock.unlock_unrepaired();
+            })?),
+            Err(error) => Err(WaitError::GivenUp(error)),
+        }
     }
 
+    /// Puts right what a dead one left, or nothing of it where we cannot reach all of it.
     #[cold]
-    fn repair_get_side(&self) -> Option<Debris> {
-        let side = &self.head.get_side;
+    fn repair_get_side(&self) -> Result<Option<Debris>, ArenaError> {
+        let (side, arena) = (&self.head.get_side, self.arena());
+        let (first, segment) = self.segment(&side.segment)?;
+        let drained = Ref::from_bits(side.drained.load(Ordering::Relaxed))
+            .filter(|&drained| drained != first)
+            .map(|drained| Block::reach(arena, drained))
+            .transpose()?;
+        // From here on it is done, whatever comes.
         let mut debris = None;
-        if let Some(drained) = Ref::from_bits(side.drained.load(Ordering::Relaxed))
-            && drained.to_bits() != side.segment.load(Ordering::Relaxed)
-            && block::is_part(self.arena(), drained, self.head.block())
+        if let Some(block) = drained
+            && block.is_part_of(self.head.block())
         {
-            block::take(self.arena(), drained);
-            debris = Some(Debris { arena: self.arena(), block: drained });
+            block.take(arena);
+            debris = Some(Debris { arena, block });
         }
         side.drained.store(0, Ordering::Relaxed);
         step();
         if let Some(count) = side.journal.interrupted() {
-            let (_, segment) = self.segment(&side.segment);
             side.journal.settle(u64::from(segment.head().count != count));
         }
-        debris
+        Ok(debris)
     }
 }

@@ -21,6 +21,12 @@
 //! * A drained segment is noted in `drained`.
 //! * While waiting, or between a change and the wake that it calls for: waiters look again every
 //!   200 ms.
+//!
+//! # Without address space
+//! Segments and blocks that others have added may lie where this process has no address space for them.
+//! Whatever a step needs is reached before anything is changed for it, be it the lock's own work or the
+//! repair of what a dead one left: whoever cannot reach it releases the lock with all as it was (for the
+//! next as after a death, if it was for him so), and gives an error.
 
 mod bell;
 mod get;
@@ -43,8 +49,9 @@ use ring::{FIRST_CAPACITY, Segment};
 use tasks::Tasks;
 
 use crate::arena::Arena;
+use crate::block::{self, Block};
 use crate::layout::Ref;
-use crate::{ArenaError, Handle, Kind, Limit, Reference, Shared, block, participant};
+use crate::{ArenaError, Handle, Kind, Limit, Reference, Shared, participant};
 
 #[repr(C, align(64))]
 struct Head {
@@ -143,6 +150,17 @@ pub enum PutError<E> {
     GivenUp(E),
 }
 
+/// Why a wait ended before there was what was waited for.
+#[derive(Debug, thiserror::Error)]
+pub enum WaitError<E> {
+    /// This process has no address space for what another one has added to the queue.
+    #[error(transparent)]
+    Arena(#[from] ArenaError),
+    /// The wait was given up.
+    #[error("given up")]
+    GivenUp(E),
+}
+
 /// Why there is no message.
 #[derive(Debug, thiserror::Error)]
 pub enum GetError<E> {
@@ -154,16 +172,40 @@ pub enum GetError<E> {
     ShutDown,
     /// This process has no address space for it.
     #[error(transparent)]
-    Arena(ArenaError),
+    Arena(#[from] ArenaError),
     /// The wait was given up.
     #[error("given up")]
     GivenUp(E),
 }
 
-/// `task_done` was called more often than there were messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("task_done() called too many times")]
-pub struct TooManyDone;
+impl<E> From<WaitError<E>> for PutError<E> {
+    fn from(error: WaitError<E>) -> PutError<E> {
+        match error {
+            WaitError::Arena(error) => PutError::Arena(error),
+            WaitError::GivenUp(error) => PutError::GivenUp(error),
+        }
+    }
+}
+
+impl<E> From<WaitError<E>> for GetError<E> {
+    fn from(error: WaitError<E>) -> GetError<E> {
+        match error {
+            WaitError::Arena(error) => GetError::Arena(error),
+            WaitError::GivenUp(error) => GetError::GivenUp(error),
+        }
+    }
+}
+
+/// Why a message was not reported as done.
+#[derive(Debug, thiserror::Error)]
+pub enum DoneError {
+    /// `task_done` was called more often than there were messages.
+    #[error("task_done() called too many times")]
+    TooMany,
+    /// This process has no address space to look how many there were.
+    #[error(transparent)]
+    Arena(#[from] ArenaError),
+}
 
 impl Queue {
     /// An empty one for at most `maxsize` messages, or any number if that is 0.
@@ -172,15 +214,16 @@ impl Queue {
     /// The limits of descriptors, address space, memory.
     pub fn new(maxsize: u32) -> Result<Queue, ArenaError> {
         let head = Handle::<Head>::new(Kind::Queue)?;
-        let segment = new_segment(head.arena(), FIRST_CAPACITY)?;
+        let (block, _) = new_segment(head.arena(), FIRST_CAPACITY)?;
+        let segment = block.reference().to_bits();
         head.maxsize.store(maxsize, Ordering::Relaxed);
         step();
-        block::give(head.arena(), segment.reference, head.block());
-        head.put_side.segment.store(segment.reference.to_bits(), Ordering::Release);
+        block.block.give(head.block());
+        head.put_side.segment.store(segment, Ordering::Release);
         step();
-        head.get_side.segment.store(segment.reference.to_bits(), Ordering::Release);
+        head.get_side.segment.store(segment, Ordering::Release);
         step();
-        segment.given();
+        block.given();
         Ok(Queue { head })
     }
 
@@ -203,21 +246,30 @@ impl Queue {
     }
 
     /// How many messages it holds.
-    pub fn len(&self) -> usize {
+    ///
+    /// # Errors
+    /// This process has no address space for what another one has added to the queue.
+    pub fn len(&self) -> Result<usize, ArenaError> {
         // In this order: what is put meanwhile makes it more, and never less than none.
-        let got = self.got_count();
-        self.put_count().wrapping_sub(got) as usize
+        let got = self.got_count()?;
+        Ok(self.put_count()?.wrapping_sub(got) as usize)
     }
 
     /// Whether it holds none.
-    pub fn is_empty(&self) -> bool {
-        self.got_count() == self.put_count()
+    ///
+    /// # Errors
+    /// As of [`Queue::len`].
+    pub fn is_empty(&self) -> Result<bool, ArenaError> {
+        Ok(self.got_count()? == self.put_count()?)
     }
 
     /// Whether it holds as many as it may.
-    pub fn is_full(&self) -> bool {
+    ///
+    /// # Errors
+    /// As of [`Queue::len`].
+    pub fn is_full(&self) -> Result<bool, ArenaError> {
         let maxsize = self.maxsize();
-        maxsize != 0 && self.len() >= maxsize as usize
+        Ok(maxsize != 0 && self.len()? >= maxsize as usize)
     }
 
     /// How many messages were lost with processes that were killed while putting or getting them.
@@ -234,59 +286,80 @@ impl Queue {
         self.head.arena()
     }
 
-    fn segment(&self, word: &AtomicU64) -> (Ref, &'static Segment) {
+    #[inline]
+    fn segment(&self, word: &AtomicU64) -> Result<(Ref, &'static Segment), ArenaError> {
         let reference = Ref::from_bits(word.load(Ordering::Acquire)).expect("set by `new`");
         // SAFETY: the words hold references of segments only.
-        (reference, unsafe { Segment::at(self.arena(), reference) })
+        Ok((reference, unsafe { Segment::at(self.arena(), reference) }?))
     }
 
     /// A count of the segment that a word names: looked up again if it was dropped meanwhile.
-    fn count_of(&self, word: &AtomicU64, count: impl Fn(&Segment) -> u32) -> u32 {
+    #[inline]
+    fn count_of(
+        &self,
+        word: &AtomicU64,
+        count: impl Fn(&Segment) -> u32,
+    ) -> Result<u32, ArenaError> {
         loop {
-            let (reference, segment) = self.segment(word);
-            let count = count(segment);
-            if word.load(Ordering::Acquire) == reference.to_bits() {
+            let before = word.load(Ordering::Acquire);
+            let count = self.segment(word).map(|(_, segment)| count(segment));
+            if word.load(Ordering::Acquire) == before {
                 return count;
             }
         }
     }
 
-    fn put_count(&self) -> u32 {
+    fn put_count(&self) -> Result<u32, ArenaError> {
         self.count_of(&self.head.put_side.segment, |segment| segment.tail().count)
     }
 
-    fn got_count(&self) -> u32 {
+    fn got_count(&self) -> Result<u32, ArenaError> {
         self.count_of(&self.head.get_side.segment, |segment| segment.head().count)
     }
 
     /// Lets nothing more be put; whoever waits is told. What is there can be got still, unless
     /// `immediate`: then it is dropped, and counts as done.
-    pub fn shut_down(&self, immediate: bool) {
+    ///
+    /// # Errors
+    /// This process has no address space for what another one has added to the queue: it is not shut
+    /// down, or not emptied.
+    pub fn shut_down(&self, immediate: bool) -> Result<(), ArenaError> {
         participant::me();
         // Who puts has put before, or is told.
         let debris = match self.lock_put_side(&crate::Patient) {
             Ok(debris) => debris,
-            Err(never) => match never {},
+            Err(WaitError::Arena(error)) => return Err(error),
         };
         self.head.shut.store(1, Ordering::SeqCst);
         step();
         self.head.put_side.lock.unlock();
         drop(debris);
-        if immediate {
-            let mut scratch = Vec::new();
-            while self.get(&crate::Patient, &mut scratch, Limit::Never).is_ok() {
-                let _ = self.task_done();
-            }
-        }
+        let emptied = if immediate { self.empty() } else { Ok(()) };
         self.head.not_empty.ring_all();
         self.head.not_full.ring_all();
+        emptied
+    }
+
+    /// Gets what is there, and reports it as done.
+    fn empty(&self) -> Result<(), ArenaError> {
+        let mut scratch = Vec::new();
+        loop {
+            match self.get(&crate::Patient, &mut scratch, Limit::Never) {
+                Ok(_) => match self.task_done() {
+                    Ok(()) | Err(DoneError::TooMany) => {}
+                    Err(DoneError::Arena(error)) => return Err(error),
+                },
+                Err(GetError::Empty | GetError::ShutDown) => return Ok(()),
+                Err(GetError::Arena(error)) => return Err(error),
+            }
+        }
     }
 }
 
 /// A block to be released once no lock is held.
 struct Debris {
     arena: &'static Arena,
-    block: Ref,
+    block: Block,
 }
 
 impl Drop for Debris {
@@ -295,9 +368,13 @@ impl Drop for Debris {
     }
 }
 
-fn new_segment(arena: &'static Arena, capacity: usize) -> Result<Owned, ArenaError> {
+fn new_segment(
+    arena: &'static Arena,
+    capacity: usize,
+) -> Result<(Owned, &'static Segment), ArenaError> {
     let block = Owned::new(arena, ring::bytes(capacity))?;
     // SAFETY: the block is large enough, and nobody else's.
-    unsafe { Segment::at(arena, block.reference) }.open(capacity);
-    Ok(block)
+    let segment = unsafe { Segment::at(arena, block.reference()) }?;
+    segment.open(capacity);
+    Ok((block, segment))
 }

@@ -7,8 +7,9 @@
 //! ```
 
 use crate::arena::Arena;
+use crate::block::{self, Block, Contents};
 use crate::layout::{GRAIN, Ref};
-use crate::{ArenaError, Kind, block};
+use crate::{ArenaError, Kind};
 
 const WRITABLE: u64 = 1 << 63;
 
@@ -32,18 +33,23 @@ unsafe impl Sync for Piece {}
 #[derive(Debug)]
 pub(super) struct Owned {
     arena: &'static Arena,
-    pub(super) reference: Ref,
+    pub(super) block: Block,
+    contents: Contents,
 }
 
 impl Owned {
     pub(super) fn new(arena: &'static Arena, len: usize) -> Result<Owned, ArenaError> {
-        let reference = block::allocate(arena, len, Kind::Part)?.reference;
-        Ok(Owned { arena, reference })
+        let block::Allocated { block, contents, .. } = block::allocate(arena, len, Kind::Part)?;
+        Ok(Owned { arena, block, contents })
     }
 
-    /// One that has become this process's by other means.
-    pub(super) fn adopt(arena: &'static Arena, reference: Ref) -> Owned {
-        Owned { arena, reference }
+    /// One that has become this process's by other means, with what it holds.
+    pub(super) fn adopt(arena: &'static Arena, block: Block, contents: Contents) -> Owned {
+        Owned { arena, block, contents }
+    }
+
+    pub(super) fn reference(&self) -> Ref {
+        self.block.reference
     }
 
     /// It is a queue's now. Another thread of this process may have got it from there already: then it
@@ -53,13 +59,13 @@ impl Owned {
     }
 
     pub(super) fn start(&self) -> *mut u8 {
-        block::contents(self.arena, self.reference).0
+        self.contents.start
     }
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        block::release(self.arena, self.reference);
+        block::release(self.arena, self.block);
     }
 }
 

@@ -1,16 +1,17 @@
 //! Putting.
 
-use std::sync::atomic::{Ordering, compiler_fence};
+use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
 use manyhands_sys::robust::Previous;
 use manyhands_sys::step::step;
 
 use super::parcel::{self, Owned};
 use super::ring::{INLINE, LARGEST_CAPACITY, Record, Segment};
-use super::{Debris, Message, PutError, Queue, new_segment};
+use super::{Debris, Message, PutError, Queue, WaitError, new_segment};
+use crate::block::Block;
 use crate::layout::Ref;
 use crate::wait::{is_over, look};
-use crate::{ArenaError, Limit, Pause, block, participant};
+use crate::{ArenaError, Limit, Pause, participant};
 
 /// From so many bytes on a copy is worth leaving the interpreter for.
 const LONG_COPY: usize = 128 << 10;
@@ -28,7 +29,7 @@ impl Queue {
         limit: Limit,
     ) -> Result<(), PutError<P::Error>> {
         if message.pieces.is_empty() && message.head.len() <= INLINE {
-            return self.put_record(pause, Record::Inline(message.head), limit);
+            return self.put_record(pause, Record::Inline(message.head), None, limit);
         }
         let too_large = || ArenaError::Full { wanted: usize::MAX, capacity: 0 };
         let len = parcel::len(message.head, message.pieces).ok_or_else(too_large)?;
@@ -48,19 +49,21 @@ impl Queue {
             pause.aside(&mut make)
         }
         let block = made.expect("`aside` calls it")?;
-        self.put_record(pause, Record::Block(block.reference), limit)?;
+        self.put_record(pause, Record::Block(block.reference()), Some(block.block), limit)?;
         block.given();
         Ok(())
     }
 
+    /// Puts a record, and the block that it is of, if it is.
     fn put_record<P: Pause>(
         &self,
         pause: &P,
         record: Record<'_>,
+        block: Option<Block>,
         limit: Limit,
     ) -> Result<(), PutError<P::Error>> {
         let side = &self.head.put_side;
-        let mut spare: Option<Owned> = None;
+        let mut spare: Option<(Owned, &Segment)> = None;
         let mut slept = false;
         // Repairing makes blocks our own; with a lock held it is too late to become somebody.
         participant::me();
@@ -69,7 +72,7 @@ impl Queue {
                 Ok(debris) => debris,
                 Err(error) => {
                     self.head.not_full.ring();
-                    return Err(PutError::GivenUp(error));
+                    return Err(error.into());
                 }
             };
             if self.is_shut() {
@@ -77,16 +80,25 @@ impl Queue {
                 self.head.not_full.ring();
                 return Err(PutError::ShutDown);
             }
-            let (reference, segment) = self.segment(&side.segment);
-            if self.is_full() {
+            let (reference, segment) = match self.segment(&side.segment) {
+                Ok(found) => found,
+                Err(error) => return Err(self.cannot_put(error)),
+            };
+            let is_full = match self.is_full() {
+                Ok(is_full) => is_full,
+                Err(error) => return Err(self.cannot_put(error)),
+            };
+            if is_full {
                 if limit == Limit::Never {
                     side.lock.unlock();
                     return Err(PutError::Full);
                 }
                 self.head.not_full.arm();
-                let is_stuck = self.is_full() && !self.is_shut();
+                // Where this cannot be told any more, nothing is slept for.
+                let is_full = || self.is_full().unwrap_or(false);
+                let is_stuck = is_full() && !self.is_shut();
                 side.lock.unlock();
-                if is_stuck && !look(pause, || !self.is_full()) {
+                if is_stuck && !look(pause, || !is_full()) {
                     if is_over(limit) {
                         return Err(PutError::Full);
                     }
@@ -100,27 +112,34 @@ impl Queue {
                 continue;
             }
             let Some(room) = segment.room(record) else {
-                if let Some(next) = spare.take() {
+                if let Some((next, next_segment)) = spare.take() {
+                    next_segment.count_from(segment.tail().count);
                     self.link(reference, segment, &next);
                     next.given();
                     side.lock.unlock();
                 } else {
                     let capacity = (2 * segment.capacity()).min(LARGEST_CAPACITY);
                     side.lock.unlock();
-                    spare = Some(new_segment(self.arena(), capacity)?);
+                    match new_segment(self.arena(), capacity) {
+                        Ok(made) => spare = Some(made),
+                        Err(error) => {
+                            self.head.not_full.ring();
+                            return Err(error.into());
+                        }
+                    }
                 }
                 continue;
             };
             side.journal.begin(room.count());
-            if let Record::Block(block) = record {
-                side.pending.store(block.to_bits(), Ordering::Relaxed);
+            if let Some(block) = block {
+                side.pending.store(block.reference.to_bits(), Ordering::Relaxed);
                 step();
                 compiler_fence(Ordering::SeqCst);
-                block::give(self.arena(), block, self.head.block());
+                block.give(self.head.block());
             }
             segment.write(&room, record);
             segment.commit(&room);
-            if let Record::Block(_) = record {
+            if block.is_some() {
                 compiler_fence(Ordering::SeqCst);
                 side.pending.store(0, Ordering::Relaxed);
                 step();
@@ -128,27 +147,33 @@ impl Queue {
             side.journal.end();
             side.lock.unlock();
             self.head.not_empty.ring();
-            if slept && !self.is_full() {
+            if slept && !self.is_full().unwrap_or(false) {
                 self.head.not_full.ring();
             }
             return Ok(());
         }
     }
 
+    /// Gives up with the lock held and nothing changed: a wake that was for us is for another then.
+    #[cold]
+    fn cannot_put<E>(&self, error: ArenaError) -> PutError<E> {
+        self.head.put_side.lock.unlock();
+        self.head.not_full.ring();
+        PutError::Arena(error)
+    }
+
     /// Makes a segment the last one; under the put lock.
     fn link(&self, last: Ref, segment: &Segment, next: &Owned) {
         let side = &self.head.put_side;
         debug_assert_eq!(side.segment.load(Ordering::Relaxed), last.to_bits());
-        let bits = next.reference.to_bits();
-        // SAFETY: made as a segment, and known to nobody else yet.
-        unsafe { Segment::at(self.arena(), next.reference) }.count_from(segment.tail().count);
+        let bits = next.reference().to_bits();
         side.previous.store(last.to_bits(), Ordering::Relaxed);
         step();
         compiler_fence(Ordering::SeqCst);
         side.pending.store(bits, Ordering::Relaxed);
         step();
         compiler_fence(Ordering::SeqCst);
-        block::give(self.arena(), next.reference, self.head.block());
+        next.block.give(self.head.block());
         side.segment.store(bits, Ordering::Release);
         step();
         segment.next.store(bits, Ordering::Release);
@@ -160,28 +185,50 @@ impl Queue {
 
     /// Takes the put lock. What has to be released after it is unlocked comes back, as one thread
     /// holds one robust lock at a time.
-    pub(super) fn lock_put_side<P: Pause>(&self, pause: &P) -> Result<Option<Debris>, P::Error> {
+    #[inline]
+    pub(super) fn lock_put_side<P: Pause>(
+        &self,
+        pause: &P,
+    ) -> Result<Option<Debris>, WaitError<P::Error>> {
         let lock = &self.head.put_side.lock;
-        Ok(match lock.lock_with(|word, expected, until| pause.pause(word, expected, until))? {
-            Previous::Released => None,
-            Previous::Died => self.repair_put_side(),
-        })
+        match lock.lock_with(|word, expected, until| pause.pause(word, expected, until)) {
+            Ok(Previous::Released) => Ok(None),
+            Ok(Previous::Died) => Ok(self.repair_put_side().inspect_err(|_| {
+                lock.unlock_unrepaired();
+            })?),
+            Err(error) => Err(WaitError::GivenUp(error)),
+        }
     }
 
+    /// Puts right what a dead one left, or nothing of it where we cannot reach all of it.
     #[cold]
-    fn repair_put_side(&self) -> Option<Debris> {
-        let side = &self.head.put_side;
-        let (_, segment) = self.segment(&side.segment);
+    fn repair_put_side(&self) -> Result<Option<Debris>, ArenaError> {
+        let (side, arena) = (&self.head.put_side, self.arena());
+        let reach = |word: &AtomicU64| {
+            let reference = Ref::from_bits(word.load(Ordering::Relaxed));
+            reference.map(|reference| Block::reach(arena, reference)).transpose()
+        };
+        let (_, segment) = self.segment(&side.segment)?;
+        let pending = reach(&side.pending)?.filter(|block| block.is_part_of(self.head.block()));
+        let is_last =
+            |block: Block| side.segment.load(Ordering::Relaxed) == block.reference.to_bits();
+        let before_last = if pending.is_some_and(is_last) { reach(&side.previous)? } else { None };
+        let before_last = match before_last {
+            // SAFETY: it is a segment, or was one.
+            Some(block) => Some((block, unsafe { Segment::at(arena, block.reference) }?)),
+            None => None,
+        };
+        // From here on it is done, whatever comes.
         let mut debris = None;
         let put = side.journal.interrupted().is_some_and(|count| segment.tail().count != count);
-        if let Some(block) = Ref::from_bits(side.pending.load(Ordering::Relaxed))
-            && block::is_part(self.arena(), block, self.head.block())
-        {
-            if side.segment.load(Ordering::Relaxed) == block.to_bits() {
-                self.link_previous(block);
+        if let Some(block) = pending {
+            if is_last(block) {
+                if let Some((previous, segment)) = before_last {
+                    self.link_previous(previous, segment, block.reference);
+                }
             } else if !put {
-                block::take(self.arena(), block);
-                debris = Some(Debris { arena: self.arena(), block });
+                block.take(arena);
+                debris = Some(Debris { arena, block });
             }
         }
         side.pending.store(0, Ordering::Relaxed);
@@ -189,21 +236,15 @@ impl Queue {
         if side.journal.interrupted().is_some() {
             side.journal.settle(u64::from(!put));
         }
-        debris
+        Ok(debris)
     }
 
     /// Sees to it that the last segment is the next of the one before it; under the put lock.
-    fn link_previous(&self, last: Ref) {
-        let Some(previous) = Ref::from_bits(self.head.put_side.previous.load(Ordering::Relaxed))
-        else {
-            return;
-        };
-        // SAFETY: it is a segment, or was one.
-        let segment = unsafe { Segment::at(self.arena(), previous) };
+    fn link_previous(&self, previous: Block, segment: &Segment, last: Ref) {
         // In this order: if it is the queue's now it was when we looked. And then it stays that
         // until we are through, as nobody drops a segment that has no next one.
         let has_next = segment.next.load(Ordering::Acquire) != 0;
-        if !has_next && block::is_part(self.arena(), previous, self.head.block()) {
+        if !has_next && previous.is_part_of(self.head.block()) {
             segment.next.store(last.to_bits(), Ordering::Release);
             step();
         }

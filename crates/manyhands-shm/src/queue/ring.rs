@@ -10,6 +10,8 @@
 use manyhands_sys::step::step;
 
 #[cfg(not(loom))]
+use crate::ArenaError;
+#[cfg(not(loom))]
 use crate::arena::Arena;
 use crate::layout::{GRAIN, Ref};
 use crate::shim::{AtomicU64, Ordering};
@@ -26,6 +28,10 @@ pub(super) const INLINE: usize = 4096;
 /// Bytes of records in the first segment of a queue, and in the largest.
 pub(super) const FIRST_CAPACITY: usize = 16 << 10;
 pub(super) const LARGEST_CAPACITY: usize = 1 << 20;
+
+/// So much is reached of any segment: more than it has, so that nobody has to look how much that is.
+#[cfg(not(loom))]
+const SPAN: usize = crate::layout::SPAN;
 
 /// A position and the number of records before it; both wrap around.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,10 +122,15 @@ impl Segment {
     ///
     /// # Safety
     /// The block is a segment, or was one: what is read of it then is arbitrary, but can be read.
+    ///
+    /// # Errors
+    /// The limit of address space.
     #[cfg(not(loom))]
-    pub(super) unsafe fn at(arena: &Arena, reference: Ref) -> &Segment {
-        // SAFETY: the caller's; a segment is atomics.
-        unsafe { arena.at(reference.index() + 1) }
+    #[inline]
+    pub(super) unsafe fn at(arena: &Arena, reference: Ref) -> Result<&Segment, ArenaError> {
+        let place = arena.place(reference.index() + 1, SPAN)?;
+        // SAFETY: the caller's; a segment is atomics, and what is mapped stays so.
+        Ok(unsafe { place.cast().as_ref() })
     }
 
     /// Makes it empty; no other process knows it yet.
@@ -263,6 +274,7 @@ impl Segment {
 
 const _: () = assert!(size_of::<Segment>().is_multiple_of(GRAIN));
 const _: () = assert!(2 * (INLINE + UNIT) <= FIRST_CAPACITY);
+const _: () = assert!(size_of::<Segment>() + LARGEST_CAPACITY <= SPAN);
 
 #[cfg(all(test, not(loom)))]
 mod tests {

@@ -1,9 +1,9 @@
 //! Which messages are done with.
 
-use super::{Queue, TooManyDone};
+use super::{DoneError, Queue, WaitError};
 use crate::shim::{self, AtomicU32, Ordering, fence};
 use crate::wait::{is_over, next_look};
-use crate::{Limit, Pause};
+use crate::{ArenaError, Limit, Pause};
 
 #[repr(C, align(64))]
 pub(super) struct Tasks {
@@ -16,26 +16,29 @@ pub(super) struct Tasks {
 impl Queue {
     /// How many messages were put and not reported done. One that was lost with a process that took it
     /// counts as done: nobody can report it any more.
-    pub fn unfinished(&self) -> u32 {
+    ///
+    /// # Errors
+    /// As of [`Queue::len`].
+    pub fn unfinished(&self) -> Result<u32, ArenaError> {
         self.unfinished_if(self.head.tasks.done.load(Ordering::Acquire))
     }
 
-    fn unfinished_if(&self, done: u32) -> u32 {
+    fn unfinished_if(&self, done: u32) -> Result<u32, ArenaError> {
         let lost = self.head.get_side.journal.lost() as u32;
-        let unfinished = self.put_count().wrapping_sub(done).wrapping_sub(lost);
-        if unfinished > u32::MAX / 2 { 0 } else { unfinished }
+        let unfinished = self.put_count()?.wrapping_sub(done).wrapping_sub(lost);
+        Ok(if unfinished > u32::MAX / 2 { 0 } else { unfinished })
     }
 
     /// Reports a message that was got as done.
     ///
     /// # Errors
-    /// As many were reported as were put.
-    pub fn task_done(&self) -> Result<(), TooManyDone> {
+    /// As many were reported as were put; this process has no address space to look whether.
+    pub fn task_done(&self) -> Result<(), DoneError> {
         let tasks = &self.head.tasks;
         let mut done = tasks.done.load(Ordering::Acquire);
         loop {
-            if self.unfinished_if(done) == 0 {
-                return Err(TooManyDone);
+            if self.unfinished_if(done)? == 0 {
+                return Err(DoneError::TooMany);
             }
             match tasks.done.compare_exchange(
                 done,
@@ -47,7 +50,8 @@ impl Queue {
                 Err(other) => done = other,
             }
         }
-        if self.unfinished() == 0 && tasks.all_done.swap(0, Ordering::SeqCst) != 0 {
+        // Who waits looks for himself, should we not be able to.
+        if self.unfinished().unwrap_or(0) == 0 && tasks.all_done.swap(0, Ordering::SeqCst) != 0 {
             shim::wake(&tasks.all_done, u32::MAX);
         }
         Ok(())
@@ -56,11 +60,11 @@ impl Queue {
     /// Waits until all messages are reported done; false if `limit` was reached first.
     ///
     /// # Errors
-    /// The wait was given up.
-    pub fn join<P: Pause>(&self, pause: &P, limit: Limit) -> Result<bool, P::Error> {
+    /// The wait was given up; this process has no address space to look whether they are.
+    pub fn join<P: Pause>(&self, pause: &P, limit: Limit) -> Result<bool, WaitError<P::Error>> {
         let tasks = &self.head.tasks;
         loop {
-            if self.unfinished() == 0 {
+            if self.unfinished()? == 0 {
                 return Ok(true);
             }
             if is_over(limit) {
@@ -68,8 +72,9 @@ impl Queue {
             }
             tasks.all_done.store(1, Ordering::SeqCst);
             fence(Ordering::SeqCst);
-            if self.unfinished() != 0 {
-                pause.pause(&tasks.all_done, 1, next_look(limit))?;
+            if self.unfinished()? != 0 {
+                let slept = pause.pause(&tasks.all_done, 1, next_look(limit));
+                slept.map_err(WaitError::GivenUp)?;
             }
         }
     }

@@ -155,11 +155,11 @@ impl Books {
                 for _ in 0..12 {
                     assert!(self.put(SURVIVOR, Form::Bytes(4000), Limit::Never));
                 }
-                assert_eq!(self.queue.len(), 12);
+                assert_eq!(self.queue.len().unwrap(), 12);
                 self.drain();
             }
         }
-        assert!(self.queue.is_empty());
+        assert!(self.queue.is_empty().unwrap());
         drop(squatters);
         // What the dead had put aside for the queue is not the queue's for as long as it lives.
         assert_eq!(size().0, self.blocks, "blocks, while the queue is still there");

@@ -28,7 +28,7 @@ type Deaths = u32;
 
 /// What can be compared of the arena before and after.
 fn size() -> (u64, u64, u64) {
-    let Statistics { blocks, lingering, participants, .. } = arena().unwrap().statistics();
+    let Statistics { blocks, lingering, participants, .. } = arena().unwrap().statistics().unwrap();
     (blocks, lingering, participants)
 }
 
@@ -38,7 +38,7 @@ const SLACK: u64 = 6 << 20;
 
 /// Memory that was in use once is used again: none is lost to all lists.
 fn is_reused(first: &mut Option<u64>, what: &str) {
-    let resident = arena().unwrap().statistics().resident;
+    let resident = arena().unwrap().statistics().unwrap().resident;
     let first = *first.get_or_insert(resident);
     assert!(resident <= first + SLACK, "{what}: {first} bytes were resident, now {resident}");
 }

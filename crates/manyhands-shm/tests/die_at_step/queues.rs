@@ -71,7 +71,7 @@ fn putting_pieces() {
 fn putting_where_the_ring_begins_again() {
     let prepare = || {
         let books = holding(0, &[QUARTER, QUARTER, QUARTER]);
-        while books.queue.len() > 1 {
+        while books.queue.len().unwrap() > 1 {
             books.get(SURVIVOR, Limit::Never);
         }
         books
@@ -132,7 +132,7 @@ fn getting_a_block() {
 fn getting_from_the_next_segment() {
     let prepare = || {
         let books = holding(0, &[QUARTER; 6]);
-        while books.queue.len() > 2 {
+        while books.queue.len().unwrap() > 2 {
             books.get(SURVIVOR, Limit::Never);
         }
         books
@@ -176,18 +176,18 @@ fn reporting_tasks_done() {
     let act = |books: &Books| {
         books.get(FIRST, Limit::Never);
         books.queue.task_done().unwrap();
-        let Ok(_) = books.queue.join(&Patient, soon());
+        books.queue.join(&Patient, soon()).unwrap();
     };
     at_every_step("task_done", prepare, act, |books, deaths| {
-        let mut left = books.queue.unfinished();
+        let mut left = books.queue.unfinished().unwrap();
         while books.get(SURVIVOR, Limit::Never) {}
         // What the dead one had taken may be reported, or be lost for good.
-        left = left.min(books.queue.unfinished());
+        left = left.min(books.queue.unfinished().unwrap());
         assert!(left == 1 || left == 2 && deaths == 1, "{left} unfinished");
         for _ in 0..left {
             books.queue.task_done().unwrap();
         }
-        assert_eq!(books.queue.join(&Patient, Limit::Forever), Ok(true));
+        assert!(books.queue.join(&Patient, Limit::Forever).unwrap());
         assert!(books.queue.task_done().is_err());
         books.check(false, deaths);
     });
@@ -198,16 +198,16 @@ fn shutting_down() {
     for immediate in [false, true] {
         let _alone = alone();
         let prepare = || holding(0, &[INLINE, BLOCK, INLINE]);
-        let act = |books: &Books| books.queue.shut_down(immediate);
+        let act = |books: &Books| books.queue.shut_down(immediate).unwrap();
         at_every_step("shut down", prepare, act, |books, deaths| {
             if !immediate {
                 books.check(true, deaths);
                 return;
             }
-            books.queue.shut_down(true);
-            assert!(books.queue.is_empty());
+            books.queue.shut_down(true).unwrap();
+            assert!(books.queue.is_empty().unwrap());
             // One that the dead one had taken was not reported, and never will be.
-            assert!(books.queue.unfinished() <= deaths);
+            assert!(books.queue.unfinished().unwrap() <= deaths);
         });
     }
 }

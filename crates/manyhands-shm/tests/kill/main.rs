@@ -96,7 +96,7 @@ fn descriptors() -> usize {
 
 /// What can be compared of the arena before and after.
 fn size() -> (u64, u64, u64) {
-    let Statistics { blocks, lingering, participants, .. } = arena().unwrap().statistics();
+    let Statistics { blocks, lingering, participants, .. } = arena().unwrap().statistics().unwrap();
     (blocks, lingering, participants)
 }
 
@@ -192,5 +192,5 @@ fn round(random: &mut Random, totals: &mut Totals, end: Instant) {
     }
     // The queue is as good as new.
     let queue: &Queue = &stage.queue;
-    assert!(queue.is_empty() && queue.is_shut());
+    assert!(queue.is_empty().unwrap() && queue.is_shut());
 }

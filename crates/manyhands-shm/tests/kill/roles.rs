@@ -108,7 +108,7 @@ impl Stage {
         let who = self.pages.fresh();
         let page = self.pages.page(who);
         for number in 0..count {
-            while self.queue.len() > 3000 && !self.over.is_set() {
+            while self.queue.len().unwrap() > 3000 && !self.over.is_set() {
                 std::thread::yield_now();
             }
             let size = match random.below(200) {
@@ -216,8 +216,8 @@ impl Stage {
     /// Tells everybody that the round is over.
     pub fn end(&self) {
         self.over.set();
-        self.queue.shut_down(false);
-        self.silent.shut_down(false);
+        self.queue.shut_down(false).unwrap();
+        self.silent.shut_down(false).unwrap();
         self.floor.end();
     }
 

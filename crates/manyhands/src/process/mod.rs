@@ -15,7 +15,7 @@
 //! })?;
 //! questions.put(&12)?;
 //! assert_eq!(answers.get()?, (12, "12, squared, is 144".to_owned()));
-//! questions.shut_down(false);
+//! questions.shut_down(false)?;
 //! assert_eq!(child.join(None), Some(ExitStatus::Exited(0)));
 //! assert_eq!(*asked.lock(), 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -42,7 +42,7 @@ mod start;
 pub use manyhands_process::{ExitStatus, StartError};
 #[doc(inline)]
 pub use manyhands_shm::{
-    ArenaError, Barrier, Broken, Deadline, Guard, Limit, Owner, TooManyDone, TooManyReleases,
+    ArenaError, Barrier, Broken, Deadline, DoneError, Guard, Limit, Owner, TooManyReleases,
 };
 
 pub use bytemuck;

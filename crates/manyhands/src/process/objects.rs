@@ -110,7 +110,7 @@ impl Deref for Event {
 /// let (buns, more) = (Lock::new(0_u32)?, Condition::new()?);
 /// let cook = Process::fork(|| {
 ///     *buns.lock() += 3;
-///     more.notify_all();
+///     more.notify_all().unwrap();
 ///     0
 /// })?;
 /// let mut there = buns.lock();
@@ -137,7 +137,8 @@ impl Condition {
     /// Lets go of the lock, waits for a notice, takes the lock again.
     ///
     /// # Errors
-    /// No memory for one who waits more; then the lock was held all the time.
+    /// No memory for one who waits more, no address space for the places of others; then the lock was
+    /// held all the time.
     pub fn wait<T: Pod>(&self, guard: &mut Guard<'_, T>) -> Result<(), ArenaError> {
         self.wait_within(guard, Limit::Forever).map(|_| ())
     }
@@ -157,13 +158,23 @@ impl Condition {
     }
 
     /// Wakes up to so many of those who wait.
-    pub fn notify(&self, count: usize) {
+    ///
+    /// # Errors
+    /// This process has no address space for the places of all who wait; then none is woken.
+    pub fn notify(&self, count: usize) -> Result<(), ArenaError> {
+        self.0.reach()?;
         self.0.notify(count);
+        Ok(())
     }
 
     /// Wakes all who wait.
-    pub fn notify_all(&self) {
+    ///
+    /// # Errors
+    /// As of [`Condition::notify`].
+    pub fn notify_all(&self) -> Result<(), ArenaError> {
+        self.0.reach()?;
         self.0.notify_all();
+        Ok(())
     }
 
     /// How many wait.

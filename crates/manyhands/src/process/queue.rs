@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use manyhands_shm as shm;
-use manyhands_shm::{ArenaError, Limit, Message, Patient, TooManyDone};
+use manyhands_shm::{ArenaError, DoneError, Limit, Message, Patient, WaitError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -89,18 +89,27 @@ impl<T> Queue<T> {
     }
 
     /// How many items it holds.
+    ///
+    /// # Errors
+    /// This process has no address space for what another one has added to the queue.
     #[doc(alias = "multiprocessing.Queue.qsize")]
-    pub fn len(&self) -> usize {
+    pub fn len(&self) -> Result<usize, ArenaError> {
         self.queue.len()
     }
 
     /// Whether it holds none.
-    pub fn is_empty(&self) -> bool {
+    ///
+    /// # Errors
+    /// As of [`Queue::len`].
+    pub fn is_empty(&self) -> Result<bool, ArenaError> {
         self.queue.is_empty()
     }
 
     /// Whether it holds as many as it may.
-    pub fn is_full(&self) -> bool {
+    ///
+    /// # Errors
+    /// As of [`Queue::len`].
+    pub fn is_full(&self) -> Result<bool, ArenaError> {
         self.queue.is_full()
     }
 
@@ -111,23 +120,32 @@ impl<T> Queue<T> {
 
     /// Lets nothing more be put; whoever waits is told. What is there can be got still, unless
     /// `immediate`.
-    pub fn shut_down(&self, immediate: bool) {
-        self.queue.shut_down(immediate);
+    ///
+    /// # Errors
+    /// As of [`Queue::len`]: it is not shut down, or not emptied.
+    pub fn shut_down(&self, immediate: bool) -> Result<(), ArenaError> {
+        self.queue.shut_down(immediate)
     }
 
     /// Reports an item that was got as done.
     ///
     /// # Errors
-    /// As many were reported as were put.
+    /// As many were reported as were put; and as of [`Queue::len`].
     #[doc(alias = "multiprocessing.JoinableQueue.task_done")]
-    pub fn task_done(&self) -> Result<(), TooManyDone> {
+    pub fn task_done(&self) -> Result<(), DoneError> {
         self.queue.task_done()
     }
 
     /// Waits until all items are reported done.
+    ///
+    /// # Errors
+    /// As of [`Queue::len`].
     #[doc(alias = "multiprocessing.JoinableQueue.join")]
-    pub fn join(&self) {
-        let Ok(_) = self.queue.join(&Patient, Limit::Forever);
+    pub fn join(&self) -> Result<(), ArenaError> {
+        self.queue.join(&Patient, Limit::Forever).map(drop).map_err(|why| match why {
+            WaitError::Arena(error) => error,
+            WaitError::GivenUp(never) => match never {},
+        })
     }
 }
 
@@ -221,7 +239,7 @@ impl<T> fmt::Debug for Queue<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Queue")
-            .field("len", &self.len())
+            .field("len", &self.len().ok())
             .field("maxsize", &self.maxsize())
             .finish_non_exhaustive()
     }

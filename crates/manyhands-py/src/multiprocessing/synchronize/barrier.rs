@@ -1,20 +1,18 @@
 //! `manyhands.multiprocessing.synchronize.Barrier`
 
-use std::sync::OnceLock;
-
 use manyhands_shm as shm;
 use manyhands_shm::{Passage, Reference};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
-use super::{Outside, arena, limit, not_initialized};
+use super::{Outside, arena, limit};
 
 /// A barrier between processes: the threads that come wait until so many are there.
 // py: multiprocessing.synchronize.Barrier
 #[pyclass(frozen, subclass, module = "manyhands._native.multiprocessing")]
-pub(crate) struct Barrier(OnceLock<shm::Barrier>);
+pub(crate) struct Barrier(arena::Late<shm::Barrier>);
 
 #[cold]
 fn broken(py: Python<'_>) -> PyErr {
@@ -25,23 +23,12 @@ fn broken(py: Python<'_>) -> PyErr {
     }
 }
 
-impl Barrier {
-    fn core(&self) -> PyResult<&shm::Barrier> {
-        self.0.get().ok_or_else(not_initialized)
-    }
-
-    fn set(&self, barrier: shm::Barrier) -> PyResult<()> {
-        let set = self.0.set(barrier);
-        set.map_err(|_| PyRuntimeError::new_err("the object is initialized already"))
-    }
-}
-
 #[pymethods]
 impl Barrier {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn __new__(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Barrier {
-        Barrier(OnceLock::new())
+        Barrier(arena::Late::new())
     }
 
     #[pyo3(signature = (*_args, **_kwargs))]
@@ -51,18 +38,17 @@ impl Barrier {
     fn _create(&self, parties: i64) -> PyResult<()> {
         let parties = u32::try_from(parties.max(0))
             .map_err(|_| PyValueError::new_err("there are too many parties"))?;
-        self.set(shm::Barrier::new(parties).map_err(arena::error)?)
+        self.0.set(shm::Barrier::new(parties)).map(drop)
     }
 
     /// Makes it that of another process.
     fn _open(&self, arena: u64, block: u64) -> PyResult<()> {
-        self.set(shm::Barrier::open(Reference { arena, block }).map_err(arena::error)?)
+        self.0.set(shm::Barrier::open(Reference { arena, block })).map(drop)
     }
 
     /// What `_open` of another process takes.
     fn _reference(&self) -> PyResult<(u64, u64)> {
-        let reference = self.core()?.reference();
-        Ok((reference.arena, reference.block))
+        self.0.pair(shm::Barrier::reference)
     }
 
     /// Waits until all have come, and returns the caller's number; the last calls `action` before.
@@ -74,7 +60,7 @@ impl Barrier {
         action: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u32> {
         let limit = limit(true, timeout)?;
-        match self.core()?.wait_with(&Outside(py), limit, action.is_some())? {
+        match self.0.get()?.wait_with(&Outside(py), limit, action.is_some())? {
             Ok(Passage::Passed(number)) => Ok(number),
             Ok(Passage::Last(last)) => {
                 if let Some(action) = action {
@@ -89,27 +75,27 @@ impl Barrier {
 
     /// Make it as new; who waits gets BrokenBarrierError.
     // py: multiprocessing.synchronize.Barrier.reset
-    fn reset(&self) -> PyResult<()> {
-        self.core().map(shm::Barrier::reset)
+    fn reset(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.get()?.reset_with(&Outside(py))
     }
 
     /// Break it: who waits gets BrokenBarrierError, and so does who comes, until it is reset.
     // py: multiprocessing.synchronize.Barrier.abort
-    fn abort(&self) -> PyResult<()> {
-        self.core().map(shm::Barrier::abort)
+    fn abort(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.get()?.abort_with(&Outside(py))
     }
 
     /// How many wait.
     // py: multiprocessing.synchronize.Barrier.n_waiting
     #[getter]
-    fn n_waiting(&self) -> PyResult<usize> {
-        self.core().map(shm::Barrier::waiting)
+    fn n_waiting(&self, py: Python<'_>) -> PyResult<usize> {
+        self.0.get()?.waiting_with(&Outside(py))
     }
 
     /// Whether it is broken.
     // py: multiprocessing.synchronize.Barrier.broken
     #[getter]
     fn broken(&self) -> PyResult<bool> {
-        self.core().map(shm::Barrier::is_broken)
+        self.0.get().map(shm::Barrier::is_broken)
     }
 }

@@ -89,6 +89,13 @@ impl Condition {
         self.lock.get().ok_or_else(super::not_initialized)
     }
 
+    /// With all who wait in reach.
+    fn reached(&self) -> PyResult<&shm::Condition> {
+        let shared = self.shared.get()?;
+        shared.reach().map_err(super::arena::error)?;
+        Ok(shared)
+    }
+
     fn check_mine(&self, py: Python<'_>, complaint: &'static str) -> PyResult<&AnyLock> {
         let lock = self.lock()?;
         if lock.is_mine(py)? { Ok(lock) } else { Err(PyAssertionError::new_err(complaint)) }
@@ -162,7 +169,7 @@ impl Condition {
 
     /// How many wait.
     fn _waiters(&self) -> PyResult<usize> {
-        self.shared.get().map(|shared| shared.waiters())
+        self.reached().map(shm::Condition::waiters)
     }
 
     fn __enter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -203,7 +210,7 @@ impl Condition {
     #[pyo3(signature = (n=1))]
     fn notify(&self, py: Python<'_>, n: isize) -> PyResult<()> {
         self.check_mine(py, "lock is not owned")?;
-        self.shared.get()?.notify(usize::try_from(n).unwrap_or(0));
+        self.reached()?.notify(usize::try_from(n).unwrap_or(0));
         Ok(())
     }
 
@@ -211,7 +218,7 @@ impl Condition {
     // py: multiprocessing.synchronize.Condition.notify_all
     fn notify_all(&self, py: Python<'_>) -> PyResult<()> {
         self.check_mine(py, "lock is not owned")?;
-        self.shared.get()?.notify_all();
+        self.reached()?.notify_all();
         Ok(())
     }
 
@@ -238,7 +245,9 @@ short_cut!(Notify, Condition, c"notify", |call| {
             AnyLock::Other(_) => false,
         };
     if done {
-        this.shared.known()?.notify(1);
+        let shared = this.shared.known()?;
+        shared.reach().ok()?;
+        shared.notify(1);
     }
     done.then(|| call.py().None().into_bound(call.py()))
 });

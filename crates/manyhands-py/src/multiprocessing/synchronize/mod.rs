@@ -1,14 +1,13 @@
 //! Locks and their relatives between processes: multiprocessing.synchronize.
 
 use std::cell::RefCell;
-use std::sync::OnceLock;
 
-use manyhands_shm::{Acquired, Handle, Kind, Limit, Pause, Reference, Shared};
+use manyhands_shm::{Acquired, Handle, Limit, Pause};
 use pyo3::create_exception;
-use pyo3::exceptions::{PyOverflowError, PyRuntimeError, PyRuntimeWarning};
+use pyo3::exceptions::{PyOverflowError, PyRuntimeWarning};
 use pyo3::prelude::*;
 
-use super::arena::{self, Outside};
+use super::arena::{self, Outside, not_initialized};
 use crate::{fast, timeout};
 
 /// Defines the short cuts of a class whose `known()` has `try_acquire` and `release`.
@@ -52,50 +51,7 @@ create_exception!(
     "A process ended while it held this lock: what the lock protects may be half changed."
 );
 
-/// An object of the arena that a Python object gets when it is initialized or unpickled.
-struct Late<T: 'static>(OnceLock<Handle<T>>);
-
-impl<T: Shared> Late<T> {
-    const fn new() -> Late<T> {
-        Late(OnceLock::new())
-    }
-
-    fn create(&self, kind: Kind) -> PyResult<&Handle<T>> {
-        self.set(Handle::new(kind).map_err(arena::error)?)
-    }
-
-    fn open(&self, kind: Kind, arena: u64, block: u64) -> PyResult<()> {
-        self.set(Handle::open(Reference { arena, block }, kind).map_err(arena::error)?).map(drop)
-    }
-
-    fn set(&self, handle: Handle<T>) -> PyResult<&Handle<T>> {
-        match self.0.set(handle) {
-            Ok(()) => self.get(),
-            Err(_) => Err(PyRuntimeError::new_err("the object is initialized already")),
-        }
-    }
-
-    #[inline]
-    fn get(&self) -> PyResult<&Handle<T>> {
-        self.0.get().ok_or_else(not_initialized)
-    }
-
-    /// For short cuts.
-    #[inline(always)]
-    fn known(&self) -> Option<&T> {
-        self.0.get().map(|handle| &**handle)
-    }
-
-    fn reference(&self) -> PyResult<(u64, u64)> {
-        let reference = self.get()?.reference();
-        Ok((reference.arena, reference.block))
-    }
-}
-
-#[cold]
-fn not_initialized() -> PyErr {
-    PyRuntimeError::new_err("the object is not initialized: its __init__ was not called")
-}
+type Late<T> = arena::Late<Handle<T>>;
 
 /// How long to wait: for ever, also if the timeout is larger than any clock.
 fn limit(block: bool, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Limit> {

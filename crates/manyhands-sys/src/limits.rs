@@ -1,0 +1,32 @@
+//! What an error of the system says about the limit that was met.
+
+use std::io;
+
+use rustix::io::Errno;
+
+/// The limit that an error tells of, and how to see it; `None` if it tells of none.
+///
+/// ```
+/// use std::io::Error;
+///
+/// use manyhands_sys::limits;
+///
+/// let error = Error::from(rustix::io::Errno::MFILE);
+/// assert!(limits::name(&error).is_some_and(|name| name.contains("RLIMIT_NOFILE")));
+/// assert_eq!(limits::name(&Error::other("hungry")), None);
+/// ```
+pub fn name(error: &io::Error) -> Option<&'static str> {
+    Some(match Errno::from_io_error(error)? {
+        Errno::NOMEM => "no memory left, or the limit of address space (RLIMIT_AS, `ulimit -v`)",
+        Errno::NOSPC => {
+            "no memory left for files in memory (physical memory and swap, or the memory limit of the \
+             control group)"
+        }
+        Errno::FBIG => "the limit of file size (RLIMIT_FSIZE, `ulimit -f`)",
+        Errno::MFILE => {
+            "the limit of open descriptors of this process (RLIMIT_NOFILE, `ulimit -n`)"
+        }
+        Errno::NFILE => "the limit of open descriptors of the system (fs.file-max)",
+        _ => return None,
+    })
+}
