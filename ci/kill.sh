@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 export MANYHANDS_KILL_SECONDS=${MANYHANDS_KILL_SECONDS:-60}
 say "a death at every step, and one at every step of its repair"
-cargo test --quiet --profile quick -p manyhands-shm --features steps --test die_at_step
+cargo test --quiet --profile quick -p manyhands-shm --features steps --test die_at_step --test reach
 say "a death at every instruction of locks and the like, and at random moments"
 cargo test --quiet --profile quick -p manyhands-shm --test sync -- steps kills
 say "deaths at random moments, for $MANYHANDS_KILL_SECONDS s"
