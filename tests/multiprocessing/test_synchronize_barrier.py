@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from shared_locks import SHORT, Stop, child_of, finish
+from manyhands import _native, multiprocessing
+from shared_locks import SHORT, Stop, child_of, end, finish
 from support import PATIENCE, Hand, until
 
 
@@ -180,3 +184,83 @@ def test_who_comes_while_the_action_runs_meets_in_the_next_round(our: Any) -> No
     go.set()
     assert sorted(hand.result() for hand in first) == [0, 1]
     assert sorted(hand.result() for hand in second) == [0, 1]
+
+
+def meets() -> None:
+    NARROW.wait()
+
+
+def counts() -> None:
+    assert WIDE.n_waiting == 0
+
+
+def resets() -> None:
+    WIDE.reset()
+
+
+def aborts() -> None:
+    WIDE.abort()
+
+
+def takes_stock() -> None:
+    _native.multiprocessing.arena_statistics()
+
+
+def makes_and_drops() -> None:
+    multiprocessing.Lock()
+
+
+def puts_and_gets() -> None:
+    # Messages that have their own places in the memory that is shared.
+    items = multiprocessing.SimpleQueue()
+    items.put(LARGE)
+    items.get()
+
+
+NARROW, WIDE, LARGE = multiprocessing.Barrier(1), multiprocessing.Barrier(500), bytes(10_000)
+
+
+@pytest.mark.parametrize(
+    ("busy", "use"),
+    [
+        (meets, meets),
+        (counts, counts),
+        (counts, resets),
+        (counts, aborts),
+        (takes_stock, makes_and_drops),
+        (takes_stock, puts_and_gets),
+    ],
+)
+def test_a_process_that_stands_still_inside_stops_no_other_thread(
+    busy: Callable[[], None], use: Callable[[], None]
+) -> None:
+    # Wherever it was stopped: what it had locked is waited for outside of the interpreter.
+    ticks = 0
+    over = threading.Event()
+
+    def tick() -> None:
+        nonlocal ticks
+        while not over.wait(0.001):
+            ticks += 1
+
+    def be_busy() -> None:
+        while True:
+            busy()
+
+    kept = [multiprocessing.Lock() for _ in range(1000)]
+    process = child_of(multiprocessing.get_context("fork"), be_busy)
+    ticking = Hand(tick)
+    try:
+        for _ in range(100):
+            os.kill(process.pid, signal.SIGSTOP)
+            using = Hand(use)
+            before = ticks
+            until(lambda before=before: ticks > before + 1)
+            os.kill(process.pid, signal.SIGCONT)
+            using.result()
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+        end(process)
+        over.set()
+        ticking.result()
+    del kept

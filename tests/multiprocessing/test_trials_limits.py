@@ -185,3 +185,70 @@ if __name__ == "__main__":
 """
     )
     run_script(source)
+
+
+@pytest.mark.parametrize(
+    ("make", "calls"),
+    [
+        ("Queue()", ["put(1)", "qsize()", "empty()"]),
+        ("JoinableQueue(1000)", ["put(1)", "qsize()", "full()", "task_done()", "join()"]),
+        ("SimpleQueue()", ["put(1)", "empty()"]),
+    ],
+)
+def test_a_queue_that_others_made_grow_beyond_a_process_says_so_and_goes_on(
+    make: str, calls: list[str]
+) -> None:
+    source = (
+        PREFACE
+        + f"""
+def size():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+def careful(items, go, told):
+    go.acquire()
+    limit("AS", size() + (8 << 20))
+    assert items.get() == 0
+    for _ in range(3):
+        for call in {calls}:
+            text = refused(lambda: eval("items." + call))
+            assert "RLIMIT_AS" in text, text
+    try:
+        while True:
+            assert items.get() == bytes(3000)
+    except OSError as error:
+        assert error.errno == 12 and "RLIMIT_AS" in str(error), error
+    told.release()
+    go.acquire()
+    limit("AS", resource.RLIM_INFINITY)
+    assert items.get() == bytes(3000)
+    items.put("from the child")
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("fork")
+    items, go, told = context.{make}, context.Semaphore(0), context.Semaphore(0)
+    items.put(0)
+    process = context.Process(target=careful, args=(items, go, told))
+    process.start()
+    # From here on new things lie where the child has not been.
+    far = [context.Array("b", 20 << 20, lock=False)]
+    far += [context.Array("b", (1 << 16) - 4096, lock=False) for _ in range(64)]
+    far += [context.Array("b", (1 << 15) - 4096, lock=False) for _ in range(64)]
+    for _ in range(40):
+        items.put(bytes(3000))
+    go.release()
+    told.acquire()
+    # Nothing is locked.
+    items.put(2)
+    assert items.get() == bytes(3000)
+    go.release()
+    process.join()
+    assert process.exitcode == 0
+    got = []
+    while not items.empty():
+        got.append(items.get())
+    assert got[-2:] == [2, "from the child"] and set(got[:-2]) == {{bytes(3000)}}, got[-3:]
+    print("done")
+"""
+    )
+    assert run_script(source) == "done\n"
