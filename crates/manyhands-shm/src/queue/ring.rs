@@ -13,7 +13,7 @@ use manyhands_sys::step::step;
 use crate::ArenaError;
 #[cfg(not(loom))]
 use crate::arena::Arena;
-use crate::layout::{GRAIN, Ref};
+use crate::layout::{GRAIN, Ref, SPAN};
 use crate::shim::{AtomicU64, Ordering};
 
 /// Positions count units of so many bytes.
@@ -28,10 +28,6 @@ pub(super) const INLINE: usize = 4096;
 /// Bytes of records in the first segment of a queue, and in the largest.
 pub(super) const FIRST_CAPACITY: usize = 16 << 10;
 pub(super) const LARGEST_CAPACITY: usize = 1 << 20;
-
-/// So much is reached of any segment: more than it has, so that nobody has to look how much that is.
-#[cfg(not(loom))]
-const SPAN: usize = crate::layout::SPAN;
 
 /// A position and the number of records before it; both wrap around.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,6 +124,7 @@ impl Segment {
     #[cfg(not(loom))]
     #[inline]
     pub(super) unsafe fn at(arena: &Arena, reference: Ref) -> Result<&Segment, ArenaError> {
+        // More than any has, so that nobody has to look how much that is.
         let place = arena.place(reference.index() + 1, SPAN)?;
         // SAFETY: the caller's; a segment is atomics, and what is mapped stays so.
         Ok(unsafe { place.cast().as_ref() })
