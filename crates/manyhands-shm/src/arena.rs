@@ -4,7 +4,6 @@
 //! fork, or joined in a child that was started in another way. It is never unmapped.
 
 use std::convert::Infallible;
-use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -13,7 +12,7 @@ use manyhands_sys::memory::{SharedMemory, file_size_limit};
 use manyhands_sys::robust::Previous;
 
 use crate::layout::{FIRST, GRAIN, Head, MAGIC};
-use crate::{ArenaError, child, participant, wait};
+use crate::{ArenaError, OutOfReach, child, participant, wait};
 
 /// How large it may become: nothing of it is memory until used, or address space until reached.
 const LARGEST: usize = 128 << 30;
@@ -160,10 +159,10 @@ impl Arena {
     /// # Errors
     /// The limit of address space.
     #[inline]
-    pub(crate) fn place(&self, index: u64, len: usize) -> Result<NonNull<u8>, ArenaError> {
+    pub(crate) fn place(&self, index: u64, len: usize) -> Result<NonNull<u8>, OutOfReach> {
         let begin = index as usize * GRAIN;
         let end = (begin + len).min(self.memory.len());
-        self.memory.reach(begin, end).map_err(out_of_reach)?;
+        self.memory.reach(begin, end).map_err(OutOfReach)?;
         // SAFETY: an index is one of a place in the arena.
         Ok(unsafe { self.memory.base().byte_add(begin) })
     }
@@ -221,11 +220,6 @@ impl Arena {
         statistics.resident = self.memory.resident();
         Ok(statistics)
     }
-}
-
-#[cold]
-fn out_of_reach(error: io::Error) -> ArenaError {
-    ArenaError::system("cannot access all of the memory shared with other processes", error)
 }
 
 fn random() -> u64 {

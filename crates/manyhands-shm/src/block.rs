@@ -172,7 +172,7 @@ pub(crate) fn allocate(
         State { class, status: Status::Used, kind: kind as u32 }.store(block);
         let reference = Ref::new(index, generation);
         let committed = block.committed.load(Ordering::Relaxed) as usize;
-        Ok((Block { reference, head: block }, place, committed))
+        Ok::<_, ArenaError>((Block { reference, head: block }, place, committed))
     })?;
     if committed < whole {
         // Not under the ledger: the kernel clears each page, which takes its time.

@@ -49,6 +49,18 @@ pub enum ArenaError {
     NoArena,
 }
 
+/// This process has no address space for a part of the arena. It is small, as what is looked for at
+/// each put and get comes with it or with what was looked for.
+#[derive(Debug)]
+pub(crate) struct OutOfReach(pub(crate) io::Error);
+
+impl From<OutOfReach> for ArenaError {
+    #[cold]
+    fn from(error: OutOfReach) -> ArenaError {
+        ArenaError::system("cannot access all of the memory shared with other processes", error.0)
+    }
+}
+
 impl ArenaError {
     pub(crate) fn system(what: &str, source: io::Error) -> ArenaError {
         use rustix::io::Errno;

@@ -54,6 +54,8 @@ pub use child::{
 pub use condition::{Condition, Waiting};
 #[cfg(not(loom))]
 pub use error::ArenaError;
+#[cfg(not(loom))]
+pub(crate) use error::OutOfReach;
 pub use event::Event;
 #[cfg(not(loom))]
 pub use guarded::{Guard, Guarded};

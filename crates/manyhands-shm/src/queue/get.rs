@@ -59,12 +59,12 @@ impl Queue {
                 }
                 if self.is_shut() {
                     // Nothing is put any more; but it may have been between our two looks.
-                    let is_empty = match self.is_empty() {
-                        Ok(is_empty) => is_empty,
+                    let count = match self.count() {
+                        Ok(count) => count,
                         Err(error) => return Err(self.cannot_get(error)),
                     };
                     side.lock.unlock();
-                    if !is_empty {
+                    if count != 0 {
                         continue;
                     }
                     self.head.not_empty.ring();
@@ -76,18 +76,18 @@ impl Queue {
                 }
                 side.lock.unlock();
                 // Where this cannot be told, the error comes with the next look.
-                if look(pause, || !self.is_empty().unwrap_or(true) || self.is_shut()) {
+                if look(pause, || self.has_any() == Some(true) || self.is_shut()) {
                     continue;
                 }
                 self.head.not_empty.arm();
-                let is_empty = match self.is_empty() {
-                    Ok(is_empty) => is_empty,
+                let count = match self.count() {
+                    Ok(count) => count,
                     Err(error) => {
                         self.head.not_empty.ring();
-                        return Err(error.into());
+                        return Err(GetError::Arena(error.into()));
                     }
                 };
-                if is_empty && !self.is_shut() {
+                if count == 0 && !self.is_shut() {
                     if is_over(limit) {
                         return Err(GetError::Empty);
                     }
@@ -135,7 +135,7 @@ impl Queue {
             if self.maxsize() != 0 {
                 self.head.not_full.ring();
             }
-            if slept && !self.is_empty().unwrap_or(false) {
+            if slept && self.has_any() != Some(false) {
                 self.head.not_empty.ring();
             }
             return Ok(parcel);
@@ -144,10 +144,10 @@ impl Queue {
 
     /// Gives up with the lock held and nothing changed: a wake that was for us is for another then.
     #[cold]
-    fn cannot_get<E>(&self, error: ArenaError) -> GetError<E> {
+    fn cannot_get<E>(&self, error: impl Into<ArenaError>) -> GetError<E> {
         self.head.get_side.lock.unlock();
         self.head.not_empty.ring();
-        GetError::Arena(error)
+        GetError::Arena(error.into())
     }
 
     /// Drops the drained first segment; under the get lock.

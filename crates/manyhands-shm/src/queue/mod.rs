@@ -51,7 +51,7 @@ use tasks::Tasks;
 use crate::arena::Arena;
 use crate::block::{self, Block};
 use crate::layout::Ref;
-use crate::{ArenaError, Handle, Kind, Limit, Reference, Shared, participant};
+use crate::{ArenaError, Handle, Kind, Limit, OutOfReach, Reference, Shared, participant};
 
 #[repr(C, align(64))]
 struct Head {
@@ -250,9 +250,7 @@ impl Queue {
     /// # Errors
     /// This process has no address space for what another one has added to the queue.
     pub fn len(&self) -> Result<usize, ArenaError> {
-        // In this order: what is put meanwhile makes it more, and never less than none.
-        let got = self.got_count()?;
-        Ok(self.put_count()?.wrapping_sub(got) as usize)
+        Ok(self.count()? as usize)
     }
 
     /// Whether it holds none.
@@ -260,7 +258,7 @@ impl Queue {
     /// # Errors
     /// As of [`Queue::len`].
     pub fn is_empty(&self) -> Result<bool, ArenaError> {
-        Ok(self.got_count()? == self.put_count()?)
+        Ok(self.count()? == 0)
     }
 
     /// Whether it holds as many as it may.
@@ -268,8 +266,25 @@ impl Queue {
     /// # Errors
     /// As of [`Queue::len`].
     pub fn is_full(&self) -> Result<bool, ArenaError> {
+        Ok(self.has_most()?)
+    }
+
+    #[inline]
+    fn count(&self) -> Result<u32, OutOfReach> {
+        // In this order: what is put meanwhile makes it more, and never less than none.
+        let got = self.got_count()?;
+        Ok(self.put_count()?.wrapping_sub(got))
+    }
+
+    #[inline]
+    fn has_most(&self) -> Result<bool, OutOfReach> {
         let maxsize = self.maxsize();
-        Ok(maxsize != 0 && self.len()? >= maxsize as usize)
+        Ok(maxsize != 0 && self.count()? >= maxsize)
+    }
+
+    /// Whether there is anything, where that can be told.
+    fn has_any(&self) -> Option<bool> {
+        self.count().ok().map(|count| count != 0)
     }
 
     /// How many messages were lost with processes that were killed while putting or getting them.
@@ -287,8 +302,13 @@ impl Queue {
     }
 
     #[inline]
-    fn segment(&self, word: &AtomicU64) -> Result<(Ref, &'static Segment), ArenaError> {
-        let reference = Ref::from_bits(word.load(Ordering::Acquire)).expect("set by `new`");
+    fn segment(&self, word: &AtomicU64) -> Result<(Ref, &'static Segment), OutOfReach> {
+        self.segment_of(word.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn segment_of(&self, bits: u64) -> Result<(Ref, &'static Segment), OutOfReach> {
+        let reference = Ref::from_bits(bits).expect("set by `new`");
         // SAFETY: the words hold references of segments only.
         Ok((reference, unsafe { Segment::at(self.arena(), reference) }?))
     }
@@ -299,21 +319,23 @@ impl Queue {
         &self,
         word: &AtomicU64,
         count: impl Fn(&Segment) -> u32,
-    ) -> Result<u32, ArenaError> {
+    ) -> Result<u32, OutOfReach> {
         loop {
-            let before = word.load(Ordering::Acquire);
-            let count = self.segment(word).map(|(_, segment)| count(segment));
-            if word.load(Ordering::Acquire) == before {
+            let bits = word.load(Ordering::Acquire);
+            let count = self.segment_of(bits).map(|(_, segment)| count(segment));
+            if word.load(Ordering::Acquire) == bits {
                 return count;
             }
         }
     }
 
-    fn put_count(&self) -> Result<u32, ArenaError> {
+    #[inline]
+    fn put_count(&self) -> Result<u32, OutOfReach> {
         self.count_of(&self.head.put_side.segment, |segment| segment.tail().count)
     }
 
-    fn got_count(&self) -> Result<u32, ArenaError> {
+    #[inline]
+    fn got_count(&self) -> Result<u32, OutOfReach> {
         self.count_of(&self.head.get_side.segment, |segment| segment.head().count)
     }
 

@@ -11,7 +11,7 @@ use super::{Debris, Message, PutError, Queue, WaitError, new_segment};
 use crate::block::Block;
 use crate::layout::Ref;
 use crate::wait::{is_over, look};
-use crate::{ArenaError, Limit, Pause, participant};
+use crate::{ArenaError, Limit, OutOfReach, Pause, participant};
 
 /// From so many bytes on a copy is worth leaving the interpreter for.
 const LONG_COPY: usize = 128 << 10;
@@ -84,7 +84,7 @@ impl Queue {
                 Ok(found) => found,
                 Err(error) => return Err(self.cannot_put(error)),
             };
-            let is_full = match self.is_full() {
+            let is_full = match self.has_most() {
                 Ok(is_full) => is_full,
                 Err(error) => return Err(self.cannot_put(error)),
             };
@@ -95,7 +95,7 @@ impl Queue {
                 }
                 self.head.not_full.arm();
                 // Where this cannot be told any more, nothing is slept for.
-                let is_full = || self.is_full().unwrap_or(false);
+                let is_full = || self.has_most().unwrap_or(false);
                 let is_stuck = is_full() && !self.is_shut();
                 side.lock.unlock();
                 if is_stuck && !look(pause, || !is_full()) {
@@ -147,7 +147,7 @@ impl Queue {
             side.journal.end();
             side.lock.unlock();
             self.head.not_empty.ring();
-            if slept && !self.is_full().unwrap_or(false) {
+            if slept && !self.has_most().unwrap_or(false) {
                 self.head.not_full.ring();
             }
             return Ok(());
@@ -156,10 +156,10 @@ impl Queue {
 
     /// Gives up with the lock held and nothing changed: a wake that was for us is for another then.
     #[cold]
-    fn cannot_put<E>(&self, error: ArenaError) -> PutError<E> {
+    fn cannot_put<E>(&self, error: OutOfReach) -> PutError<E> {
         self.head.put_side.lock.unlock();
         self.head.not_full.ring();
-        PutError::Arena(error)
+        PutError::Arena(error.into())
     }
 
     /// Makes a segment the last one; under the put lock.

@@ -10,7 +10,7 @@
 use manyhands_sys::step::step;
 
 #[cfg(not(loom))]
-use crate::ArenaError;
+use crate::OutOfReach;
 #[cfg(not(loom))]
 use crate::arena::Arena;
 use crate::layout::{GRAIN, Ref, SPAN};
@@ -123,7 +123,7 @@ impl Segment {
     /// The limit of address space.
     #[cfg(not(loom))]
     #[inline]
-    pub(super) unsafe fn at(arena: &Arena, reference: Ref) -> Result<&Segment, ArenaError> {
+    pub(super) unsafe fn at(arena: &Arena, reference: Ref) -> Result<&Segment, OutOfReach> {
         // More than any has, so that nobody has to look how much that is.
         let place = arena.place(reference.index() + 1, SPAN)?;
         // SAFETY: the caller's; a segment is atomics, and what is mapped stays so.
