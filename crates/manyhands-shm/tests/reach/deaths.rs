@@ -8,7 +8,7 @@ use manyhands_shm::{
 };
 use manyhands_sys::step::die_at;
 
-use crate::scene::{Narrow, blocks, go_far, is_the_limit, place, semaphore, stage};
+use crate::scene::{Narrow, blocks, go_far, is_the_limit, semaphore, stage};
 use crate::support::{doing, fork, reap, wait};
 
 /// What is known of messages: whether they were put, and how often they came.

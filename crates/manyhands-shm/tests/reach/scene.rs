@@ -32,7 +32,7 @@ pub fn blocks() -> u64 {
     statistics.blocks + statistics.lingering
 }
 
-pub fn place(block: &Handle<Plain>) -> u64 {
+fn place(block: &Handle<Plain>) -> u64 {
     block.reference().block >> 32
 }
 
