@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing as stdlib
+import os
 import signal
 import threading
 from collections.abc import Callable
 from typing import Any
 
-from support import PATIENCE
+from manyhands import multiprocessing
+from support import PATIENCE, Hand, until
 
 ALL = ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Event", "Condition")
 LOCKS = ("Lock", "RLock", "Semaphore", "BoundedSemaphore")
@@ -50,3 +52,36 @@ def signal_soon() -> threading.Timer:
     timer = threading.Timer(SHORT, signal.pthread_kill, (main, signal.SIGUSR1))
     timer.start()
     return timer
+
+
+def stand_still_inside(busy: Callable[[], Any], use: Callable[[], Any], times: int) -> None:
+    """Stops a process that is busy, wherever it is, while a thread here uses the same; others
+    have to go on.
+    """
+    ticks = 0
+    over = threading.Event()
+
+    def tick() -> None:
+        nonlocal ticks
+        while not over.wait(0.001):
+            ticks += 1
+
+    def be_busy() -> None:
+        while True:
+            busy()
+
+    process = child_of(multiprocessing.get_context("fork"), be_busy)
+    ticking = Hand(tick)
+    try:
+        for _ in range(times):
+            os.kill(process.pid, signal.SIGSTOP)
+            using = Hand(use)
+            before = ticks
+            until(lambda before=before: ticks > before + 1)
+            os.kill(process.pid, signal.SIGCONT)
+            using.result()
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+        end(process)
+        over.set()
+        ticking.result()

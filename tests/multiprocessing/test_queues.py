@@ -6,10 +6,8 @@ import collections
 import functools
 import multiprocessing as stdlib
 import multiprocessing.queues
-import os
 import pickle
 import queue
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +18,7 @@ import pytest
 from manyhands import _native, multiprocessing
 from manyhands.multiprocessing.queues import Queue
 from manyhands.queue import ShutDown
+from shared_locks import stand_still_inside
 from support import Hand, alarm, beside, killed, until
 
 CLASSES = ["Queue", "JoinableQueue", "SimpleQueue"]
@@ -419,33 +418,9 @@ def test_a_subclass_that_hears_of_errors_does_not_hear_of_interrupts() -> None:
 def test_a_process_that_stands_still_in_a_queue_stops_no_other_thread() -> None:
     # Wherever it was stopped: what it had locked is waited for outside of the interpreter.
     items = Queue(ctx=multiprocessing.get_context())
-    ticks = 0
-    over = threading.Event()
 
-    def tick() -> None:
-        nonlocal ticks
-        while not over.wait(0.001):
-            ticks += 1
+    def put_and_get() -> None:
+        items.put(1)
+        items.get()
 
-    def busy() -> None:
-        while True:
-            items.put(1)
-            items.get()
-
-    process = multiprocessing.get_context("fork").Process(target=busy, daemon=True)
-    process.start()
-    ticking = Hand(tick)
-    try:
-        for _ in range(300):
-            os.kill(process.pid, signal.SIGSTOP)
-            waiting = Hand(lambda: items.put(2, False) or items.get())
-            before = ticks
-            until(lambda before=before: ticks > before + 1)
-            os.kill(process.pid, signal.SIGCONT)
-            waiting.result()
-    finally:
-        os.kill(process.pid, signal.SIGCONT)
-        process.kill()
-        process.join()
-        over.set()
-        ticking.result()
+    stand_still_inside(put_and_get, lambda: items.put(2, False) or items.get(), 300)

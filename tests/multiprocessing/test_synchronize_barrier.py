@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from manyhands import _native, multiprocessing
-from shared_locks import SHORT, Stop, child_of, end, finish
+from shared_locks import SHORT, Stop, child_of, finish, stand_still_inside
 from support import PATIENCE, Hand, until
 
 
@@ -235,32 +233,6 @@ def test_a_process_that_stands_still_inside_stops_no_other_thread(
     busy: Callable[[], None], use: Callable[[], None]
 ) -> None:
     # Wherever it was stopped: what it had locked is waited for outside of the interpreter.
-    ticks = 0
-    over = threading.Event()
-
-    def tick() -> None:
-        nonlocal ticks
-        while not over.wait(0.001):
-            ticks += 1
-
-    def be_busy() -> None:
-        while True:
-            busy()
-
     kept = [multiprocessing.Lock() for _ in range(1000)]
-    process = child_of(multiprocessing.get_context("fork"), be_busy)
-    ticking = Hand(tick)
-    try:
-        for _ in range(100):
-            os.kill(process.pid, signal.SIGSTOP)
-            using = Hand(use)
-            before = ticks
-            until(lambda before=before: ticks > before + 1)
-            os.kill(process.pid, signal.SIGCONT)
-            using.result()
-    finally:
-        os.kill(process.pid, signal.SIGCONT)
-        end(process)
-        over.set()
-        ticking.result()
+    stand_still_inside(busy, use, 100)
     del kept

@@ -76,6 +76,26 @@ fn until_closed(mut reader: &std::io::PipeReader) {
     assert_eq!(reader.read(&mut [0]).unwrap(), 0);
 }
 
+/// A child that ends in that way when its parent has left, and takes everything along.
+fn outlives_its_parent(end: impl FnOnce() -> i32) {
+    let _alone = alone();
+    let scene = Scene::new();
+    scene.create();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let child = fork(|| {
+        // SAFETY: the copy of the parent's end, which nobody uses here.
+        unsafe { libc::close(writer.as_raw_fd()) };
+        until_closed(&reader);
+        end()
+    });
+    leave();
+    assert!(scene.file().exists());
+    drop(writer);
+    assert_eq!(wait(child), 0);
+    assert!(!scene.file().exists());
+    assert!(scene.families().is_empty());
+}
+
 #[test]
 fn a_segment_is_listed_until_it_is_unlinked() {
     let _alone = alone();
@@ -109,23 +129,10 @@ fn who_leaves_alone_takes_everything_along() {
 
 #[test]
 fn a_forked_child_keeps_a_segment_until_it_leaves() {
-    let _alone = alone();
-    let scene = Scene::new();
-    scene.create();
-    let (reader, writer) = std::io::pipe().unwrap();
-    let child = fork(|| {
-        // SAFETY: the copy of the parent's end, which nobody uses here.
-        unsafe { libc::close(writer.as_raw_fd()) };
-        until_closed(&reader);
+    outlives_its_parent(|| {
         leave();
         0
     });
-    leave();
-    assert!(scene.file().exists());
-    drop(writer);
-    assert_eq!(wait(child), 0);
-    assert!(!scene.file().exists());
-    assert!(scene.families().is_empty());
 }
 
 #[test]
@@ -141,21 +148,7 @@ fn a_child_that_is_killed_keeps_nothing() {
 
 #[test]
 fn a_process_leaves_when_it_exits() {
-    let _alone = alone();
-    let scene = Scene::new();
-    scene.create();
-    let (reader, writer) = std::io::pipe().unwrap();
-    let child = fork(|| {
-        // SAFETY: the copy of the parent's end, which nobody uses here.
-        unsafe { libc::close(writer.as_raw_fd()) };
-        until_closed(&reader);
-        std::process::exit(0)
-    });
-    leave();
-    assert!(scene.file().exists());
-    drop(writer);
-    assert_eq!(wait(child), 0);
-    assert!(!scene.file().exists());
+    outlives_its_parent(|| std::process::exit(0));
 }
 
 #[test]
@@ -168,7 +161,7 @@ fn of_all_who_leave_at_once_one_tidies_up() {
         let children: Vec<i32> = (0..6)
             .map(|_| {
                 fork(|| {
-                    // SAFETY: as above.
+                    // SAFETY: the copy of the parent's end, which nobody uses here.
                     unsafe { libc::close(writer.as_raw_fd()) };
                     until_closed(&reader);
                     leave();
