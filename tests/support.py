@@ -354,8 +354,12 @@ class Leftovers:
 
 def _native_threads() -> set[str]:
     """The threads of this process; the engine's own ones by name, for it may start them anew."""
+    # A list ends early where a thread ends while it is read: only what is read twice is whole.
+    idents, again = set(), _entries("/proc/self/task")
+    while idents != again:
+        idents, again = again, _entries("/proc/self/task")
     threads = set()
-    for ident in _entries("/proc/self/task"):
+    for ident in idents:
         with contextlib.suppress(OSError), open(f"/proc/self/task/{ident}/comm") as file:
             name = file.read().strip()
             threads.add(name if name.startswith("manyhands") else ident)
