@@ -54,11 +54,14 @@ class Nursery:
             if zygote is not None:
                 zygote.stop()
 
-    def start(self, unfit=None):
-        """Return a zygote, a new one if there is none or that one; None if there can be none."""
+    def start(self, preparation, unfit=None):
+        """Return a zygote, a new one if there is none or that one; None if there can be none.
+
+        `preparation` is what children have to know of this process.
+        """
         with self._lock:
             is_forkserver = self._method == "forkserver"
-            preload, preparation = _to_preload() if is_forkserver else (None, None)
+            preload = _to_preload(preparation) if is_forkserver else None
             recipe = _arguments(), preload
             if self._zygote is not None:
                 if self._recipe == recipe and self._zygote is not unfit:
@@ -67,9 +70,9 @@ class Nursery:
             if getattr(sys, "frozen", False) or self._failed == recipe:
                 return None
             if is_forkserver:
-                setup = preload and (preload[0], preparation())
+                setup = preload and (preload[0], _without_name(preparation, *preload))
             else:
-                setup = _ahead.wanted(spawn.get_preparation_data("ignore"))
+                setup = _ahead.wanted(preparation)
             self._zygote = self._begin(recipe[0], setup)
             self._recipe = recipe
             if self._zygote is None:
@@ -127,20 +130,22 @@ def _arguments():
     return [executable, *options, "-c", _COMMAND, "--multiprocessing-fork"]
 
 
-def _to_preload():
-    """What the program wants its children to have loaded, and how to prepare that."""
+def _to_preload(preparation):
+    """Which modules the program wants its children to have loaded, and where the main one is."""
     from manyhands.multiprocessing.forkserver import _forkserver
 
     modules = tuple(_forkserver._preload_modules)
     if not modules:
-        return None, None
-    data = spawn.get_preparation_data("ignore")
-    main = {name: data.pop(name) for name in _MAIN if name in data}
-    for name in ("name", "authkey", "log_to_stderr", "log_level"):
-        data.pop(name, None)
+        return None
     if "__main__" not in modules:
-        main = {}
-    return (modules, main), lambda: {**data, **main}
+        return modules, {}
+    return modules, {name: preparation[name] for name in _MAIN if name in preparation}
+
+
+def _without_name(preparation, modules, main):
+    """What has to be known for loading them, the same for all children."""
+    but = {"name", "authkey", "log_to_stderr", "log_level", *_MAIN}
+    return {**{name: value for name, value in preparation.items() if name not in but}, **main}
 
 
 _MAIN = ("init_main_from_name", "init_main_from_path")
@@ -167,13 +172,13 @@ def stop():
         each.stop()
 
 
-def order(method, payload, descriptors, arena, guarded):
+def order(method, preparation, payload, descriptors, arena, guarded):
     """Have a child born; None if there is no zygote that could."""
     if len(descriptors) > _native.MOST_DESCRIPTORS:
         return None
     zygote = None
     for _ in range(3):
-        zygote = nursery(method).start(unfit=zygote)
+        zygote = nursery(method).start(preparation, unfit=zygote)
         if zygote is None:
             return None
         child = zygote.request(payload, descriptors, arena, guarded)

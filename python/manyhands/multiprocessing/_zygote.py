@@ -21,12 +21,12 @@ from manyhands import _native
 from manyhands.multiprocessing import (
     _ahead,
     forkserver,
-    popen_fork,
     process,
     resource_tracker,
     spawn,
     util,
 )
+from manyhands.multiprocessing._bootstrap import RUNS_EXIT_FUNCTIONS, bootstrap
 from manyhands.multiprocessing._nursery import READY, WANTS_ARENA
 
 _native = _native.multiprocessing
@@ -34,6 +34,9 @@ _native = _native.multiprocessing
 #: By which numbers a zygote finds its socket and the arena.
 SOCKET = 3
 ARENA = 4
+
+#: How often an interpreter has to run a function until it has made it as quick as it can.
+_REHEARSALS = 20
 
 #: The argument of a zygote that must not load what the program wants.
 BARE = "--bare"
@@ -90,30 +93,39 @@ def main():
     for number in range(3):
         os.dup2(null, number)
     os.close(null)
+    bootstrap.supply("MainProcess", os.getppid())
+    steps = _rehearsal(method)
+    for _ in range(_REHEARSALS):
+        for step in steps:
+            with contextlib.suppress(Exception):
+                step()
     gc.collect()
     gc.freeze()
     os.write(SOCKET, b"%b %.3f" % (READY, seconds))
     born = _native.serve(SOCKET, by_main)
     if type(born) is not dict:
-        _warm_up(born, method)
+        _warm_up(born, steps)
         born = born.wait()
     _live(method, born)
 
 
-def _warm_up(spare, method):
-    """Do what the child will do, as far as it has no effect, until there is one to be: then the
-    memory is its own already.
+def _rehearsal(method):
+    """What a child will do, as far as it has no effect: when it has been done before, less of it
+    has to be written to memory. Steps, each of which may fail.
     """
     preparation = {"name": "MainProcess", "sys_path": sys.path, "sys_argv": sys.argv}
     steps = [
         lambda: pickle.loads(_SAMPLE),
         lambda: spawn.prepare(preparation),
-        lambda: process._ParentProcess("MainProcess", os.getppid(), -1),
-        lambda: open(os.devnull, encoding="utf-8").close(),
         util._flush_std_streams,
     ]
     if method == "spawn":
         steps.append(lambda: runpy.run_path(_SMALL, run_name="__mp_main__"))
+    return steps
+
+
+def _warm_up(spare, steps):
+    """Rehearse until there is a child to be: then the memory is its own already."""
     for step in steps:
         if spare.is_wanted():
             return
@@ -203,6 +215,7 @@ def _live(method, born):
         try:
             _end(is_forkserver)
         finally:
+            _native.leave_family()
             os._exit(code)
 
 
@@ -212,7 +225,7 @@ def _run(born, is_forkserver):
         _set_environment(born["environment"])
     if born["ignored"] is not None:
         _set_ignored(born["ignored"])
-    if is_forkserver and popen_fork.RUNS_EXIT_FUNCTIONS:
+    if is_forkserver and RUNS_EXIT_FUNCTIONS:
         atexit._clear()
         atexit.register(util._exit_function)
     arena, ticket = born["arena"]
@@ -235,7 +248,7 @@ def _run(born, is_forkserver):
         process_obj = pickle.load(file)
     finally:
         del process.current_process()._inheriting
-    return process_obj._bootstrap(born["parent"])
+    return bootstrap(process_obj, born["parent"])
 
 
 def _set_streams(standard):
@@ -294,7 +307,7 @@ def _say_plainly(text):
 
 def _end(is_forkserver):
     """Do what an interpreter does at its end, as far as anybody could notice."""
-    if not is_forkserver or popen_fork.RUNS_EXIT_FUNCTIONS:
+    if not is_forkserver or RUNS_EXIT_FUNCTIONS:
         atexit._run_exitfuncs()
     if not is_forkserver:
         # Files that nobody has closed: an interpreter that ends by itself writes what is left.

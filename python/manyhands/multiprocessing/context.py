@@ -10,6 +10,7 @@ Source: https://docs.python.org/3/library/multiprocessing.html#contexts-and-star
 import os
 import sys
 import warnings
+from importlib import import_module
 
 from manyhands._mirror import forward
 from manyhands._stdlib import original
@@ -184,14 +185,26 @@ class BaseContext(_original.BaseContext):
         return context
 
 
+#: The `Popen` classes that have been used, by their modules.
+_popens = {}
+
+
+def _load_popen(module):
+    return _popens.setdefault(module, import_module(f"manyhands.multiprocessing.{module}").Popen)
+
+
 class _Starts:
     """What our processes have in common, whatever starts them."""
 
     def _bootstrap(self, parent_sentinel=None):
+        from manyhands.multiprocessing._bootstrap import bootstrap
+
+        if not bootstrap.is_replaced():
+            return bootstrap.run(self, parent_sentinel)
         # The standard library's does the same with its own default context.
         if self._start_method is not None:
             _force_start_method(self._start_method)
-        return super()._bootstrap(parent_sentinel)
+        return super()._bootstrap(parent_sentinel=parent_sentinel)
 
 
 class Process(_Starts, _original.Process):
@@ -225,8 +238,7 @@ class ForkProcess(_Starts, _original.ForkProcess):
 
     @staticmethod
     def _Popen(process_obj):
-        from manyhands.multiprocessing.popen_fork import Popen
-
+        Popen = _popens.get("popen_fork") or _load_popen("popen_fork")
         return Popen(process_obj)
 
 
@@ -235,8 +247,7 @@ class SpawnProcess(_Starts, _original.SpawnProcess):
 
     @staticmethod
     def _Popen(process_obj):
-        from manyhands.multiprocessing.popen_spawn_posix import Popen
-
+        Popen = _popens.get("popen_spawn_posix") or _load_popen("popen_spawn_posix")
         return Popen(process_obj)
 
 
@@ -245,8 +256,7 @@ class ForkServerProcess(_Starts, _original.ForkServerProcess):
 
     @staticmethod
     def _Popen(process_obj):
-        from manyhands.multiprocessing.popen_forkserver import Popen
-
+        Popen = _popens.get("popen_forkserver") or _load_popen("popen_forkserver")
         return Popen(process_obj)
 
 

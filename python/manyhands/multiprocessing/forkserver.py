@@ -55,7 +55,7 @@ class ForkServer:
 
     def ensure_running(self):
         """Have the server started."""
-        _nursery.nursery("forkserver").start()
+        _nursery.nursery("forkserver").start(_nursery.spawn.get_preparation_data("ignore"))
 
 
 _forkserver = ForkServer()

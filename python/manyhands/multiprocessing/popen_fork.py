@@ -1,19 +1,19 @@
 """Starts a process as a copy of this one."""
 
-import atexit
 import os
 import signal
 import sys
 
 from manyhands import _native
-from manyhands.multiprocessing import process, util
+from manyhands.multiprocessing import util
+from manyhands.multiprocessing._bootstrap import RUNS_EXIT_FUNCTIONS, bootstrap
 
 __all__ = ["Popen"]
 
 _native = _native.multiprocessing
 
-#: From 3.13 on, the functions registered with `atexit` run in a child that was forked.
-RUNS_EXIT_FUNCTIONS = "_exit_function" not in process.BaseProcess._bootstrap.__code__.co_names
+#: What `atexit` runs at the end of a child that was forked, where it does.
+_EXIT_FUNCTION = util._exit_function if RUNS_EXIT_FUNCTIONS else None
 
 if sys.version_info >= (3, 12):
     # From then on `os.fork()` warns of threads, and cannot know which of them are the engine's.
@@ -28,10 +28,11 @@ class Popen:
     carries_arena = True
 
     def __init__(self, process_obj):
-        util._flush_std_streams()
         self.returncode = None
-        self.finalizer = None
-        self._launch(process_obj)
+        self._child = child = self._launch(process_obj)
+        self.pid = child.pid
+        self.sentinel = child.sentinel
+        self.finalizer = child.close
 
     def duplicate_for_child(self, fd):
         """Return by which number the child has a descriptor."""
@@ -70,27 +71,8 @@ class Popen:
         self._send_signal(signal.SIGKILL)
 
     def _launch(self, process_obj):
-        code = 1
-        started = _native.fork(process_obj.daemon)
-        if type(started) is int:
-            try:
-                if RUNS_EXIT_FUNCTIONS:
-                    atexit._clear()
-                    atexit.register(util._exit_function)
-                code = process_obj._bootstrap(parent_sentinel=started)
-            finally:
-                if RUNS_EXIT_FUNCTIONS:
-                    atexit._run_exitfuncs()
-                os._exit(code)
-        self._watch(started)
-
-    def _watch(self, child):
-        self._child = child
-        self.pid = child.pid
-        self.sentinel = child.sentinel
-        self.finalizer = util.Finalize(self, child.close)
+        return _native.fork(process_obj, bootstrap, _EXIT_FUNCTION)
 
     def close(self):
         """Give the sentinel back."""
-        if self.finalizer is not None:
-            self.finalizer()
+        self.finalizer()

@@ -36,6 +36,8 @@ class Popen(popen_fork.Popen):
         self._fds = []
         self._parent_w = None
         super().__init__(process_obj)
+        if self._parent_w is not None:
+            self.finalizer = util.Finalize(self, _close, (self._child, self._parent_w))
 
     def duplicate_for_child(self, fd):
         self._fds.append(fd)
@@ -46,6 +48,7 @@ class Popen(popen_fork.Popen):
         return [(fd, fd) for fd in dict.fromkeys(self._fds)]
 
     def _launch(self, process_obj):
+        util._flush_std_streams()
         preparation = spawn.get_preparation_data(process_obj._name)
         # Before anything is pickled: all that the child gets a hold of is there already.
         ticket = _native.reserve_child()
@@ -62,7 +65,7 @@ class Popen(popen_fork.Popen):
             ticket.cancel()
             raise
         ticket.started(child.pid)
-        self._watch(child)
+        return child
 
     def _order(self, preparation, body, ticket, guarded):
         """Have the child born of a zygote; None if there is none."""
@@ -74,7 +77,7 @@ class Popen(popen_fork.Popen):
         reduction.dump((preparation, tracker is not None), payload)
         payload.write(body)
         arena = ticket.fileno(), ticket.number
-        return order(self.method, payload.getvalue(), descriptors, arena, guarded)
+        return order(self.method, preparation, payload.getvalue(), descriptors, arena, guarded)
 
     def _run(self, preparation, body, ticket, guarded):
         """Start the child as an interpreter of its own."""
@@ -111,11 +114,6 @@ class Popen(popen_fork.Popen):
             os.close(parent_w)
             raise
         return child
-
-    def _watch(self, child):
-        super()._watch(child)
-        if self._parent_w is not None:
-            self.finalizer = util.Finalize(self, _close, (child, self._parent_w))
 
 
 def _close(child, descriptor):

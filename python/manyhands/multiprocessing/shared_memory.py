@@ -54,6 +54,7 @@ class SharedMemory(_original.SharedMemory):
         self._track = track
         if create:
             self._flags = os.O_CREAT | os.O_EXCL | os.O_RDWR
+        _leave_in_time()
         self._fd, self._name = self._open(name, size if create else None)
         try:
             self._size = os.fstat(self._fd).st_size
@@ -103,18 +104,20 @@ class ShareableList(_original.ShareableList):
     __init__.__qualname__ = "ShareableList.__init__"
 
 
-def _leave_in_time(_=None):
-    """Have the family left at the end of a child of multiprocessing, which does not `exit()`.
+_leaving = None
 
-    After its own children have been waited for, which are users as well.
+
+def _leave_in_time():
+    """Have the family left at the end of a child that the standard library's `Process` started.
+
+    It does not `exit()`. That is done after its own children have been waited for, users as well.
     """
-    _util.Finalize(None, _native.leave_family, exitpriority=-1000)
+    global _leaving
+    if _process.parent_process() is None or (_leaving is not None and _leaving.still_active()):
+        return
+    _leaving = _util.Finalize(None, _native.leave_family, exitpriority=-1000)
 
 
-# A child drops the finalizers that it inherits.
-_util.register_after_fork(_leave_in_time, _leave_in_time)
-if _process.parent_process() is not None:
-    _leave_in_time()
 # Not in a child that loads the program's modules, nor in who does so once for many children.
 if not getattr(_process.current_process(), "_inheriting", False):
     _native.join_family()

@@ -3,14 +3,16 @@
 
 use std::cell::Cell;
 use std::os::fd::IntoRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use manyhands_process::{Forked, pause_reaper, program_threads, resume_reaper};
-use manyhands_sys::thread;
+use manyhands_sys::{process, thread};
 use pyo3::exceptions::PyDeprecationWarning;
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyInt;
 
+use super::bootstrap::{Bootstrap, Plan};
 use super::child::PyChild;
 
 thread_local! {
@@ -18,11 +20,19 @@ thread_local! {
     static OWN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Copies this process. Returns the child, a `Child`; and in that itself the descriptor of its parent,
-/// an integer. With `guarded` the child dies when this process does.
+/// Starts a process object in a copy of this process, with its `Bootstrap`. Returns the child, a
+/// `Child`; does not return in that itself. A daemon dies when this process does. If an exit function
+/// is given, the child runs it and what it has registered with `atexit`.
 // py: multiprocessing.popen_fork.Popen._launch
 #[pyfunction]
-fn fork<'py>(py: Python<'py>, guarded: bool) -> PyResult<Bound<'py, PyAny>> {
+fn fork<'py>(
+    process_obj: &Bound<'py, PyAny>,
+    bootstrap: &Bound<'py, Bootstrap>,
+    exit_function: Option<&Bound<'py, PyAny>>,
+) -> PyResult<PyChild> {
+    let py = process_obj.py();
+    let guarded = process_obj.getattr(intern!(py, "daemon"))?.is_truthy()?;
+    let plan = bootstrap.get().prepare(process_obj)?;
     OWN.set(true);
     manyhands_shm::prepare_for_forks();
     // SAFETY: this thread is attached; one of the other two follows in each process.
@@ -32,7 +42,7 @@ fn fork<'py>(py: Python<'py>, guarded: bool) -> PyResult<Bound<'py, PyAny>> {
         // SAFETY: this is the child, after PyOS_BeforeFork.
         unsafe { ffi::PyOS_AfterFork_Child() };
         OWN.set(false);
-        return Ok(PyInt::new(py, parent.into_raw_fd()).into_any());
+        live(plan, bootstrap.get(), parent.into_raw_fd(), exit_function);
     }
     let child = match &forked {
         Ok(Forked::Parent(child)) => Some(child.id()),
@@ -45,11 +55,35 @@ fn fork<'py>(py: Python<'py>, guarded: bool) -> PyResult<Bound<'py, PyAny>> {
     match forked {
         Ok(Forked::Parent(child)) => {
             warn_about_threads(py);
-            Ok(Bound::new(py, PyChild::new(child))?.into_any())
+            Ok(PyChild::new(child))
         }
         Ok(Forked::Child(_)) => unreachable!("the child has returned"),
         Err(error) => Err(super::error(&error)),
     }
+}
+
+/// Is the child, from birth to death.
+fn live(
+    plan: Plan<'_>,
+    bootstrap: &Bootstrap,
+    sentinel: i32,
+    exit_function: Option<&Bound<'_, PyAny>>,
+) -> ! {
+    let lives = || {
+        let Some(exit_function) = exit_function else {
+            return bootstrap.live(plan, sentinel);
+        };
+        let atexit = exit_function.py().import("atexit")?;
+        atexit.call_method0("_clear")?;
+        atexit.call_method1("register", (exit_function,))?;
+        let code = bootstrap.live(plan, sentinel);
+        atexit.call_method0("_run_exitfuncs")?;
+        code
+    };
+    // What there is to say of an exception, or a panic, has been said. Nothing must get out of here.
+    let code = catch_unwind(AssertUnwindSafe(lives)).map_or(1, |code| code.unwrap_or(1));
+    manyhands_shm::segment::leave();
+    process::exit(code)
 }
 
 /// What `os.fork()` says from 3.12 on; but the engine's own threads, which a fork does not disturb, do

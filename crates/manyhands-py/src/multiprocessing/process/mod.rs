@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 
 use super::errors::explained;
 
+mod bootstrap;
 mod child;
 mod fork;
 mod serve;
@@ -17,6 +18,7 @@ fn error(error: &StartError) -> PyErr {
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     manyhands_process::set_death_hook(manyhands_shm::child_died);
+    bootstrap::register(module)?;
     child::register(module)?;
     fork::register(module)?;
     serve::register(module)?;
