@@ -106,3 +106,27 @@ def test_a_main_script_that_is_gone_fails_the_child(tmp_path: Path) -> None:
     source += "    print(process.exitcode)\n"
     assert run_file(tmp_path / "main.py", source) == "1\n"
     assert "FileNotFoundError" in (tmp_path / "errors").read_text()
+
+
+def test_a_module_that_came_into_a_folder_later_is_found(tmp_path: Path) -> None:
+    source = """
+        import os
+        from pathlib import Path
+        from manyhands import multiprocessing
+
+        def work(name):
+            __import__(name)
+
+        if __name__ == "__main__":
+            context = multiprocessing.get_context("spawn")
+            for count in range(5):
+                Path(f"late{count}.py").write_text("print(__name__, flush=True)")
+                if count == 0:
+                    # Not so new that nothing would be noted of it.
+                    os.utime(".", (1, 1))
+                process = context.Process(target=work, args=(f"late{count}",))
+                process.start()
+                process.join()
+    """
+    out = run_file(tmp_path / "main.py", source)
+    assert out.split() == [f"late{count}" for count in range(5)]

@@ -2,14 +2,19 @@
 
 A spawned child runs the program's main module anew, and imports what that imports. Nothing of the
 program may run before there is a child; but the standard library's modules that the program has
-loaded by now are the same in each, and so is the code of a main script that stays as it is.
+loaded by now are the same in each, and so are the code of a main script and the names in folders
+of modules that stay as they are.
 """
 
+import contextlib
 import io
 import os
+import pkgutil
 import runpy
 import sys
+import time
 import warnings
+from importlib.machinery import FileFinder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +23,9 @@ if TYPE_CHECKING:
 
 _LIBRARY = os.path.dirname(os.__file__)
 _FOLDERS = (_LIBRARY, os.path.join(_LIBRARY, "lib-dynload"))
+
+#: For how many seconds after a change a folder's next one may not be seen by its time.
+_RECENT = 2.0
 
 #: What is not only loaded when it is imported; and what children of ours have anyway.
 _NOT_AHEAD = {
@@ -31,11 +39,13 @@ _NOT_AHEAD = {
 }
 
 
-def wanted(preparation: "Mapping[str, Any]") -> tuple[list[str], str | None]:
-    """Return the names of modules and the path of the main script, None if there is none."""
+def wanted(preparation: "Mapping[str, Any]") -> tuple[list[str], list[str], str | None]:
+    """Return the names of modules, the folders where others are looked for, and the path of the
+    main script, None if there is none.
+    """
     packages = {name for name in sys.stdlib_module_names - _NOT_AHEAD if _is_library(name)}
     names = [name for name in list(sys.modules) if name.partition(".")[0] in packages]
-    return names, preparation.get("init_main_from_path")
+    return names, preparation["sys_path"], preparation.get("init_main_from_path")
 
 
 def _is_library(package: str) -> bool:
@@ -48,15 +58,28 @@ def _is_library(package: str) -> bool:
     return (os.path.dirname(folder) if hasattr(module, "__path__") else folder) in _FOLDERS
 
 
-def load(names: "Iterable[str]", main: str | None) -> None:
+def load(names: "Iterable[str]", folders: "Iterable[str]", main: str | None) -> None:
     """Load them. What cannot be, or would warn, is left to the children."""
     path, sys.path = sys.path, [folder for folder in sys.path if folder in _FOLDERS]
     for name in names:
         if not _quietly(__import__, name):
             sys.modules.pop(name, None)
     sys.path = path
+    _look_around(folders)
     if main is not None:
         _quietly(_compile, main)
+
+
+def _look_around(path: "Iterable[str]") -> None:
+    """Have importers know what is in the folders of a path, while those stay as they are."""
+    for folder in path:
+        with contextlib.suppress(Exception):
+            finder = pkgutil.get_importer(folder)
+            if type(finder) is FileFinder:
+                finder.find_spec("_")
+                # One that has just changed may change again and look the same.
+                if time.time() - os.stat(folder).st_mtime < _RECENT:
+                    finder.invalidate_caches()
 
 
 def _quietly(function: "Callable[[str], object]", argument: str) -> bool:

@@ -46,8 +46,9 @@ _SAMPLE = pickle.dumps(
     ({"name": "a", "sys_path": ["/a", "/b"], "sys_argv": ["a"]}, process.BaseProcess)
 )
 
-#: A small module, in the place of a program.
-_SMALL = os.path.join(os.path.dirname(__file__), os.pardir, "watch.py")
+#: A small module, in the place of a program: its name, its path.
+_SMALL = "manyhands.watch"
+_SMALL_PATH = os.path.join(os.path.dirname(__file__), os.pardir, "watch.py")
 
 #: Modules that children need or are likely to; only the standard library's and ours.
 MODULES = (
@@ -94,7 +95,7 @@ def main():
         os.dup2(null, number)
     os.close(null)
     bootstrap.supply("MainProcess", os.getppid())
-    steps = _rehearsal(method)
+    steps = _rehearsal(method, setup)
     for _ in range(_REHEARSALS):
         for step in steps:
             with contextlib.suppress(Exception):
@@ -109,7 +110,7 @@ def main():
     _live(method, born)
 
 
-def _rehearsal(method):
+def _rehearsal(method, setup):
     """What a child will do, as far as it has no effect: when it has been done before, less of it
     has to be written to memory. Steps, each of which may fail.
     """
@@ -120,7 +121,11 @@ def _rehearsal(method):
         util._flush_std_streams,
     ]
     if method == "spawn":
-        steps.append(lambda: runpy.run_path(_SMALL, run_name="__mp_main__"))
+        *_, main = setup
+        if main is None:
+            steps.append(lambda: runpy.run_module(_SMALL, run_name="__mp_main__", alter_sys=True))
+        else:
+            steps.append(lambda: runpy.run_path(_SMALL_PATH, run_name="__mp_main__"))
     return steps
 
 
