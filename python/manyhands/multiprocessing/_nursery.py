@@ -150,25 +150,30 @@ def _without_name(preparation, modules, main):
 
 _MAIN = ("init_main_from_name", "init_main_from_path")
 
+#: By the number of the process whose they are, and by start method.
 _nurseries = {}
 
 
-def _forget():
-    # They are the parent's.
-    _nurseries.clear()
-
-
-os.register_at_fork(after_in_child=_forget)
+def _own_nurseries():
+    own = _nurseries.get(os.getpid())
+    if own is None:
+        own = _nurseries.setdefault(os.getpid(), {})
+        # A forked child has its parent's, and would pay for doing this at once.
+        for owner in list(_nurseries):
+            if owner != os.getpid():
+                _nurseries.pop(owner, None)
+    return own
 
 
 def nursery(method):
     """The zygote of a start method, of this process."""
-    return _nurseries.get(method) or _nurseries.setdefault(method, Nursery(method))
+    own = _own_nurseries()
+    return own.get(method) or own.setdefault(method, Nursery(method))
 
 
 def stop():
     """End all zygotes of this process. Their children live on."""
-    for each in list(_nurseries.values()):
+    for each in list(_own_nurseries().values()):
         each.stop()
 
 
