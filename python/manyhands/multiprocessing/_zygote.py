@@ -220,8 +220,10 @@ def _live(method, born):
         try:
             _end(is_forkserver)
         finally:
-            _native.leave_family()
-            os._exit(code)
+            try:
+                _native.leave_family()
+            finally:
+                os._exit(code)
 
 
 def _run(born, is_forkserver):
