@@ -112,8 +112,9 @@ class Tea:
 def work():
     util.Finalize(None, say, ("the child's finalizer",), exitpriority=1)
     start(say, "a grandchild")
-    threading._register_atexit(say, "before threads end")
-    threading.Thread(target=lambda: (time.sleep(0.05), say("a thread"))).start()
+    end = threading.Event()
+    threading._register_atexit(lambda: (say("before threads end"), end.set()))
+    threading.Thread(target=lambda: (end.wait(), say("a thread"))).start()
 
 if __name__ == "__main__":
     tea = Tea()
