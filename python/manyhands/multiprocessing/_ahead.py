@@ -9,7 +9,6 @@ of modules that stay as they are.
 import contextlib
 import io
 import os
-import pkgutil
 import runpy
 import sys
 import time
@@ -72,6 +71,8 @@ def load(names: "Iterable[str]", folders: "Iterable[str]", main: str | None) -> 
 
 def _look_around(path: "Iterable[str]") -> None:
     """Have importers know what is in the folders of a path, while those stay as they are."""
+    import pkgutil
+
     for folder in path:
         with contextlib.suppress(Exception):
             finder = pkgutil.get_importer(folder)

@@ -20,8 +20,10 @@ import warnings
 from manyhands import _native
 from manyhands.multiprocessing import (
     _ahead,
+    context,
     forkserver,
     process,
+    reduction,
     resource_tracker,
     spawn,
     util,
@@ -36,15 +38,10 @@ SOCKET = 3
 ARENA = 4
 
 #: How often an interpreter has to run a function until it has made it as quick as it can.
-_REHEARSALS = 20
+_REHEARSALS = 10
 
 #: The argument of a zygote that must not load what the program wants.
 BARE = "--bare"
-
-#: Something like what children are told.
-_SAMPLE = pickle.dumps(
-    ({"name": "a", "sys_path": ["/a", "/b"], "sys_argv": ["a"]}, process.BaseProcess)
-)
 
 #: A small module, in the place of a program: its name, its path.
 _SMALL = "manyhands.watch"
@@ -114,12 +111,11 @@ def _rehearsal(method, setup):
     """What a child will do, as far as it has no effect: when it has been done before, less of it
     has to be written to memory. Steps, each of which may fail.
     """
-    preparation = {"name": "MainProcess", "sys_path": sys.path, "sys_argv": sys.argv}
-    steps = [
-        lambda: pickle.loads(_SAMPLE),
-        lambda: spawn.prepare(preparation),
-        util._flush_std_streams,
-    ]
+    steps = [lambda: _set_streams((True, True, True)), util._flush_std_streams]
+    # A folder may be gone, and a module of the program's may have changed how is pickled.
+    with contextlib.suppress(Exception):
+        born = {"payload": _sample(method), "descriptors": []}
+        steps.append(lambda: _receive(born, method == "forkserver"))
     if method == "spawn":
         *_, main = setup
         if main is None:
@@ -127,6 +123,29 @@ def _rehearsal(method, setup):
         else:
             steps.append(lambda: runpy.run_path(_SMALL_PATH, run_name="__mp_main__"))
     return steps
+
+
+def _sample(method):
+    """What a child of this process would be told that has a small program."""
+    preparation = {
+        "authkey": process.current_process().authkey,
+        "dir": os.getcwd(),
+        "log_to_stderr": False,
+        "name": "MainProcess",
+        "orig_dir": process.ORIGINAL_DIR,
+        "start_method": method,
+        "sys_argv": sys.argv,
+        "sys_path": sys.path,
+    }
+    payload = io.BytesIO()
+    # Whoever is pickled looks only whether there is one.
+    context.set_spawning_popen(payload)
+    try:
+        reduction.dump((preparation, False), payload)
+        reduction.dump(context._concrete_contexts[method].Process(target=os.getpid), payload)
+    finally:
+        context.set_spawning_popen(None)
+    return payload.getvalue()
 
 
 def _warm_up(spare, steps):
@@ -238,6 +257,13 @@ def _run(born, is_forkserver):
     arena, ticket = born["arena"]
     _native.join_arena(arena, ticket)
     os.close(arena)
+    process_obj = _receive(born, is_forkserver)
+    _ahead.forget()
+    return bootstrap(process_obj, born["parent"])
+
+
+def _receive(born, is_forkserver):
+    """Become what the parent is, and return the process object."""
     file = io.BytesIO(born["payload"])
     descriptors = born["descriptors"]
     process.current_process()._inheriting = True
@@ -249,13 +275,11 @@ def _run(born, is_forkserver):
             forkserver._forkserver._inherited_fds = descriptors
         begun = time.monotonic()
         spawn.prepare(preparation)
-        _ahead.forget()
         if not is_forkserver:
             util.info(f"loaded the main module in {time.monotonic() - begun:.3f} s")
-        process_obj = pickle.load(file)
+        return pickle.load(file)
     finally:
         del process.current_process()._inheriting
-    return bootstrap(process_obj, born["parent"])
 
 
 def _set_streams(standard):
