@@ -162,6 +162,7 @@ if __name__ == "__main__":
     say(start(say, "tea", Class=Overrides))
     for name in ("_close_stdin", "_run_after_forkers", "_flush_std_streams"):
         replace(util, name)
+    replace(util, "_exit_function")
     replace(threading, "_shutdown")
     start(say, "coffee")
     replace(process.BaseProcess, "_bootstrap")
@@ -169,6 +170,8 @@ if __name__ == "__main__":
 """
     steps = ["_close_stdin", "_run_after_forkers"]
     ends = ["_shutdown", "_flush_std_streams"]
+    # From 3.13 on `atexit` runs it.
+    ends.insert(2 if sys.version_info >= (3, 13) else 0, "_exit_function")
     assert run(tmp_path, module, "fork", source) == [
         *["of the class: parent_sentinel", "after the fork", "runs", "tea", "5"],
         *[*steps, "coffee", *ends],
@@ -229,7 +232,7 @@ def test_a_forked_child_has_one_thread(tmp_path: Path, module: str, how: str) ->
     source = f"""
 import _thread, warnings
 warnings.simplefilter("ignore")
-go, there = threading.Event(), threading.Event()
+go, there, leave = threading.Event(), threading.Event(), threading.Event()
 
 def look():
     main = threading.main_thread()
@@ -254,7 +257,7 @@ def fork():
 def hold():
     with threading._active_limbo_lock:
         there.set()
-        go.wait()
+        leave.wait()
 
 if __name__ == "__main__":
     threads = []
@@ -263,6 +266,16 @@ if __name__ == "__main__":
         # The hook is in its place from the first start on.
         start(len, "")
     fork()
+    # A thread that no object stands for has a lock of that module.
+    _thread.start_new_thread(hold, ())
+    there.wait()
+    pid = os.fork()
+    if pid == 0:
+        with threading._active_limbo_lock:
+            say("free")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    leave.set()
     ended = threading.Thread(name="ended")
     ended.start()
     while ended.is_alive():
@@ -275,20 +288,23 @@ if __name__ == "__main__":
     forker = threading.Thread(target=fork, name="forker")
     forker.start()
     forker.join()
-    # A thread that no object stands for has a lock of that module.
-    _thread.start_new_thread(hold, ())
-    there.wait()
-    pid = os.fork()
-    if pid == 0:
-        with threading._active_limbo_lock:
-            say("free")
-        os._exit(0)
-    os.waitpid(pid, 0)
     go.set()
 """
     alone = ["True True MainThread", "late", "1"]
     assert run(tmp_path, module, "fork", source) == [
-        *alone * 2,
+        *[*alone * 2, "free"],
         *["True True MainThread", "ended False", "living False", "late", "1"],
-        *["True True forker", "late", "1", "free"],
+        *["True True forker", "late", "1"],
     ]
+
+
+def test_a_child_of_one_thread_does_not_look_for_others(tmp_path: Path) -> None:
+    source = """
+if __name__ == "__main__":
+    start(len, "")
+    threading._after_fork_among_threads = lambda: say("looks")
+    start(say, "alone")
+    threading.Thread(target=lambda: start(say, "among others")).start()
+"""
+    out = run(tmp_path, "manyhands.multiprocessing", "fork", source)
+    assert out == ["alone", "looks", "among others"]

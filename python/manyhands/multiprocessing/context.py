@@ -7,6 +7,7 @@ being spawned in this thread, are the standard library's own.
 Source: https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods
 """
 
+import functools
 import os
 import sys
 import warnings
@@ -185,12 +186,8 @@ class BaseContext(_original.BaseContext):
         return context
 
 
-#: The `Popen` classes that have been used, by their modules.
-_popens = {}
-
-
-def _load_popen(module):
-    return _popens.setdefault(module, import_module(f"manyhands.multiprocessing.{module}").Popen)
+#: An import statement looks for what is there already, each time.
+_module = functools.cache(import_module)
 
 
 class _Starts:
@@ -238,8 +235,7 @@ class ForkProcess(_Starts, _original.ForkProcess):
 
     @staticmethod
     def _Popen(process_obj):
-        Popen = _popens.get("popen_fork") or _load_popen("popen_fork")
-        return Popen(process_obj)
+        return _module("manyhands.multiprocessing.popen_fork").Popen(process_obj)
 
 
 class SpawnProcess(_Starts, _original.SpawnProcess):
@@ -247,8 +243,7 @@ class SpawnProcess(_Starts, _original.SpawnProcess):
 
     @staticmethod
     def _Popen(process_obj):
-        Popen = _popens.get("popen_spawn_posix") or _load_popen("popen_spawn_posix")
-        return Popen(process_obj)
+        return _module("manyhands.multiprocessing.popen_spawn_posix").Popen(process_obj)
 
 
 class ForkServerProcess(_Starts, _original.ForkServerProcess):
@@ -256,8 +251,7 @@ class ForkServerProcess(_Starts, _original.ForkServerProcess):
 
     @staticmethod
     def _Popen(process_obj):
-        Popen = _popens.get("popen_forkserver") or _load_popen("popen_forkserver")
-        return Popen(process_obj)
+        return _module("manyhands.multiprocessing.popen_forkserver").Popen(process_obj)
 
 
 class ForkContext(BaseContext, _original.ForkContext):

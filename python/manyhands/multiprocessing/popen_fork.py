@@ -12,9 +12,6 @@ __all__ = ["Popen"]
 
 _native = _native.multiprocessing
 
-#: What `atexit` runs at the end of a child that was forked, where it does.
-_EXIT_FUNCTION = util._exit_function if RUNS_EXIT_FUNCTIONS else None
-
 if sys.version_info >= (3, 12):
     # From then on `os.fork()` warns of threads, and cannot know which of them are the engine's.
     os.register_at_fork(before=_native.before_fork, after_in_parent=_native.after_fork_in_parent)
@@ -71,7 +68,8 @@ class Popen:
         self._send_signal(signal.SIGKILL)
 
     def _launch(self, process_obj):
-        return _native.fork(process_obj, bootstrap, _EXIT_FUNCTION)
+        exit_function = util._exit_function if RUNS_EXIT_FUNCTIONS else None
+        return _native.fork(process_obj, bootstrap, exit_function)
 
     def close(self):
         """Give the sentinel back."""

@@ -15,6 +15,7 @@ from types import FunctionType
 from manyhands import _native
 from manyhands._mirror import forward
 from manyhands._stdlib import original
+from manyhands.multiprocessing.context import _Starts
 
 _native = _native.multiprocessing
 _process = original("multiprocessing.process")
@@ -107,17 +108,22 @@ class ShareableList(_original.ShareableList):
 _leaving = None
 
 
-def _leave_in_time():
+def _leave_in_time(_=None):
     """Have the family left at the end of a child that the standard library's `Process` started.
 
     It does not `exit()`. That is done after its own children have been waited for, users as well.
     """
     global _leaving
-    if _process.parent_process() is None or (_leaving is not None and _leaving.still_active()):
-        return
-    _leaving = _util.Finalize(None, _native.leave_family, exitpriority=-1000)
+    if (
+        _process.parent_process() is not None
+        and not isinstance(_process.current_process(), _Starts)
+        and not (_leaving is not None and _leaving.still_active())
+    ):
+        _leaving = _util.Finalize(None, _native.leave_family, exitpriority=-1000)
 
 
+# Such a child may be the last that uses what it has inherited.
+_util.register_after_fork(_leave_in_time, _leave_in_time)
 # Not in a child that loads the program's modules, nor in who does so once for many children.
 if not getattr(_process.current_process(), "_inheriting", False):
     _native.join_family()
