@@ -112,7 +112,8 @@ def main() -> None:
 
     version = platform.python_version()
     title = f"CPython {version}, {args.rounds} rounds, medians (ratio: median and middle half)"
-    text = f"{title}\n\n{table(results, list(workers))}\n"
+    measured = [name for name in workers if any(name in result for result in results.values())]
+    text = f"{title}\n\n{table(results, measured)}\n"
     print(text)
     args.out.mkdir(parents=True, exist_ok=True)
     stem = args.out / f"bench-{version}{'-' + args.only if args.only else ''}"

@@ -4,32 +4,48 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from types import ModuleType, SimpleNamespace
+
+from bench import pools
 
 SYNC = ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Event", "Condition", "Barrier")
 QUEUES = ("Queue", "LifoQueue", "PriorityQueue", "SimpleQueue")
 
 
 def _stdlib() -> SimpleNamespace:
+    import concurrent.futures
     import multiprocessing
     import multiprocessing.connection
+    import multiprocessing.pool
     import queue
     import threading
 
-    return _with_processes(_pick(threading, queue), multiprocessing)
+    of = _with_processes(_pick(threading, queue), multiprocessing)
+    of.ThreadPool = partial(multiprocessing.pool.ThreadPool, pools.WORKERS)
+    return _with_executors(of, concurrent.futures)
 
 
 def _manyhands() -> SimpleNamespace:
     from manyhands import multiprocessing, queue, threading
+    from manyhands.multiprocessing.pool import ThreadPool
 
-    return _with_processes(_pick(threading, queue), multiprocessing)
+    of = _with_processes(_pick(threading, queue), multiprocessing)
+    of.ThreadPool = partial(ThreadPool, pools.WORKERS)
+    with contextlib.suppress(ModuleNotFoundError):
+        _with_executors(of, import_module("manyhands.concurrent.futures"))
+    return of
 
 
 def _billiard() -> SimpleNamespace:
     import billiard
     import billiard.connection
+    import billiard.pool
 
+    # A worker waits at its end for its results to be counted, and those of a map often are not:
+    # that would be half a minute, after all that is measured.
+    billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 1
     return _with_processes(SimpleNamespace(), billiard)
 
 
@@ -85,12 +101,39 @@ def _pipe() -> SimpleNamespace:
     return SimpleNamespace(RoundTripQueue=Queue)
 
 
+def _loky() -> SimpleNamespace:
+    import loky
+
+    return SimpleNamespace(ProcessExecutor=partial(loky.ProcessPoolExecutor, pools.WORKERS))
+
+
+def _joblib() -> SimpleNamespace:
+    return SimpleNamespace(Pool=pools.of_joblib())
+
+
+def _mpire() -> SimpleNamespace:
+    return SimpleNamespace(Pool=pools.of_mpire())
+
+
+def _pebble() -> SimpleNamespace:
+    return SimpleNamespace(Pool=pools.of_pebble())
+
+
 def _with_processes(of: SimpleNamespace, multiprocessing: ModuleType) -> SimpleNamespace:
     """Adds what is between processes, as the module gives it: `of.multiprocessing`."""
     of.multiprocessing = multiprocessing
     of.ProcessQueue = of.RoundTripQueue = multiprocessing.get_context("fork").Queue
+    of.Pool = pools.like_multiprocessing(multiprocessing)
     with contextlib.suppress(ModuleNotFoundError):
         of.SharedMemory = import_module(f"{multiprocessing.__name__}.shared_memory").SharedMemory
+    return of
+
+
+def _with_executors(of: SimpleNamespace, futures: ModuleType) -> SimpleNamespace:
+    """Adds the executors, as the module gives them; processes are those of `of`."""
+    context = of.multiprocessing.get_context("fork")
+    of.ProcessExecutor = partial(futures.ProcessPoolExecutor, pools.WORKERS, mp_context=context)
+    of.ThreadExecutor = partial(futures.ThreadPoolExecutor, pools.WORKERS)
     return of
 
 
@@ -117,4 +160,8 @@ CONTENDERS = {
     "faster-fifo": _faster_fifo,
     "dejaq": _dejaq,
     "a bare pipe": _pipe,
+    "loky": _loky,
+    "joblib": _joblib,
+    "mpire": _mpire,
+    "pebble": _pebble,
 }

@@ -10,14 +10,14 @@ import sys
 def main() -> None:
     # Not above: spawned children import this module, and are to be as those of a small program.
     from bench.contenders import CONTENDERS
-    from bench.workloads import WORKLOADS
+    from bench.workloads import WORKLOADS, has
 
     try:
         contender = CONTENDERS[sys.argv[1]]()
     except ImportError as error:
         print(json.dumps({"missing": str(error)}), flush=True)
         return
-    able = [w.name for w in WORKLOADS.values() if all(hasattr(contender, n) for n in w.needs)]
+    able = [w.name for w in WORKLOADS.values() if all(has(contender, n) for n in w.needs)]
     print(json.dumps({"able": able}), flush=True)
     for line in sys.stdin:
         gc.collect()

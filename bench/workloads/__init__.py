@@ -25,12 +25,21 @@ class Workload:
     name: str
     #: What one unit of work is.
     unit: str
-    #: The classes that a contender must have.
+    #: The classes that a contender must have, or their methods: "Pool.imap".
     needs: tuple[str, ...]
     measure: Measure
 
 
 WORKLOADS: dict[str, Workload] = {}
+
+
+def has(contender: SimpleNamespace, name: str) -> bool:
+    found: object = contender
+    for part in name.split("."):
+        if not hasattr(found, part):
+            return False
+        found = getattr(found, part)
+    return True
 
 
 def workload(name: str, unit: str, *needs: str) -> Callable[[Measure], Measure]:
@@ -101,7 +110,16 @@ def hear(*ends: int) -> None:
             silent.remove(end)
 
 
-_MODULES = ("queues", "sync", "process_queues", "processes", "processes_sync", "pipes", "values")
+_MODULES = (
+    "queues",
+    "sync",
+    "process_queues",
+    "processes",
+    "processes_sync",
+    "pipes",
+    "values",
+    "pools",
+)
 
 for _module in _MODULES:
     if find_spec(f"{__name__}.{_module}") is not None:
