@@ -5,6 +5,7 @@
 export MANYHANDS_KILL_SECONDS=${MANYHANDS_KILL_SECONDS:-60}
 say "a death at every step, and one at every step of its repair"
 cargo test --quiet --profile quick -p manyhands-shm --features steps --test die_at_step --test reach
+cargo test --quiet --profile quick -p manyhands-pool --features steps --test deaths
 say "a death at every instruction of locks and the like, and at random moments"
 cargo test --quiet --profile quick -p manyhands-shm --test sync -- steps kills
 say "deaths at random moments, for $MANYHANDS_KILL_SECONDS s"

@@ -25,6 +25,8 @@ pub enum Kind {
     Queue,
     /// A part of another object.
     Part,
+    /// What the workers of a pool are doing.
+    Board,
 }
 
 impl Kind {

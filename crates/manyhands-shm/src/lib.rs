@@ -8,6 +8,8 @@ mod barrier;
 #[cfg(not(loom))]
 mod block;
 #[cfg(not(loom))]
+mod board;
+#[cfg(not(loom))]
 mod child;
 mod condition;
 #[cfg(not(loom))]
@@ -48,6 +50,8 @@ pub use arena::{Arena, Statistics, arena, existing, join};
 #[cfg(not(loom))]
 pub use barrier::{Barrier, Broken, Last, Passage};
 #[cfg(not(loom))]
+pub use board::{Board, Seat};
+#[cfg(not(loom))]
 pub use child::{
     Ticket, child_died, forked, hand_over_to_parent, prepare_for_forks, reserve_child,
 };
@@ -70,10 +74,10 @@ pub use manyhands_sys::time::Deadline;
 #[cfg(loom)]
 pub use queue::OnePlaceQueue;
 #[cfg(not(loom))]
-pub use queue::{DoneError, GetError, Message, Parcel, Piece, PutError, Queue, WaitError};
+pub use queue::{DoneError, GetError, Message, Parcel, Piece, PutError, Queue, Turn, WaitError};
 pub use rlock::{NotOwner, RLock};
 pub use semaphore::{Semaphore, TooManyReleases};
-pub use shim::Owner;
+pub use shim::{Owner, wake};
 #[cfg(not(loom))]
 pub use wait::set_sleep_aside;
 pub use wait::{Patient, Pause, RECHECK};

@@ -3,13 +3,13 @@
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::fence;
 #[cfg(loom)]
-pub use model::{AtomicU32, AtomicU32 as Word, AtomicU64, Owner};
+pub use model::{AtomicU32, AtomicU32 as Word, AtomicU64, Owner, wake};
 #[cfg(loom)]
-pub(crate) use model::{is_due, sleep, wake};
+pub(crate) use model::{is_due, sleep};
 #[cfg(not(loom))]
-pub use real::{AtomicU32, AtomicU64, Owner, Word};
+pub use real::{AtomicU32, AtomicU64, Owner, Word, wake};
 #[cfg(not(loom))]
-pub(crate) use real::{is_due, is_long_ago, sleep, wake};
+pub(crate) use real::{is_due, is_long_ago, sleep};
 pub(crate) use std::sync::atomic::Ordering;
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::fence;
@@ -40,8 +40,9 @@ mod real {
         step();
     }
 
+    /// Wakes so many of those who sleep on a word, by [`Pause::pause`](crate::Pause::pause).
     #[cold]
-    pub(crate) fn wake(word: &Word, count: u32) {
+    pub fn wake(word: &Word, count: u32) {
         futex::wake_shared(word, count);
         step();
     }
@@ -93,7 +94,8 @@ mod model {
         }
     }
 
-    pub(crate) fn wake(word: &AtomicU32, count: u32) {
+    /// Wakes so many of those who sleep on a word.
+    pub fn wake(word: &AtomicU32, count: u32) {
         let kernel = KERNEL.lock().expect("no model panics in here");
         if let Some(sleepers) = kernel.get(&address(word)) {
             if count == 1 {

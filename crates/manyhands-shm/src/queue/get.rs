@@ -5,13 +5,13 @@ use std::sync::atomic::{Ordering, compiler_fence};
 use manyhands_sys::robust::Previous;
 use manyhands_sys::step::step;
 
-use super::parcel::{Owned, Parcel};
+use super::parcel::{self, Owned, Parcel};
 use super::ring::{INLINE, Record};
-use super::{Debris, GetError, Queue, WaitError};
+use super::{Debris, GetError, Queue, Turn, WaitError};
 use crate::block::Block;
 use crate::layout::Ref;
 use crate::wait::{is_over, look};
-use crate::{ArenaError, Limit, Pause, participant};
+use crate::{ArenaError, Limit, Patient, Pause, participant};
 
 impl Queue {
     /// Takes the oldest message; waits while there is none, at most until `limit`. One of a few KiB
@@ -25,6 +25,23 @@ impl Queue {
         pause: &P,
         scratch: &mut Vec<u8>,
         limit: Limit,
+    ) -> Result<Option<Parcel>, GetError<P::Error>> {
+        self.get_noting(pause, scratch, limit, |_| ())
+    }
+
+    /// As [`Queue::get`]. Before the message goes, `note` is called with its first part: what that
+    /// writes to shared memory is there, whenever this process is killed, if the message is not in the
+    /// queue any more. It may be there although the message still is; see [`Queue::has_gone`].
+    ///
+    /// # Errors
+    /// As of [`Queue::get`].
+    #[inline]
+    pub fn get_noting<P: Pause>(
+        &self,
+        pause: &P,
+        scratch: &mut Vec<u8>,
+        limit: Limit,
+        note: impl Fn(&[u8]),
     ) -> Result<Option<Parcel>, GetError<P::Error>> {
         let side = &self.head.get_side;
         let mut slept = false;
@@ -105,6 +122,9 @@ impl Queue {
                 Record::Inline(bytes) => {
                     side.journal.begin(segment.head().count);
                     scratch.extend_from_slice(bytes);
+                    note(bytes);
+                    step();
+                    compiler_fence(Ordering::SeqCst);
                     segment.consume(head);
                     side.journal.end();
                 }
@@ -118,6 +138,9 @@ impl Queue {
                     };
                     side.journal.begin(segment.head().count);
                     if block.is_part_of(self.head.block()) {
+                        note(parcel::head(&contents));
+                        step();
+                        compiler_fence(Ordering::SeqCst);
                         block.take(self.arena());
                         segment.consume(head);
                         side.journal.end();
@@ -140,6 +163,35 @@ impl Queue {
             }
             return Ok(parcel);
         }
+    }
+
+    /// Whether the message of that turn is not in the queue any more: somebody has taken it, and if that
+    /// one was killed, has noted it before. One whose taker was killed on the way is made to have gone.
+    ///
+    /// # Errors
+    /// This process has no address space for what another one has added to the queue.
+    pub fn has_gone(&self, turn: Turn) -> Result<bool, ArenaError> {
+        let side = &self.head.get_side;
+        participant::me();
+        let _debris = match self.lock_get_side(&Patient) {
+            Ok(debris) => debris,
+            Err(WaitError::Arena(error)) => return Err(error),
+        };
+        let looked = (|| {
+            let (_, segment) = self.segment(&side.segment)?;
+            while let Some((Record::Block(reference), head)) = segment.oldest() {
+                if Block::reach(self.arena(), reference)?.is_part_of(self.head.block()) {
+                    break;
+                }
+                side.journal.begin(segment.head().count);
+                segment.consume(head);
+                side.journal.settle(1);
+            }
+            Ok(segment.head().count)
+        })();
+        side.lock.unlock();
+        // Both wrap around.
+        looked.map(|got: u32| got.wrapping_sub(turn.0) as i32 > 0)
     }
 
     /// Gives up with the lock held and nothing changed: a wake that was for us is for another then.

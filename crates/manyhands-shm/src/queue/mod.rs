@@ -133,6 +133,10 @@ impl<'a> Message<'a> {
     }
 }
 
+/// A message's place in the order of all that were put into a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn(u32);
+
 /// Why a message was not put.
 #[derive(Debug, thiserror::Error)]
 pub enum PutError<E> {

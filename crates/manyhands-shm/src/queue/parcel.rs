@@ -111,6 +111,16 @@ pub(super) unsafe fn write(block: &Owned, head: &[u8], pieces: &[Piece]) {
     }
 }
 
+/// The small part of the message that a block holds.
+pub(super) fn head(contents: &Contents) -> &[u8] {
+    let words = contents.start.cast::<u64>();
+    // SAFETY: as `write` left it; nobody writes to it but who has the block for its own.
+    unsafe {
+        let begin = (2 + words.add(1).read() as usize) * 8;
+        std::slice::from_raw_parts(contents.start.add(begin), words.read() as usize)
+    }
+}
+
 impl Parcel {
     pub(super) fn new(block: Owned) -> Parcel {
         Parcel { block }
@@ -123,9 +133,7 @@ impl Parcel {
 
     /// The small part of the message.
     pub fn head(&self) -> &[u8] {
-        let begin = (2 + self.word(1) as usize) * 8;
-        // SAFETY: as `write` left it.
-        unsafe { std::slice::from_raw_parts(self.block.start().add(begin), self.word(0) as usize) }
+        head(&self.block.contents)
     }
 
     /// The pieces, in the order in which they were put. They are there for as long as this is.

@@ -7,7 +7,7 @@ use manyhands_sys::step::step;
 
 use super::parcel::{self, Owned};
 use super::ring::{INLINE, LARGEST_CAPACITY, Record, Segment};
-use super::{Debris, Message, PutError, Queue, WaitError, new_segment};
+use super::{Debris, Message, PutError, Queue, Turn, WaitError, new_segment};
 use crate::block::Block;
 use crate::layout::Ref;
 use crate::wait::{is_over, look};
@@ -28,6 +28,20 @@ impl Queue {
         message: Message<'_>,
         limit: Limit,
     ) -> Result<(), PutError<P::Error>> {
+        self.put_in_turn(pause, message, limit).map(drop)
+    }
+
+    /// As [`Queue::put`]; returns the message's turn, for [`Queue::has_gone`].
+    ///
+    /// # Errors
+    /// As of [`Queue::put`].
+    #[inline]
+    pub fn put_in_turn<P: Pause>(
+        &self,
+        pause: &P,
+        message: Message<'_>,
+        limit: Limit,
+    ) -> Result<Turn, PutError<P::Error>> {
         if message.pieces.is_empty() && message.head.len() <= INLINE {
             return self.put_record(pause, Record::Inline(message.head), None, limit);
         }
@@ -49,9 +63,10 @@ impl Queue {
             pause.aside(&mut make)
         }
         let block = made.expect("`aside` calls it")?;
-        self.put_record(pause, Record::Block(block.reference()), Some(block.block), limit)?;
+        let turn =
+            self.put_record(pause, Record::Block(block.reference()), Some(block.block), limit)?;
         block.given();
-        Ok(())
+        Ok(turn)
     }
 
     /// Puts a record, and the block that it is of, if it is.
@@ -61,7 +76,7 @@ impl Queue {
         record: Record<'_>,
         block: Option<Block>,
         limit: Limit,
-    ) -> Result<(), PutError<P::Error>> {
+    ) -> Result<Turn, PutError<P::Error>> {
         let side = &self.head.put_side;
         let mut spare: Option<(Owned, &Segment)> = None;
         let mut slept = false;
@@ -150,7 +165,7 @@ impl Queue {
             if slept && !self.has_most().unwrap_or(false) {
                 self.head.not_full.ring();
             }
-            return Ok(());
+            return Ok(Turn(room.count()));
         }
     }
 

@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+mod lead;
+#[cfg(not(loom))]
+mod ledger;
+#[cfg(not(loom))]
+mod pool;
+#[cfg(not(loom))]
+mod worker;
+
+pub use lead::{Lead, Leadership};
+#[cfg(not(loom))]
+pub use pool::{Fate, Pool, SubmitError, Taken, What};
+#[cfg(not(loom))]
+pub use worker::{FIRST_OF_HOST, TASK, Worker};
