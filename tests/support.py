@@ -30,7 +30,6 @@ SHARED = (
     "dummy",
     "dummy.connection",
     "managers",
-    "pool",
     "process",
     "reduction",
     "resource_sharer",

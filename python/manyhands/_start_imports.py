@@ -37,6 +37,7 @@ SUBMODULES = {
         "context",
         "forkserver",
         "heap",
+        "pool",
         "popen_fork",
         "popen_forkserver",
         "popen_spawn_posix",

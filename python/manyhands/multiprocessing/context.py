@@ -190,8 +190,26 @@ class BaseContext(_original.BaseContext):
 _module = functools.cache(import_module)
 
 
+#: Set in workers of a pool, which are daemons and may have children.
+may_have_children = False
+
+
 class _Starts:
     """What our processes have in common, whatever starts them."""
+
+    def start(self):
+        """Start the process."""
+        if not may_have_children:
+            super().start()
+            return
+        # What the standard library looks at, for as long as it does.
+        config = _original.process.current_process()._config
+        is_daemon = config.pop("daemon", None)
+        try:
+            super().start()
+        finally:
+            if is_daemon is not None:
+                config["daemon"] = is_daemon
 
     def _bootstrap(self, parent_sentinel=None):
         from manyhands.multiprocessing._bootstrap import bootstrap

@@ -1,7 +1,474 @@
-"""Pools of worker processes, or threads: the standard library's module itself."""
+"""Pools of worker processes.
 
+A `Pool` is native: what is called goes to the workers, and comes back, through queues in shared
+memory, and whoever waits for a result takes it from there. A worker that is killed takes the call
+with it that it was doing, which raises `WorkerDied`, and is replaced.
+
+`ThreadPool` is the standard library's, and so is a `Pool` whose class replaces what the standard
+library's is made of, or whose context is not ours.
+
+Source: https://docs.python.org/3/library/multiprocessing.html#module-multiprocessing.pool
+"""
+
+import _thread
+import itertools
+import os
+import pickle
+import signal
 import sys
+import time
+import traceback
+import weakref
 
+from manyhands import _native
+from manyhands._mirror import forward
 from manyhands._stdlib import original
+from manyhands.multiprocessing import _processors, context, util
 
-sys.modules[__name__] = original("multiprocessing.pool")
+_original = original("multiprocessing.pool")
+_native = _native.multiprocessing
+
+__all__ = ["Pool", "ThreadPool"]
+
+INIT, RUN, CLOSE, TERMINATE = "INIT", "RUN", "CLOSE", "TERMINATE"
+
+ApplyResult = AsyncResult = _native.ApplyResult
+MapResult = _native.MapResult
+IMapIterator = _native.IMapIterator
+IMapUnorderedIterator = _native.IMapUnorderedIterator
+
+#: How long workers have to end when they are told to; in seconds.
+_GRACE = 1.0
+
+#: How many more workers there can be for a while than the pool has: dead ones are not forgotten at
+#: once.
+_MORE_SEATS = 64
+
+#: Iterables whose items are there: taking them takes no time.
+_PLAIN = frozenset((list, tuple, range, dict, set, frozenset, str, bytes, bytearray))
+
+#: What a subclass may replace only of the standard library's pool.
+_PARTS = frozenset(
+    name
+    for name in vars(_original.Pool)
+    if name.startswith("_") and not name.startswith("__") and name != "_wrap_exception"
+)
+
+
+class Pool(_original.Pool):
+    """Worker processes that do the calls which are submitted to them.
+
+    `processes` is their number (None: as many as there are processors for this process);
+    `initializer(*initargs)` is called in each when it begins, and `maxtasksperchild` is after how
+    many tasks one is replaced (None: never).
+    """
+
+    _scheduler = None
+
+    def __init__(
+        self,
+        processes=None,
+        initializer=None,
+        initargs=(),
+        maxtasksperchild=None,
+        context=None,
+    ):
+        self._pool = []
+        self._state = INIT
+        if context is None:
+            context = _default_context()
+        if not _is_native(type(self), context):
+            if processes is None:
+                processes = _processors.count()
+            _original.Pool.__init__(
+                self, processes, initializer, initargs, maxtasksperchild, context
+            )
+            return
+        if processes is None:
+            processes = _processors.count()
+        if processes < 1:
+            raise ValueError("Number of processes must be at least 1")
+        if maxtasksperchild is not None and not (
+            isinstance(maxtasksperchild, int) and maxtasksperchild > 0
+        ):
+            raise ValueError("maxtasksperchild must be a positive int or None")
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        self._ctx = context
+        self._processes = processes
+        self._initializer = initializer
+        self._initargs = initargs
+        self._maxtasksperchild = maxtasksperchild
+        #: Whoever changes `_pool`; a signal handler may want to while somebody does.
+        self._lock = original("threading").RLock()
+        self._scheduler = _native.Scheduler(2 * processes + _MORE_SEATS, _rebuild, _died, _ended)
+        try:
+            self._repopulate_pool()
+            helper = self._helper = _Helper(self)
+        except BaseException:
+            _end(self._scheduler, self._pool, self._lock, None)
+            raise
+        self._terminate = util.Finalize(
+            self, _end, args=(self._scheduler, self._pool, self._lock, helper), exitpriority=15
+        )
+        self._state = RUN
+
+    def __getattr__(self, name):
+        # What programs read of the standard library's to show how far they are.
+        if self._scheduler is not None:
+            if name == "_cache":
+                return range(self._scheduler.pending)
+            if name == "_taskqueue":
+                return _Backlog(self._scheduler)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _repopulate_pool(self):
+        """Start as many workers as are missing."""
+        if self._scheduler is None:
+            super()._repopulate_pool()
+            return
+        with self._lock:
+            while len(self._pool) < self._processes and self._scheduler.wants_workers:
+                self._start_worker()
+
+    def _start_worker(self):
+        scheduler = self._scheduler
+        seat = scheduler.hire()
+        if seat is None:
+            raise RuntimeError("too many workers of this pool have ended and are not settled")
+        try:
+            process_obj = self.Process(
+                self._ctx,
+                target=worker,
+                args=(
+                    scheduler.reference(),
+                    seat,
+                    self._initializer,
+                    self._initargs,
+                    self._maxtasksperchild,
+                    self._wrap_exception,
+                ),
+            )
+            process_obj.name = process_obj.name.replace("Process", "PoolWorker")
+            process_obj.daemon = True
+            process_obj.start()
+        except BaseException:
+            scheduler.release(seat)
+            raise
+        self._pool.append(process_obj)
+        scheduler.watch(process_obj.pid, seat)
+
+    def _worker_ended(self, pid):
+        """Return the exit code of a worker that has ended; it is no worker any more."""
+        with self._lock:
+            for index, process_obj in enumerate(self._pool):
+                if process_obj.pid == pid:
+                    process_obj.join()
+                    if self._scheduler.wants_workers:
+                        del self._pool[index]
+                    return process_obj.exitcode
+        return None
+
+    def _replace_workers(self):
+        """Start others for those that have ended."""
+        try:
+            if self._scheduler.wants_workers:
+                self._repopulate_pool()
+        except Exception as error:
+            util.info(f"a worker could not be replaced: {error}")
+            if not self._pool:
+                self._scheduler.give_up(error)
+
+    # The default, which nobody changes, is as in the standard library's signature.
+    def apply_async(
+        self,
+        func,
+        args=(),
+        kwds={},  # noqa: B006
+        callback=None,
+        error_callback=None,
+    ):
+        """Have `func(*args, **kwds)` called; return its result to be."""
+        if self._scheduler is None:
+            return super().apply_async(func, args, kwds, callback, error_callback)
+        self._check_running()
+        return self._scheduler.apply(self, func, args, kwds, callback, error_callback)
+
+    def _map_async(
+        self, func, iterable, mapper, chunksize=None, callback=None, error_callback=None
+    ):
+        if self._scheduler is None:
+            return super()._map_async(func, iterable, mapper, chunksize, callback, error_callback)
+        self._check_running()
+        if not hasattr(iterable, "__len__"):
+            iterable = list(iterable)
+        length = len(iterable)
+        if chunksize is None:
+            chunksize, extra = divmod(length, self._processes * 4)
+            chunksize += bool(extra)
+        if length == 0 or chunksize <= 0:
+            chunksize = 0
+        starred = mapper is _original.starmapstar
+        return self._scheduler.map(
+            self, func, starred, iterable, length, chunksize, callback, error_callback
+        )
+
+    def imap(self, func, iterable, chunksize=1):
+        """Return an iterator over the results of `func` for each item, in their order."""
+        return self._imap(func, iterable, chunksize, super().imap, True)
+
+    def imap_unordered(self, func, iterable, chunksize=1):
+        """Return an iterator over the results of `func` for each item, as they come."""
+        return self._imap(func, iterable, chunksize, super().imap_unordered, False)
+
+    def _imap(self, func, iterable, chunksize, theirs, ordered):
+        if self._scheduler is None:
+            return theirs(func, iterable, chunksize)
+        self._check_running()
+        if chunksize < 1:
+            raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
+        if type(iterable) in _PLAIN:
+            results = self._scheduler.imap(self, func, iter(iterable), chunksize, ordered)
+        else:
+            results = self._scheduler.imap(self, func, None, chunksize, ordered)
+            try:
+                _thread.start_new_thread(_send, (results, iterable, chunksize))
+            except BaseException as error:
+                results._finish(error)
+                raise
+        if chunksize == 1:
+            return results
+        return (item for chunk in results for item in chunk)
+
+    def close(self):
+        """Take no more calls; workers end when those that there are have been done."""
+        if self._scheduler is None:
+            super().close()
+            return
+        util.debug("closing pool")
+        if self._state in (RUN, CLOSE):
+            self._state = CLOSE
+            self._scheduler.close()
+
+    def join(self):
+        """Wait for the end of all workers, after close() or terminate()."""
+        if self._scheduler is None:
+            super().join()
+            return
+        util.debug("joining pool")
+        if self._state == RUN:
+            raise ValueError("Pool is still running")
+        if self._state not in (CLOSE, TERMINATE):
+            raise ValueError("In unknown state")
+        self._scheduler.join()
+        joined = None
+        while joined != self._pool:
+            # Meanwhile one may have been replaced.
+            joined = list(self._pool)
+            for process_obj in joined:
+                process_obj.join()
+        self._scheduler.end()
+        self._helper.join()
+
+
+class ThreadPool(Pool, _original.ThreadPool):
+    """Worker threads that do the calls which are submitted to them."""
+
+    def __init__(self, processes=None, initializer=None, initargs=()):
+        self._pool = []
+        self._state = INIT
+        if processes is None:
+            processes = _processors.count()
+        _original.ThreadPool.__init__(self, processes, initializer, initargs)
+
+
+def _default_context():
+    return context._default_context.get_context()
+
+
+def _is_native(cls, ctx):
+    """Whether a pool of this class and context is native."""
+    if not isinstance(ctx, context.BaseContext):
+        return False
+    own = cls.__mro__[: cls.__mro__.index(Pool)]
+    return not any(_PARTS & vars(each).keys() for each in own) and not issubclass(cls, ThreadPool)
+
+
+class _Backlog:
+    """Tells how many tasks no worker has taken."""
+
+    def __init__(self, scheduler):
+        self._scheduler = scheduler
+
+    def qsize(self):
+        """Return their number."""
+        return self._scheduler.backlog
+
+    def empty(self):
+        """Return whether there is none."""
+        return self._scheduler.backlog == 0
+
+
+class _Helper:
+    """The thread that looks after workers and calls callbacks; `threading` does not know it."""
+
+    def __init__(self, pool):
+        self._running = _thread.allocate_lock()
+        self._running.acquire()
+        self._ident = _thread.start_new_thread(self._run, (pool._scheduler, weakref.ref(pool)))
+        self._pid = os.getpid()
+
+    def _run(self, scheduler, pool):
+        try:
+            try:
+                scheduler.supervise(pool)
+            except BaseException as error:
+                # Nobody would learn of it, and everybody wait.
+                scheduler.give_up(error)
+                scheduler.supervise(pool)
+        finally:
+            self._running.release()
+
+    def join(self):
+        if self._pid == os.getpid() and self._ident != _thread.get_ident():
+            with self._running:
+                pass
+
+
+def _end(scheduler, workers, lock, helper):
+    """End the workers of a pool, whatever they do."""
+    util.debug("ending the workers of a pool")
+    scheduler.terminate()
+    with lock:
+        for worker_obj in workers:
+            if worker_obj.exitcode is None:
+                worker_obj.terminate()
+        deadline = time.monotonic() + _GRACE
+        for worker_obj in workers:
+            worker_obj.join(max(0, deadline - time.monotonic()))
+            if worker_obj.exitcode is None:
+                worker_obj.kill()
+                worker_obj.join()
+    if helper is not None:
+        helper.join()
+
+
+def _send(results, iterable, size):
+    """Send what an iterable gives, `size` items at a time, as there is room."""
+    failure = None
+    try:
+        items = iter(iterable)
+        while results._has_room():
+            task = next(items, _END) if size == 1 else tuple(itertools.islice(items, size))
+            if task is _END or (size > 1 and not task):
+                break
+            results._send(task)
+            del task
+    except BaseException as error:
+        failure = error
+    results._finish(failure)
+
+
+_END = object()
+
+
+def worker(board, seat, initializer, initargs, maxtasks, wrap_exception):
+    """Do a pool's tasks: what a worker process runs."""
+
+    def initialize():
+        if initializer is not None:
+            initializer(*initargs)
+
+    def describe(error, *result):
+        return _describe(error, result, wrap_exception)
+
+    context.may_have_children = True
+    try:
+        done = _native.work(*board, seat, maxtasks, initialize, describe)
+    except KeyboardInterrupt:
+        # For the program, which tells about it.
+        sys.exit(128 + signal.SIGINT)
+    util.debug(f"worker exiting after {done} tasks")
+
+
+def _describe(error, result, wrap):
+    """Return what another process can make the exception of: its pickle, and its traceback's text.
+
+    `result` has the result that could not be sent, if that was what the error came of.
+    """
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    if result:
+        error = _original.MaybeEncodingError(error, result[0])
+    elif wrap:
+        wrapped = _original.ExceptionWithTraceback(error, error.__traceback__)
+        pickled = _pickle(wrapped)
+        if pickled is not None:
+            return pickled, text
+    pickled = _pickle(error)
+    if pickled is None:
+        try:
+            pickle.dumps(error)
+        except Exception as why:
+            error = _original.MaybeEncodingError(why, error)
+        pickled = pickle.dumps(error)
+    return pickled, text
+
+
+def _pickle(error):
+    from manyhands.multiprocessing.reduction import ForkingPickler
+
+    try:
+        return bytes(ForkingPickler.dumps(error))
+    except Exception:
+        return None
+
+
+def _rebuild(pickled, text):
+    """Return the exception that a worker has described."""
+    try:
+        error = pickle.loads(pickled)
+    except Exception as why:
+        error = _original.MaybeEncodingError(why, text.strip().rpartition("\n")[2])
+        error.__cause__ = _original.RemoteTraceback(f'\n"""\n{text}"""')
+    return error
+
+
+def _died(pid, exitcode, function):
+    """Return the exception of a call whose worker has died."""
+    if exitcode is not None and exitcode < 0:
+        try:
+            name = signal.Signals(-exitcode).name
+        except ValueError:
+            name = f"signal {-exitcode}"
+        how = f"was killed by {name}"
+    elif exitcode is None:
+        how = "ended"
+    else:
+        how = f"ended with exit code {exitcode}"
+    if function is None:
+        what = "before it took a task, as did all that were started for it in a row"
+    else:
+        try:
+            name = getattr(function, "__qualname__", None) or repr(function)
+        except Exception:
+            name = f"a {type(function).__qualname__}"
+        what = f"while it did {name}()"
+    return sys.modules[__name__].WorkerDied(pid, exitcode, f"worker process {pid} {how} {what}")
+
+
+def _ended():
+    """Return the exception of a call that was not done."""
+    return context.ProcessError("the pool was terminated before the call was done")
+
+
+forward(globals(), _original)
+_forwarded = __getattr__  # noqa: F821
+
+
+def __getattr__(name):
+    if name != "WorkerDied":
+        return _forwarded(name)
+    from manyhands.multiprocessing._died import WorkerDied
+
+    globals()[name] = WorkerDied
+    return WorkerDied

@@ -7,6 +7,7 @@ mod codec;
 mod connection;
 mod errors;
 mod memory;
+mod pool;
 mod process;
 mod queue;
 mod reducers;
@@ -19,6 +20,7 @@ pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
     codec::register(&module)?;
     connection::register(&module)?;
     memory::register(&module)?;
+    pool::register(&module)?;
     process::register(&module)?;
     queue::register(&module)?;
     shared_memory::register(&module)?;

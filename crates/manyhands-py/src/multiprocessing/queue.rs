@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::arena::{Late, Outside, error};
-use super::codec::{Buffers, Keeper, Payload, Range, decode, encode, with_encoder};
+use super::codec::{Buffers, Encoder, Keeper, Payload, Range, decode, encode, with_encoder};
 use crate::fast::{self, short_cut};
 use crate::queue::Failure;
 use crate::timeout::{self, Flag};
@@ -42,8 +42,14 @@ fn limit(block: Flag, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Limit> {
     if block.0 { timeout::optional(timeout) } else { Ok(Limit::Never) }
 }
 
-fn piece(payload: &Payload) -> Piece {
-    Piece { start: payload.as_ptr(), len: payload.len(), writable: payload.is_writable() }
+/// Where the payloads lie; good for as long as the encoder has them.
+pub(super) fn pieces(encoder: &Encoder) -> Vec<Piece> {
+    let piece = |payload: &Payload| Piece {
+        start: payload.as_ptr(),
+        len: payload.len(),
+        writable: payload.is_writable(),
+    };
+    encoder.payloads().iter().map(piece).collect()
 }
 
 impl QueueBase {
@@ -80,7 +86,7 @@ impl QueueBase {
             let done = if encoder.payloads().is_empty() {
                 queue.put(&Outside(py), Message::of(encoder.head()), limit)
             } else {
-                let pieces: Vec<Piece> = encoder.payloads().iter().map(piece).collect();
+                let pieces = pieces(encoder);
                 #[expect(unsafe_code, reason = "the encoder keeps the payloads while it has them")]
                 // SAFETY: see there.
                 let message = unsafe { Message::with_pieces(encoder.head(), &pieces) };
@@ -116,8 +122,7 @@ impl QueueBase {
         let queue = slf.get().queue()?;
         let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
         let item = match queue.get(&Outside(py), &mut scratch, limit) {
-            Ok(None) => decode_bytes(py, &scratch),
-            Ok(Some(parcel)) => decode_parcel(py, parcel),
+            Ok(parcel) => decode_message(py, &scratch, parcel, 0),
             Err(GetError::Empty) => Err(Failure::Empty.raise(py)),
             Err(GetError::ShutDown) => Err(Failure::ShutDown.raise(py)),
             Err(GetError::Arena(why)) => Err(error(why)),
@@ -130,12 +135,17 @@ impl QueueBase {
     }
 }
 
-fn decode_bytes<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+/// The object of a message, which is in `bytes` or a parcel, after so many other bytes of its head.
+pub(super) fn decode_message<'py>(
+    py: Python<'py>,
+    bytes: &[u8],
+    parcel: Option<Parcel>,
+    skip: usize,
+) -> PyResult<Bound<'py, PyAny>> {
     static NOBODY: LazyLock<Keeper> = LazyLock::new(|| Arc::new(()));
-    decode(py, bytes, &Buffers { ranges: &[], keeper: &NOBODY })
-}
-
-fn decode_parcel(py: Python<'_>, parcel: Parcel) -> PyResult<Bound<'_, PyAny>> {
+    let Some(parcel) = parcel else {
+        return decode(py, &bytes[skip..], &Buffers { ranges: &[], keeper: &NOBODY });
+    };
     let parcel = Arc::new(parcel);
     let ranges: Vec<Range> = parcel
         .pieces()
@@ -148,7 +158,7 @@ fn decode_parcel(py: Python<'_>, parcel: Parcel) -> PyResult<Bound<'_, PyAny>> {
         })
         .collect();
     let keeper: Keeper = Arc::<Parcel>::clone(&parcel);
-    decode(py, parcel.head(), &Buffers { ranges: &ranges, keeper: &keeper })
+    decode(py, &parcel.head()[skip..], &Buffers { ranges: &ranges, keeper: &keeper })
 }
 
 #[pymethods]

@@ -46,6 +46,11 @@ impl Encoder {
         &self.head
     }
 
+    /// What is small, for its prefix to be completed.
+    pub(crate) fn head_mut(&mut self) -> &mut [u8] {
+        &mut self.head
+    }
+
     /// What is large.
     pub(crate) fn payloads(&self) -> &[Payload] {
         &self.payloads
@@ -217,18 +222,30 @@ impl Encoder {
 /// # Errors
 /// What pickling it raises. The encoder then holds nothing of use.
 pub(crate) fn encode(object: &Bound<'_, PyAny>, encoder: &mut Encoder) -> PyResult<()> {
+    encode_after(&[], object, encoder)
+}
+
+/// As [`encode`]; the head then begins with those bytes, which are not the object's.
+pub(crate) fn encode_after(
+    prefix: &[u8],
+    object: &Bound<'_, PyAny>,
+    encoder: &mut Encoder,
+) -> PyResult<()> {
     encoder.clear();
+    encoder.head.extend_from_slice(prefix);
     let is_encoded = encoder.object(object, 0);
     encoder.met.clear();
     if !is_encoded {
         encoder.clear();
+        encoder.head.extend_from_slice(prefix);
         encoder.head.push(PICKLE);
         let Encoder { head, payloads, pickler, .. } = encoder;
         Pickler::dump(pickler, object, head, payloads)?;
     }
-    if encoder.head.len() > HEAD_LIMIT {
-        let head = std::mem::replace(&mut encoder.head, vec![SPILLED]);
-        encoder.payloads.push(Payload::of_head(head));
+    if encoder.head.len() > prefix.len() + HEAD_LIMIT {
+        let spilled = encoder.head.split_off(prefix.len());
+        encoder.head.push(SPILLED);
+        encoder.payloads.push(Payload::of_head(spilled));
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ mod payload;
 mod pickle;
 
 pub(crate) use decode::decode;
-pub(crate) use encode::{encode, with_encoder};
+pub(crate) use encode::{Encoder, encode, encode_after, with_encoder};
 pub(crate) use mapping::{Buffers, Keeper, Mapping, Range};
 pub(crate) use payload::Payload;
 

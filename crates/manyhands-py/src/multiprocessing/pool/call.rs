@@ -1,0 +1,246 @@
+//! How a call becomes a message, and a message a call.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use manyhands_pool::TASK;
+use pyo3::ffi;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyCFunction, PyDict, PyFunction, PyList, PyTuple, PyType};
+
+use crate::multiprocessing::codec::{Buffers, Keeper, decode, encode, with_encoder};
+
+/// How a function is called with what is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Shape {
+    /// With one argument: the object.
+    One,
+    /// With positional arguments: a tuple.
+    Positional,
+    /// With positional and keyword arguments: a tuple of a tuple and a dict.
+    Keywords,
+    /// With each item of a sequence; the result is the list of the results.
+    Each,
+    /// With the items of each item of a sequence.
+    EachStarred,
+}
+
+impl Shape {
+    const ALL: [Shape; 5] =
+        [Shape::One, Shape::Positional, Shape::Keywords, Shape::Each, Shape::EachStarred];
+
+    pub(super) fn of(number: u8) -> Option<Shape> {
+        Shape::ALL.get(usize::from(number)).copied()
+    }
+
+    /// Calls the function.
+    pub(super) fn call<'py>(
+        self,
+        function: &Bound<'py, PyAny>,
+        argument: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = function.py();
+        match self {
+            Shape::One => function.call1((argument,)),
+            Shape::Positional => function.call(argument.cast::<PyTuple>()?, None),
+            Shape::Keywords => {
+                let (positional, keywords): (Bound<'py, PyAny>, Bound<'py, PyAny>) =
+                    argument.extract()?;
+                // As f(*args, **kwds) takes them: any iterable, any mapping.
+                let positional =
+                    PyTuple::new(py, positional.try_iter()?.collect::<PyResult<Vec<_>>>()?)?;
+                let mapping = PyDict::new(py);
+                // Also of what only has keys() and items.
+                mapping.call_method1(intern!(py, "update"), (keywords,))?;
+                function.call(positional, Some(&mapping))
+            }
+            Shape::Each => {
+                let results = PyList::empty(py);
+                for item in argument.try_iter()? {
+                    results.append(function.call1((item?,))?)?;
+                }
+                Ok(results.into_any())
+            }
+            Shape::EachStarred => {
+                let results = PyList::empty(py);
+                for item in argument.try_iter()? {
+                    let item = item?;
+                    let arguments = match item.cast_exact::<PyTuple>() {
+                        Ok(tuple) => tuple.clone(),
+                        Err(_) => {
+                            PyTuple::new(py, item.try_iter()?.collect::<PyResult<Vec<_>>>()?)?
+                        }
+                    };
+                    results.append(function.call(arguments, None)?)?;
+                }
+                Ok(results.into_any())
+            }
+        }
+    }
+}
+
+/// What precedes the object in a task's message.
+pub(super) type Prefix = Arc<[u8]>;
+
+/// A function that is to be called with many objects.
+pub(super) struct Callee {
+    pub(super) function: Py<PyAny>,
+    /// Whether the function's name is in the prefix; it goes with each object otherwise.
+    pub(super) named: bool,
+    pub(super) prefix: Prefix,
+}
+
+impl Callee {
+    /// The object to be sent for an argument.
+    pub(super) fn wrap<'py>(&self, argument: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        if self.named {
+            return Ok(argument);
+        }
+        let py = argument.py();
+        Ok(PyTuple::new(py, [self.function.bind(py), &argument])?.into_any())
+    }
+}
+
+fn prefix(shape: Shape, name: &[u8]) -> Prefix {
+    let mut prefix = vec![0; TASK];
+    prefix.push(shape as u8);
+    prefix.extend_from_slice(&(name.len() as u16).to_ne_bytes());
+    prefix.extend_from_slice(name);
+    prefix.into()
+}
+
+/// The functions that were called last, and their prefixes: a program calls few.
+#[derive(Default)]
+pub(super) struct Callees(Mutex<Vec<(Py<PyAny>, Shape, Prefix)>>);
+
+const REMEMBERED: usize = 4;
+
+impl Callees {
+    pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Ok(last) = self.0.try_lock() else { return Ok(()) };
+        last.iter().try_for_each(|(function, ..)| visit.call(function))
+    }
+
+    /// Forgets all; what is returned is to be dropped by the caller.
+    pub(super) fn clear(&self) -> impl Sized + use<> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn get(&self, function: &Bound<'_, PyAny>, shape: Shape) -> Callee {
+        let callee = |prefix, named| Callee { function: function.clone().unbind(), named, prefix };
+        {
+            let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = last.iter().find(|(known, of, _)| known.is(function) && *of == shape);
+            if let Some((.., prefix)) = found {
+                return callee(Arc::clone(prefix), true);
+            }
+        }
+        let Some(name) = global_name(function) else { return callee(prefix(shape, &[]), false) };
+        let prefix = prefix(shape, &name);
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped = (last.len() == REMEMBERED).then(|| last.remove(0));
+        last.push((function.clone().unbind(), shape, Arc::clone(&prefix)));
+        drop(last);
+        // With no lock held, as an object may come to its end.
+        drop(dropped);
+        callee(prefix, true)
+    }
+}
+
+/// The pickle of a function or class that is a global of a module, if that is all that is in it.
+fn global_name(function: &Bound<'_, PyAny>) -> Option<Vec<u8>> {
+    let plain = function.is_exact_instance_of::<PyFunction>()
+        || function.is_exact_instance_of::<PyCFunction>()
+        || function.is_instance_of::<PyType>();
+    if !plain {
+        return None;
+    }
+    // What goes wrong is told when it is sent with its arguments.
+    let name =
+        with_encoder(|encoder| encode(function, encoder).ok().map(|()| encoder.head().to_vec()))?;
+    let fits = u16::try_from(name.len()).is_ok();
+    (fits && is_global(name.get(1..)?)).then_some(name)
+}
+
+/// Whether a pickle is that of a global: two strings, and what they name.
+fn is_global(pickle: &[u8]) -> bool {
+    const FRAME: u8 = 0x95;
+    const STRING: u8 = 0x8c;
+    const MEMOIZE: u8 = 0x94;
+    const GLOBAL: u8 = 0x93;
+    let Some(mut rest) = pickle.strip_prefix(&[0x80, 5]) else { return false };
+    if rest.first() == Some(&FRAME) {
+        rest = rest.get(9..).unwrap_or(&[]);
+    }
+    for _ in 0..2 {
+        let [STRING, len, ..] = rest else { return false };
+        let Some([MEMOIZE, after @ ..]) = rest.get(2 + usize::from(*len)..) else { return false };
+        rest = after;
+    }
+    matches!(rest, [GLOBAL, b'.'] | [GLOBAL, MEMOIZE, b'.'])
+}
+
+/// The functions that a worker has been told the names of.
+#[derive(Default)]
+pub(super) struct Known(HashMap<Box<[u8]>, Py<PyAny>>);
+
+/// What a task's message says before its object.
+pub(super) struct Told<'a> {
+    pub(super) shape: Shape,
+    pub(super) name: &'a [u8],
+    /// Where the object begins.
+    pub(super) object: usize,
+}
+
+impl Told<'_> {
+    pub(super) fn read(head: &[u8]) -> Option<Told<'_>> {
+        let (&[shape, low, high], _) = head.get(TASK..)?.split_first_chunk()?;
+        let begin = TASK + 3;
+        let object = begin + usize::from(u16::from_ne_bytes([low, high]));
+        Some(Told { shape: Shape::of(shape)?, name: head.get(begin..object)?, object })
+    }
+}
+
+impl Known {
+    /// The function of that name.
+    pub(super) fn get<'py>(&mut self, py: Python<'py>, name: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(function) = self.0.get(name) {
+            return Ok(function.bind(py).clone());
+        }
+        let keeper: Keeper = Arc::new(());
+        let function = decode(py, name, &Buffers { ranges: &[], keeper: &keeper })?;
+        self.0.insert(name.into(), function.clone().unbind());
+        Ok(function)
+    }
+}
+
+/// A slice of a list or tuple, as a tuple.
+pub(super) fn slice<'py>(
+    sequence: &Bound<'py, PyAny>,
+    from: usize,
+    to: usize,
+) -> Option<Bound<'py, PyAny>> {
+    if let Ok(tuple) = sequence.cast_exact::<PyTuple>() {
+        return Some(tuple.get_slice(from, to).into_any());
+    }
+    let list = sequence.cast_exact::<PyList>().ok()?;
+    Some(list.get_slice(from, to).into_any())
+}
+
+/// The iterator of an iterable, as `iter()` makes it.
+pub(super) fn next<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    #[expect(unsafe_code, reason = "PyO3's iterator type is borrowed for one step only")]
+    // SAFETY: an iterator; a new reference, or null with or without an error, comes back.
+    unsafe {
+        let py = iterator.py();
+        let item = ffi::PyIter_Next(iterator.as_ptr());
+        if item.is_null() {
+            PyErr::take(py).map_or(Ok(None), Err)
+        } else {
+            Ok(Some(Bound::from_owned_ptr(py, item)))
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! `manyhands.multiprocessing.pool`, as far as it is native.
+//!
+//! A message of a task is its number, a [`Shape`](call::Shape), the length of the function's name, that
+//! name, and the arguments as an object; a function that is no global of a module goes with these. A
+//! result's is the task's number, whether it went well, and an object.
+
+use pyo3::prelude::*;
+
+mod call;
+mod imap;
+mod result;
+mod scheduler;
+mod supervise;
+mod worker;
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<scheduler::Scheduler>()?;
+    module.add_class::<result::ApplyResult>()?;
+    module.add_class::<result::MapResult>()?;
+    module.add_class::<imap::IMapIterator>()?;
+    module.add_class::<imap::IMapUnorderedIterator>()?;
+    module.add_function(wrap_pyfunction!(worker::work, module)?)
+}

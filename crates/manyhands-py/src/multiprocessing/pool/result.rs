@@ -1,0 +1,293 @@
+//! `multiprocessing.pool.ApplyResult` and `MapResult`
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use manyhands_sync::Limit;
+use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyList, PyType};
+
+use super::scheduler::Scheduler;
+use crate::timeout;
+
+/// What a call that was submitted to a pool comes to.
+// py: multiprocessing.pool.ApplyResult
+#[pyclass(frozen, subclass, weakref, generic, module = "manyhands.multiprocessing.pool")]
+pub(crate) struct ApplyResult {
+    scheduler: Py<Scheduler>,
+    ready: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// What the calls of a map come to.
+// py: multiprocessing.pool.MapResult
+#[pyclass(frozen, extends = ApplyResult, module = "manyhands.multiprocessing.pool")]
+pub(crate) struct MapResult;
+
+struct State {
+    succeeded: bool,
+    /// The result, or the exception; for a map the list that results are put into.
+    value: Option<Py<PyAny>>,
+    /// How many tasks have no outcome yet.
+    left: usize,
+    /// How many items a task has; 0 if it is a single call.
+    chunk: usize,
+    /// Until it is ready, so that the pool lives on.
+    pool: Option<Py<PyAny>>,
+    function: Option<Py<PyAny>>,
+    callback: Option<Py<PyAny>>,
+    error_callback: Option<Py<PyAny>>,
+}
+
+/// What a result is for.
+pub(super) struct Purpose<'py> {
+    pub(super) pool: Bound<'py, PyAny>,
+    pub(super) function: Bound<'py, PyAny>,
+    pub(super) callback: Option<Bound<'py, PyAny>>,
+    pub(super) error_callback: Option<Bound<'py, PyAny>>,
+}
+
+impl ApplyResult {
+    pub(super) fn of_call(scheduler: Py<Scheduler>, purpose: Purpose<'_>) -> ApplyResult {
+        ApplyResult::new(scheduler, purpose, None, 1, 0)
+    }
+
+    /// That of so many tasks with so many items each.
+    pub(super) fn of_map(
+        scheduler: Py<Scheduler>,
+        purpose: Purpose<'_>,
+        results: &Bound<'_, PyList>,
+        tasks: usize,
+        chunk: usize,
+    ) -> ApplyResult {
+        let results = Some(results.clone().into_any().unbind());
+        ApplyResult::new(scheduler, purpose, results, tasks, chunk)
+    }
+
+    fn new(
+        scheduler: Py<Scheduler>,
+        purpose: Purpose<'_>,
+        value: Option<Py<PyAny>>,
+        left: usize,
+        chunk: usize,
+    ) -> ApplyResult {
+        ApplyResult {
+            scheduler,
+            ready: AtomicBool::new(left == 0),
+            state: Mutex::new(State {
+                succeeded: true,
+                value,
+                left,
+                chunk,
+                pool: (left > 0).then(|| purpose.pool.unbind()),
+                function: Some(purpose.function.unbind()),
+                callback: purpose.callback.map(Bound::unbind),
+                error_callback: purpose.error_callback.map(Bound::unbind),
+            }),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    pub(super) fn function(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state().function.as_ref().map(|function| function.clone_ref(py))
+    }
+
+    /// Whether somebody is to be called when it is ready.
+    pub(super) fn has_callbacks(&self) -> bool {
+        let state = self.state();
+        state.callback.is_some() || state.error_callback.is_some()
+    }
+
+    /// The outcome of one of its tasks; true if it was the last, and no callback has to be called
+    /// before it is ready.
+    pub(super) fn deliver(
+        &self,
+        py: Python<'_>,
+        index: usize,
+        outcome: Result<Bound<'_, PyAny>, Bound<'_, PyAny>>,
+    ) -> Delivered {
+        let mut state = self.state();
+        let mut dropped = None;
+        let mut results = None;
+        match outcome {
+            Ok(value) if state.chunk == 0 => state.value = Some(value.unbind()),
+            Ok(value) if state.succeeded => {
+                let list = state.value.as_ref().map(|list| list.clone_ref(py));
+                results = Some((list, state.chunk, value));
+            }
+            Ok(_) => {}
+            Err(why) if state.succeeded => {
+                state.succeeded = false;
+                dropped = state.value.replace(why.unbind());
+            }
+            Err(_) => {}
+        }
+        drop(state);
+        drop(dropped);
+        if let Some((Some(list), chunk, value)) = results {
+            put_slice(list.bind(py), index * chunk, &value);
+        }
+        let mut state = self.state();
+        state.left = state.left.saturating_sub(1);
+        if state.left > 0 {
+            return Delivered::More;
+        }
+        let callback = if state.succeeded { &state.callback } else { &state.error_callback };
+        if callback.is_some() {
+            return Delivered::CallBack;
+        }
+        let awaited = state.callback.is_some() || state.error_callback.is_some();
+        drop(state);
+        self.set_ready();
+        Delivered::Ready { awaited }
+    }
+
+    /// The callback that is to be called, and with what.
+    pub(super) fn callback(&self, py: Python<'_>) -> Option<(Py<PyAny>, Py<PyAny>)> {
+        let state = self.state();
+        let callback = if state.succeeded { &state.callback } else { &state.error_callback };
+        Some((callback.as_ref()?.clone_ref(py), state.value.as_ref()?.clone_ref(py)))
+    }
+
+    pub(super) fn set_ready(&self) {
+        let mut state = self.state();
+        let dropped = (
+            state.pool.take(),
+            state.function.take(),
+            state.callback.take(),
+            state.error_callback.take(),
+        );
+        self.ready.store(true, Ordering::Release);
+        drop(state);
+        drop(dropped);
+    }
+}
+
+/// What a delivery has led to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivered {
+    /// Others are to come.
+    More,
+    /// A callback has to be called before it is ready.
+    CallBack,
+    /// It is ready, with a callback or without.
+    Ready { awaited: bool },
+}
+
+/// Puts the items of a list into another one, from an index on.
+fn put_slice(list: &Bound<'_, PyAny>, from: usize, items: &Bound<'_, PyAny>) {
+    if let (Ok(list), Ok(items)) = (list.cast::<PyList>(), items.cast::<PyList>()) {
+        // The list is as long as it has to be, unless the function's results are not one for each item.
+        let _ = list.set_slice(from, from + items.len(), items);
+    }
+}
+
+/// The exception of a wait that has lasted as long as it may.
+pub(super) fn timed_out(py: Python<'_>) -> PyErr {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    match CLASS.import(py, "multiprocessing.context", "TimeoutError") {
+        Ok(class) => PyErr::from_type(class.clone(), ()),
+        Err(error) => error,
+    }
+}
+
+#[pymethods]
+impl ApplyResult {
+    /// Whether the call has ended.
+    // py: multiprocessing.pool.AsyncResult.ready
+    fn ready(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let this = slf.get();
+        if !this.is_ready() {
+            Scheduler::advance(this.scheduler.bind(slf.py()), Limit::Never, &|| this.is_ready())?;
+        }
+        Ok(this.is_ready())
+    }
+
+    /// Whether it has ended without an exception; ValueError if it has not ended.
+    // py: multiprocessing.pool.AsyncResult.successful
+    fn successful(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        if !Self::ready(slf)? {
+            return Err(PyValueError::new_err(format!("{} not ready", slf.repr()?)));
+        }
+        Ok(slf.get().state().succeeded)
+    }
+
+    /// Wait for the end of the call, at most `timeout` seconds.
+    // py: multiprocessing.pool.AsyncResult.wait
+    #[pyo3(signature = (timeout=None))]
+    fn wait(slf: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let this = slf.get();
+        let limit = timeout::optional(timeout)?;
+        if !this.is_ready() {
+            Scheduler::advance(this.scheduler.bind(slf.py()), limit, &|| this.is_ready())?;
+        }
+        Ok(())
+    }
+
+    /// Return the result of the call, or raise its exception; `multiprocessing.TimeoutError` if it has
+    /// not ended after `timeout` seconds.
+    // py: multiprocessing.pool.AsyncResult.get
+    #[pyo3(signature = (timeout=None))]
+    fn get(slf: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
+        Self::wait(slf, timeout)?;
+        if !this.is_ready() {
+            return Err(timed_out(py));
+        }
+        let state = this.state();
+        let value = state.value.as_ref().map_or_else(|| py.None(), |value| value.clone_ref(py));
+        let succeeded = state.succeeded;
+        drop(state);
+        if succeeded { Ok(value) } else { Err(PyErr::from_value(value.into_bound(py))) }
+    }
+
+    /// How many tasks have no outcome yet; programs show by it how far a map is.
+    // py: multiprocessing.pool.MapResult._number_left
+    #[getter]
+    fn _number_left(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        Self::ready(slf)?;
+        Ok(slf.get().state().left)
+    }
+
+    /// How many items a task has.
+    // py: multiprocessing.pool.MapResult._chunksize
+    #[getter]
+    fn _chunksize(&self) -> usize {
+        self.state().chunk
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.scheduler)?;
+        // Where it is locked, it is being changed by a thread that has no need of a collection.
+        let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        for held in
+            [&state.value, &state.pool, &state.function, &state.callback, &state.error_callback]
+        {
+            visit.call(held)?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        let mut state = self.state();
+        let dropped = (
+            state.value.take(),
+            state.pool.take(),
+            state.function.take(),
+            state.callback.take(),
+            state.error_callback.take(),
+        );
+        drop(state);
+        drop(dropped);
+    }
+}

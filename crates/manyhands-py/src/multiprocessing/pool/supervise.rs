@@ -1,0 +1,272 @@
+//! The pool's helper thread: waits for workers to end, and calls callbacks.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use manyhands_pool::Fate;
+use manyhands_shm::Deadline;
+use manyhands_sync::Limit;
+use pyo3::intern;
+use pyo3::prelude::*;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::scheduler::{Leading, Phase, Scheduler, Tag, To, locked};
+use crate::multiprocessing::arena::{Outside, error};
+use crate::multiprocessing::errors::os_error;
+
+/// How long it leads at a time, before it looks after workers.
+const TURN: Duration = Duration::from_millis(50);
+
+/// After how long results are taken that nobody waits for.
+const UNATTENDED: Duration = Duration::from_millis(300);
+
+/// How long a worker's task may stay undecided.
+const UNDECIDED: Duration = Duration::from_millis(5);
+
+/// How much a worker counts that ended by itself, or was killed, before it took a task; and how much in
+/// a row is enough.
+const UNFIT: usize = 8;
+const KILLED: usize = 1;
+const MOST_UNFIT: usize = 64;
+
+/// A worker that is waited for.
+pub(super) struct Watched {
+    pid: u32,
+    seat: usize,
+    /// `None` if it had gone already.
+    end: Option<Arc<OwnedFd>>,
+}
+
+impl Scheduler {
+    /// Has the supervisor wait for a worker.
+    pub(super) fn watch_worker(&self, py: Python<'_>, pid: u32, seat: usize) -> PyResult<()> {
+        let end = match Pid::from_raw(pid.cast_signed()) {
+            None => None,
+            Some(number) => match pidfd_open(number, PidfdFlags::empty()) {
+                Ok(end) => Some(Arc::new(end)),
+                Err(Errno::SRCH) => None,
+                Err(why) => return Err(os_error(py, &why.into())),
+            },
+        };
+        locked(&self.watched).push(Watched { pid, seat, end });
+        self.call_supervisor();
+        Ok(())
+    }
+
+    /// What the supervisor does.
+    pub(super) fn supervise_workers(
+        slf: &Bound<'_, Self>,
+        pool: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        let mut dead = Vec::new();
+        loop {
+            this.call_back(py);
+            let phase = this.phase();
+            let busy = this.awaited.load(Ordering::Acquire) > 0;
+            if phase == Phase::Ended && !busy {
+                let ended =
+                    (locked(&this.alarm).take(), std::mem::take(&mut *locked(&this.watched)));
+                drop(ended);
+                return Ok(());
+            }
+            let found = if busy && dead.is_empty() && this.lead_for_a_while(slf)? {
+                py.detach(|| this.dead_workers(Duration::ZERO).0)
+            } else {
+                let wait = match (dead.is_empty(), busy) {
+                    (false, _) => UNDECIDED,
+                    (true, true) => TURN,
+                    (true, false) => UNATTENDED,
+                };
+                py.detach(|| {
+                    loop {
+                        let (found, rung) = this.dead_workers(wait);
+                        let idle = wait == UNATTENDED && this.pool.pending() == 0;
+                        if rung || !found.is_empty() || !idle {
+                            return found;
+                        }
+                    }
+                })
+            };
+            if !busy && this.pool.pending() > 0 && !this.pool.is_led() {
+                this.drain_unattended(py)?;
+            }
+            dead.extend(found);
+            if !dead.is_empty() {
+                dead = this.bury(slf, pool, dead)?;
+            }
+        }
+    }
+
+    /// Takes the results that are there and nobody waits for: they may be large, and what they are for
+    /// may keep the pool.
+    fn drain_unattended(&self, py: Python<'_>) -> PyResult<()> {
+        self.try_lead().map_or(Ok(()), |leading| self.drain(py, &leading.lead))
+    }
+
+    /// Takes results for a moment, if nobody else does; false if somebody does.
+    fn lead_for_a_while(&self, slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let py = slf.py();
+        let Some(leading) = self.try_lead() else { return Ok(false) };
+        let until = Limit::Until(Deadline::after(TURN));
+        let is_over = || !locked(&self.called_back).is_empty() || self.phase() == Phase::Ended;
+        if let Err(why) = self.lead(py, &leading.lead, until, &is_over) {
+            // What a result raised when it was unpickled is its outcome, too.
+            why.write_unraisable(py, None);
+        }
+        Ok(true)
+    }
+
+    /// Calls the callbacks of what is ready but for that.
+    fn call_back(&self, py: Python<'_>) {
+        let ready = std::mem::take(&mut *locked(&self.called_back));
+        for result in ready {
+            if let Some((callback, value)) = result.get().callback(py)
+                && let Err(why) = callback.call1(py, (value,))
+            {
+                why.write_unraisable(py, Some(callback.bind(py)));
+            }
+            result.get().set_ready();
+            self.awaited.fetch_sub(1, Ordering::AcqRel);
+            // Somebody may lead who waits for just this.
+            self.nudge(py);
+        }
+    }
+
+    /// Waits for workers that have ended, or for the alarm, and tells whether that has rung.
+    fn dead_workers(&self, wait: Duration) -> (Vec<Watched>, bool) {
+        let watched = locked(&self.watched);
+        let ends: Vec<_> =
+            watched.iter().filter_map(|each| Some((each.pid, each.end.clone()?))).collect();
+        let gone = watched.iter().any(|each| each.end.is_none());
+        drop(watched);
+        let wait = if gone { Duration::ZERO } else { wait };
+        let Some(alarm) = locked(&self.alarm).clone() else { return (Vec::new(), true) };
+        let mut polled = vec![PollFd::new(&alarm, PollFlags::IN)];
+        polled.extend(
+            ends.iter().map(|(_, end)| PollFd::from_borrowed_fd(end.as_fd(), PollFlags::IN)),
+        );
+        let wait =
+            Timespec { tv_sec: wait.as_secs().cast_signed(), tv_nsec: wait.subsec_nanos().into() };
+        let _ = poll(&mut polled, Some(&wait));
+        let rung = !polled[0].revents().is_empty();
+        if rung {
+            let _ = rustix::io::read(&alarm, &mut [0_u8; 8]);
+        }
+        let dead: Vec<u32> = polled[1..]
+            .iter()
+            .zip(&ends)
+            .filter(|(polled, _)| !polled.revents().is_empty())
+            .map(|(_, (pid, _))| *pid)
+            .collect();
+        let mut watched = locked(&self.watched);
+        let dead = watched.extract_if(.., |each| each.end.is_none() || dead.contains(&each.pid));
+        (dead.collect(), rung)
+    }
+
+    /// The lead, which whoever has it gives up; `None` when the pool has ended.
+    fn take_lead(&self, py: Python<'_>) -> PyResult<Option<Leading<'_>>> {
+        self.wanted.store(true, Ordering::Release);
+        let leading = loop {
+            if self.phase() == Phase::Ended {
+                break Ok(None);
+            }
+            if let Some(leading) = self.try_lead() {
+                break Ok(Some(leading));
+            }
+            let nudged = py.detach(|| self.pool.nudge()).map_err(error);
+            let until = Limit::Until(Deadline::after(TURN));
+            let is_over = || self.phase() == Phase::Ended;
+            if let Err(why) = nudged.and_then(|()| self.pool.follow(&Outside(py), until, is_over)) {
+                break Err(why);
+            }
+        };
+        self.wanted.store(false, Ordering::Release);
+        self.pool.tell();
+        leading
+    }
+
+    /// Settles what dead workers have left, and has the pool replace them. Those come back of whom it
+    /// cannot be told yet what they have left.
+    fn bury(
+        &self,
+        slf: &Bound<'_, Self>,
+        pool: &Bound<'_, PyAny>,
+        dead: Vec<Watched>,
+    ) -> PyResult<Vec<Watched>> {
+        let py = slf.py();
+        let mut undecided = Vec::new();
+        let Some(leading) = self.take_lead(py)? else { return Ok(undecided) };
+        let lead = &leading.lead;
+        self.drain(py, lead)?;
+        let pool = pool.call0()?;
+        for each in dead {
+            let fate = py.detach(|| self.pool.fate(lead, each.seat)).map_err(error)?;
+            let lost = match fate {
+                Fate::Unsure => {
+                    undecided.push(each);
+                    continue;
+                }
+                Fate::Spared => None,
+                Fate::Claimed(task) => {
+                    self.drain(py, lead)?;
+                    self.pool.condemn(lead, task)
+                }
+            };
+            let is_ready = self.pool.is_ready(each.seat);
+            // Before the next is looked at, who may have the same claim.
+            self.pool.release(each.seat);
+            let ended = || -> PyResult<Option<i32>> {
+                if pool.is_none() {
+                    return Ok(None);
+                }
+                pool.call_method1(intern!(py, "_worker_ended"), (each.pid,))?.extract()
+            };
+            let code = ended().unwrap_or_else(|why| {
+                why.write_unraisable(py, None);
+                None
+            });
+            if let Some(tag) = lost {
+                let why = self.death(py, each.pid, code, self.function(py, &tag));
+                self.deliver(py, tag, Err(why));
+            }
+            if is_ready {
+                self.unfit.store(0, Ordering::Relaxed);
+            } else {
+                let weight = if code.is_some_and(|code| code < 0) { KILLED } else { UNFIT };
+                let unfit = self.unfit.fetch_add(weight, Ordering::Relaxed) + weight;
+                if unfit >= MOST_UNFIT && !self.is_broken() {
+                    self.give_up(py, self.death(py, each.pid, code, None));
+                }
+            }
+        }
+        drop(leading);
+        if !pool.is_none() && self.phase() != Phase::Ended {
+            pool.call_method0(intern!(py, "_replace_workers"))?;
+        }
+        Ok(undecided)
+    }
+
+    /// The exception of a call whose worker has died.
+    fn death<'py>(
+        &self,
+        py: Python<'py>,
+        pid: u32,
+        code: Option<i32>,
+        function: Option<Py<PyAny>>,
+    ) -> Bound<'py, PyAny> {
+        let made = self.died.bind(py).call1((pid, code, function));
+        made.unwrap_or_else(|why| why.into_value(py).into_bound(py).into_any())
+    }
+
+    fn function(&self, py: Python<'_>, tag: &Tag) -> Option<Py<PyAny>> {
+        match &tag.to {
+            To::Result(result) => result.get().function(py),
+            To::Imap(imap) => Some(imap.function(py)),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What a worker process does.
+
+use manyhands_pool::{FIRST_OF_HOST, TASK, Worker};
+use manyhands_shm::{GetError, PutError, Reference};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use super::call::{Known, Shape, Told};
+use crate::multiprocessing::arena::{Outside, error};
+use crate::multiprocessing::codec::{encode_after, with_encoder};
+use crate::multiprocessing::queue::{decode_message, pieces};
+
+/// The number of the notice that the initializer failed.
+pub(super) const UNFIT: u64 = FIRST_OF_HOST;
+
+/// What stands after the number in a result's message.
+pub(super) const DONE: u8 = 0;
+pub(super) const FAILED: u8 = 1;
+
+/// Does the tasks of a pool, as many as `maxtasks` says, or until there are no more. `describe` makes a
+/// picklable object of an exception; `initialize` is called first, and if it raises no task is done.
+/// Returns how many were done.
+#[pyfunction]
+pub(super) fn work(
+    py: Python<'_>,
+    arena: u64,
+    block: u64,
+    seat: usize,
+    maxtasks: Option<u64>,
+    initialize: &Bound<'_, PyAny>,
+    describe: &Bound<'_, PyAny>,
+) -> PyResult<u64> {
+    let worker = Worker::join(Reference { arena, block }, seat).map_err(error)?;
+    if let Err(why) = initialize.call0() {
+        let why = why.into_value(py);
+        put(py, &worker, &UNFIT.to_ne_bytes(), FAILED, &describe.call1((why,))?)?;
+        return Ok(0);
+    }
+    worker.set_ready();
+    let mut known = Known::default();
+    let mut scratch = Vec::new();
+    let mut done = 0;
+    while maxtasks.is_none_or(|most| done < most) {
+        let parcel = match worker.next(&Outside(py), &mut scratch) {
+            Ok(parcel) => parcel,
+            Err(GetError::ShutDown | GetError::Empty) => break,
+            Err(GetError::GivenUp(why)) => return Err(why),
+            Err(GetError::Arena(why)) => return Err(error(why)),
+        };
+        let head = parcel.as_ref().map_or(&scratch[..], |parcel| parcel.head());
+        let task = head.first_chunk::<TASK>().copied().unwrap_or_default();
+        let result = run(py, &mut known, &scratch, parcel);
+        let sent = match result {
+            Ok(result) => put(py, &worker, &task, DONE, &result).map_err(|why| (why, Some(result))),
+            Err(why) => Err((why, None)),
+        };
+        if let Err((why, result)) = sent {
+            let why = why.into_value(py);
+            let told = match result {
+                Some(result) => describe.call1((why, result)),
+                None => describe.call1((why,)),
+            };
+            put(py, &worker, &task, FAILED, &told?)?;
+        }
+        done += 1;
+    }
+    Ok(done)
+}
+
+fn run<'py>(
+    py: Python<'py>,
+    known: &mut Known,
+    scratch: &[u8],
+    parcel: Option<manyhands_shm::Parcel>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let head = parcel.as_ref().map_or(scratch, |parcel| parcel.head());
+    let told = Told::read(head).ok_or_else(|| {
+        pyo3::exceptions::PyRuntimeError::new_err("a task's message is not what was sent")
+    })?;
+    let (shape, skip) = (told.shape, told.object);
+    let function = match told.name {
+        [] => None,
+        name => Some(known.get(py, name)?),
+    };
+    let object = decode_message(py, scratch, parcel, skip)?;
+    call(shape, function, object)
+}
+
+fn call<'py>(
+    shape: Shape,
+    function: Option<Bound<'py, PyAny>>,
+    object: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    match function {
+        Some(function) => shape.call(&function, &object),
+        None => {
+            let pair = object.cast::<PyTuple>()?;
+            shape.call(&pair.get_item(0)?, &pair.get_item(1)?)
+        }
+    }
+}
+
+/// Puts a result; an error is one of pickling it, or of the queue.
+fn put(
+    py: Python<'_>,
+    worker: &Worker,
+    task: &[u8; TASK],
+    sort: u8,
+    object: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    with_encoder(|encoder| {
+        let mut prefix = [sort; TASK + 1];
+        prefix[..TASK].copy_from_slice(task);
+        encode_after(&prefix, object, encoder)?;
+        let pieces = pieces(encoder);
+        #[expect(unsafe_code, reason = "the encoder keeps the payloads while it has them")]
+        // SAFETY: see there.
+        let put = unsafe { worker.finish(&Outside(py), encoder.head(), &pieces) };
+        put.map_err(|why| match why {
+            PutError::Full | PutError::ShutDown => {
+                pyo3::exceptions::PyRuntimeError::new_err("the pool takes no results")
+            }
+            PutError::Arena(why) => error(why),
+            PutError::GivenUp(why) => why,
+        })
+    })
+}
