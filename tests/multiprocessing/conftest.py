@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing as stdlib
 import os
 import sys
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +15,9 @@ from manyhands import multiprocessing
 from manyhands._stdlib import original
 from manyhands.multiprocessing import _nursery
 from support import Leftovers
+
+MODULES = {"stdlib": stdlib, "manyhands": multiprocessing}
+METHODS = ["fork", "forkserver", "spawn"]
 
 TESTS_ALL = bool(os.environ.get("MANYHANDS_TEST_ALL"))
 
@@ -54,6 +59,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def mp(request: pytest.FixtureRequest) -> Any:
     """The fork context of the standard library and ours, for what must hold of both."""
     return request.param.get_context("fork")
+
+
+@pytest.fixture(params=MODULES.values(), ids=list(MODULES))
+def module(request: pytest.FixtureRequest) -> Any:
+    """The standard library's module and ours."""
+    return request.param
+
+
+@pytest.fixture(params=[(name, method) for name in MODULES for method in METHODS], ids="-".join)
+def context(request: pytest.FixtureRequest) -> Any:
+    """The contexts of both modules, of all start methods."""
+    name, method = request.param
+    return MODULES[name].get_context(method)
+
+
+@pytest.fixture
+def pool(mp: Any) -> Iterator[Any]:
+    with mp.Pool(2) as pool:
+        # Until all is put away pytest keeps what it was given.
+        yield weakref.proxy(pool)
+        # The standard library's may hang if it is terminated while results are on their ways.
+        pool.close()
+        pool.join()
+
+
+@pytest.fixture
+def pools_are_collected(helpers_end: None) -> Iterator[None]:
+    """The standard library's semaphores are gone before the process that looks after them is."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -28,37 +28,10 @@ try:
 except ImportError:
     numpy = None  # type: ignore[assignment]
 
-MODULES = {"stdlib": stdlib, "manyhands": multiprocessing}
 METHODS = ["fork", "forkserver", "spawn"]
 
 
-@pytest.fixture(autouse=True)
-def pools_are_collected(helpers_end: None) -> Iterator[None]:
-    """The standard library's semaphores are gone before the process that looks after them is."""
-    yield
-    gc.collect()
-
-
-@pytest.fixture
-def pool(mp: Any) -> Iterator[Any]:
-    with mp.Pool(2) as pool:
-        # Until all is put away pytest keeps what it was given.
-        yield weakref.proxy(pool)
-        # The standard library's may hang if it is terminated while results are on their ways.
-        pool.close()
-        pool.join()
-
-
-@pytest.fixture(params=[(name, method) for name in MODULES for method in METHODS], ids="-".join)
-def context(request: pytest.FixtureRequest) -> Any:
-    """The contexts of both modules, of all start methods."""
-    name, method = request.param
-    return MODULES[name].get_context(method)
-
-
-@pytest.fixture(params=MODULES.values(), ids=list(MODULES))
-def module(request: pytest.FixtureRequest) -> Any:
-    return request.param
+pytestmark = pytest.mark.usefixtures("pools_are_collected")
 
 
 def singles(items: Any) -> Iterator[tuple[Any]]:

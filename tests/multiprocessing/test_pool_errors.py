@@ -3,50 +3,25 @@
 from __future__ import annotations
 
 import functools
-import gc
-import multiprocessing as stdlib
 import pickle
 import re
 import sys
 import traceback
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from itertools import islice
 from typing import Any
 
 import pooltasks
 import pytest
-from manyhands import multiprocessing
 from pooltasks import Untellable, fail_at, keep, say_and_fail_at, square
 from support import until
 
 #: Not all of it is in its stubs.
 stdlib_pool: Any = import_module("multiprocessing.pool")
 
-MODULES = {"stdlib": stdlib, "manyhands": multiprocessing}
 
-
-@pytest.fixture(autouse=True)
-def pools_are_collected(helpers_end: None) -> Iterator[None]:
-    """The standard library's semaphores are gone before the process that looks after them is."""
-    yield
-    gc.collect()
-
-
-@pytest.fixture
-def pool(mp: Any) -> Iterator[Any]:
-    with mp.Pool(2) as pool:
-        # Until all is put away pytest keeps what it was given.
-        yield weakref.proxy(pool)
-        # The standard library's may hang if it is terminated while results are on their ways.
-        pool.close()
-        pool.join()
-
-
-@pytest.fixture(params=MODULES.values(), ids=list(MODULES))
-def module(request: pytest.FixtureRequest) -> Any:
-    return request.param
+pytestmark = pytest.mark.usefixtures("pools_are_collected")
 
 
 #: Ways to have a function called with each of some items; all wait for the results.

@@ -335,7 +335,7 @@ def test_a_worker_that_ignores_sigterm_is_ended(context: Any) -> None:
 
 def test_an_interpreter_ends_beside_workers_that_ignore_sigterm(tmp_path: Path) -> None:
     source = """
-import signal, time
+import signal
 from manyhands import multiprocessing
 
 def set_up(*things):
@@ -345,7 +345,7 @@ def set_up(*things):
 
 def stay():
     said.put(1)
-    time.sleep(1000)
+    signal.pause()
 
 if __name__ == "__main__":
     context = multiprocessing.get_context("fork")

@@ -15,7 +15,7 @@ import children
 import pytest
 from manyhands import multiprocessing
 from manyhands.multiprocessing import connection
-from support import PATIENCE, Hand, in_fork, until, until_blocked
+from support import PATIENCE, Hand, alarm, in_fork, until, until_blocked
 
 METHODS = ["fork", "spawn", "forkserver"]
 
@@ -147,19 +147,15 @@ def test_it_can_be_interrupted(context: Any) -> None:
 
 
 def test_a_wait_runs_signal_handlers(living: Any) -> None:
+    class AsAsked(Exception):
+        pass
+
+    def handler() -> None:
+        raise AsAsked
+
     process = living()
-
-    def handler(number: int, frame: Any) -> None:
-        raise InterruptedError("as asked")
-
-    old = signal.signal(signal.SIGALRM, handler)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.1)
-        with pytest.raises(InterruptedError, match="as asked"):
-            process.join()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, old)
+    with pytest.raises(AsAsked), alarm(handler):
+        process.join()
     assert process.is_alive()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import gc
-import multiprocessing as stdlib
 import os
 import pickle
 import re
@@ -13,7 +12,6 @@ import subprocess
 import sys
 import threading
 import warnings
-import weakref
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -21,48 +19,20 @@ from typing import Any
 
 import pooltasks
 import pytest
-from manyhands import multiprocessing
 from manyhands.multiprocessing import pool as pools
 from pooltasks import keep, square
 from shared_locks import Stop, finish
 from support import PATIENCE, Hand, alarm, has_ended, in_fork, kill_group, run_file, until
 
-MODULES = {"stdlib": stdlib, "manyhands": multiprocessing}
 METHODS = ["fork", "forkserver", "spawn"]
 PREFIXES = {"fork": "Fork", "forkserver": "ForkServer", "spawn": "Spawn"}
 NAMES = ["multiprocessing", "manyhands.multiprocessing"]
 
 
-@pytest.fixture(autouse=True)
-def pools_are_collected(helpers_end: None) -> Iterator[None]:
-    """The standard library's semaphores are gone before the process that looks after them is."""
-    yield
-    gc.collect()
+pytestmark = pytest.mark.usefixtures("pools_are_collected")
 
 
-@pytest.fixture
-def pool(mp: Any) -> Iterator[Any]:
-    with mp.Pool(2) as pool:
-        # Until all is put away pytest keeps what it was given.
-        yield weakref.proxy(pool)
-        # The standard library's may hang if it is terminated while results are on their ways.
-        pool.close()
-        pool.join()
-
-
-@pytest.fixture(params=[(name, method) for name in MODULES for method in METHODS], ids="-".join)
-def context(request: pytest.FixtureRequest) -> Any:
-    """The contexts of both modules, of all start methods."""
-    name, method = request.param
-    return MODULES[name].get_context(method)
-
-
-@pytest.fixture(params=MODULES.values(), ids=list(MODULES))
-def module(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-of_both = pytest.mark.parametrize("name", NAMES, ids=list(MODULES))
+of_both = pytest.mark.parametrize("name", NAMES, ids=["stdlib", "manyhands"])
 
 #: All that is asked of a pool.
 CALLS: dict[str, Callable[[Any], Any]] = {
@@ -532,7 +502,7 @@ def test_a_forked_child_that_ends_leaves_the_pool_of_its_parent_alone(mp: Any) -
 
 
 PROGRAM = """
-import os, signal, sys, time
+import os, signal, sys
 from importlib import import_module
 multiprocessing = import_module(sys.argv[1])
 context = multiprocessing.get_context(sys.argv[2])
@@ -547,7 +517,7 @@ def ready_and_deaf(*things):
 
 def stay(number):
     said.put(os.getpid())
-    time.sleep(1000)
+    signal.pause()
 
 def square(number):
     return number * number

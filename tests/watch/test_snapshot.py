@@ -223,7 +223,7 @@ def test_who_gives_up_is_not_there_any_more(seen: Any) -> None:
     lock = threading.Lock()
     lock.acquire()
     assert not lock.acquire(timeout=0.001)
-    with alarm(interrupt), pytest.raises(KeyError):
+    with pytest.raises(KeyError), alarm(interrupt):
         lock.acquire()
     (entry,) = seen()
     assert entry["waiters"] == []

@@ -200,9 +200,12 @@ impl<T> Pool<T> {
         self.leadership.take_again()
     }
 
-    /// How many messages of workers nobody has taken; 0 if that cannot be told.
-    pub fn waiting(&self) -> usize {
-        self.results.len().unwrap_or(0)
+    /// How many messages of workers nobody has taken.
+    ///
+    /// # Errors
+    /// No address space.
+    pub fn waiting(&self) -> Result<usize, ArenaError> {
+        self.results.len()
     }
 
     /// Whether somebody leads.

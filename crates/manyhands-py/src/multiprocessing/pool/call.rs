@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use manyhands_pool::TASK;
-use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyDict, PyFunction, PyList, PyTuple, PyType};
+use pyo3::types::{PyCFunction, PyDict, PyFunction, PyIterator, PyList, PyTuple, PyType};
 
 use crate::multiprocessing::codec::{Buffers, Keeper, decode, encode, with_encoder};
 
@@ -230,17 +229,12 @@ pub(super) fn slice<'py>(
     Some(list.get_slice(from, to).into_any())
 }
 
-/// The iterator of an iterable, as `iter()` makes it.
-pub(super) fn next<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    #[expect(unsafe_code, reason = "PyO3's iterator type is borrowed for one step only")]
-    // SAFETY: an iterator; a new reference, or null with or without an error, comes back.
-    unsafe {
-        let py = iterator.py();
-        let item = ffi::PyIter_Next(iterator.as_ptr());
-        if item.is_null() {
-            PyErr::take(py).map_or(Ok(None), Err)
-        } else {
-            Ok(Some(Bound::from_owned_ptr(py, item)))
-        }
-    }
+/// The next items of an iterator, at most so many, as a tuple.
+pub(super) fn take<'py>(
+    iterator: &mut Bound<'py, PyIterator>,
+    count: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = iterator.py();
+    let items = iterator.take(count).collect::<PyResult<Vec<_>>>()?;
+    Ok(PyTuple::new(py, items)?.into_any())
 }

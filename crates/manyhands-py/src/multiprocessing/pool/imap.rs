@@ -10,9 +10,9 @@ use manyhands_sys::futex;
 use pyo3::exceptions::{PyException, PyStopIteration};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::PyIterator;
 
-use super::call::{Callee, next};
+use super::call::{Callee, take};
 use super::result::timed_out;
 use super::scheduler::{Phase, Scheduler, Tag, To, locked};
 use crate::multiprocessing::arena::Outside;
@@ -80,7 +80,7 @@ impl Imap {
         scheduler: &Bound<'py, Scheduler>,
         pool: Bound<'py, PyAny>,
         callee: Callee,
-        iterator: Option<Bound<'py, PyAny>>,
+        iterator: Option<Bound<'py, PyIterator>>,
         chunk: usize,
         ordered: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
@@ -107,8 +107,8 @@ impl Imap {
         };
         let imap = Imap(base.unbind());
         locked(&scheduler.get().feeding).push(imap.again(py));
-        if let Some(iterator) = iterator {
-            imap.send_all(scheduler, &iterator)?;
+        if let Some(mut iterator) = iterator {
+            imap.send_all(scheduler, &mut iterator)?;
         }
         Ok(object)
     }
@@ -125,7 +125,7 @@ impl Imap {
     fn send_all(
         &self,
         scheduler: &Bound<'_, Scheduler>,
-        iterator: &Bound<'_, PyAny>,
+        iterator: &mut Bound<'_, PyIterator>,
     ) -> PyResult<()> {
         let sent = loop {
             match self.take(iterator) {
@@ -176,20 +176,16 @@ impl Imap {
     }
 
     /// What the next task is of.
-    fn take<'py>(&self, iterator: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn take<'py>(
+        &self,
+        iterator: &mut Bound<'py, PyIterator>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let chunk = self.0.get().chunk;
         if chunk == 1 {
-            return next(iterator);
+            return iterator.next().transpose();
         }
-        let mut items = Vec::new();
-        while items.len() < chunk {
-            let Some(item) = next(iterator)? else { break };
-            items.push(item);
-        }
-        if items.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(PyTuple::new(iterator.py(), items)?.into_any()))
+        let items = take(iterator, chunk)?;
+        Ok(if items.len()? > 0 { Some(items) } else { None })
     }
 
     /// The last outcome is that, after those of all that was sent.

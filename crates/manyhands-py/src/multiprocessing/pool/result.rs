@@ -44,10 +44,27 @@ struct State {
 
 /// What a result is for.
 pub(super) struct Purpose<'py> {
-    pub(super) pool: Bound<'py, PyAny>,
-    pub(super) function: Bound<'py, PyAny>,
-    pub(super) callback: Option<Bound<'py, PyAny>>,
-    pub(super) error_callback: Option<Bound<'py, PyAny>>,
+    pool: Bound<'py, PyAny>,
+    function: Bound<'py, PyAny>,
+    callback: Option<Bound<'py, PyAny>>,
+    error_callback: Option<Bound<'py, PyAny>>,
+}
+
+impl<'py> Purpose<'py> {
+    /// A callback that is false is none.
+    pub(super) fn new(
+        pool: Bound<'py, PyAny>,
+        function: Bound<'py, PyAny>,
+        callback: Option<Bound<'py, PyAny>>,
+        error_callback: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Purpose<'py>> {
+        let given = |callback: Option<Bound<'py, PyAny>>| match callback {
+            Some(callback) if callback.is_truthy()? => Ok::<_, PyErr>(Some(callback)),
+            _ => Ok(None),
+        };
+        let (callback, error_callback) = (given(callback)?, given(error_callback)?);
+        Ok(Purpose { pool, function, callback, error_callback })
+    }
 }
 
 impl ApplyResult {

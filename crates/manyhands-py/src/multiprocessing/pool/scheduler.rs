@@ -11,10 +11,10 @@ use manyhands_sys::fork;
 use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyDict, PyIterator, PyList, PyTuple};
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::call::{Callee, Callees, Shape, next, slice};
+use super::call::{Callee, Callees, Shape, slice, take};
 use super::imap::Imap;
 use super::result::{ApplyResult, Delivered, MapResult, Purpose};
 use super::supervise::Watched;
@@ -41,7 +41,7 @@ pub(super) enum To {
 }
 
 /// How far a pool has come.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Phase {
     /// It takes calls.
@@ -148,12 +148,16 @@ impl Scheduler {
             return Err(Self::not_own());
         }
         if this.bytes.load(Ordering::Relaxed) > MOST_BYTES {
-            let is_over =
-                || this.bytes.load(Ordering::Relaxed) <= MOST_BYTES || this.phase() == Phase::Ended;
+            let is_over = || {
+                this.bytes.load(Ordering::Relaxed) <= MOST_BYTES
+                    || this.phase() == Phase::Ended
+                    || this.is_broken()
+            };
             Self::advance(slf, Limit::Forever, &is_over)?;
         }
-        if let Some(why) = &*locked(&this.broken) {
-            return Err(PyErr::from_value(why.bind(py).clone()));
+        let broken = locked(&this.broken).as_ref().map(|why| why.clone_ref(py));
+        if let Some(why) = broken {
+            return Err(PyErr::from_value(why.into_bound(py)));
         }
         let object = callee.wrap(argument)?;
         with_encoder(|encoder| {
@@ -259,7 +263,7 @@ impl Scheduler {
     /// Takes all results that are there now; what goes wrong with one is not this thread's affair.
     pub(super) fn drain(&self, py: Python<'_>, lead: &Lead<'_>) -> PyResult<()> {
         let mut scratch = Vec::new();
-        for _ in 0..self.pool.waiting() {
+        for _ in 0..self.pool.waiting().map_err(error)? {
             match self.pool.take(lead, &Outside(py), &mut scratch, Limit::Never) {
                 Ok(taken) => {
                     if let Err(why) = self.sort(py, taken, &scratch) {
@@ -394,13 +398,6 @@ impl Scheduler {
         Ok(())
     }
 
-    fn callback<'py>(callback: Option<Bound<'py, PyAny>>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        Ok(match callback {
-            Some(callback) if callback.is_truthy()? => Some(callback),
-            _ => None,
-        })
-    }
-
     /// Does `submit`, with the result counted among those for which somebody is called, if so.
     fn expect(&self, result: &ApplyResult, submit: impl FnOnce() -> PyResult<()>) -> PyResult<()> {
         if !result.has_callbacks() {
@@ -467,19 +464,13 @@ impl Scheduler {
         error_callback: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, ApplyResult>> {
         let (py, this) = (slf.py(), slf.get());
-        let plain = args.is_exact_instance_of::<pyo3::types::PyTuple>()
-            && kwds.cast_exact::<pyo3::types::PyDict>().is_ok_and(|kwds| kwds.is_empty());
+        let plain = args.is_exact_instance_of::<PyTuple>()
+            && kwds.cast_exact::<PyDict>().is_ok_and(|kwds| kwds.is_empty());
         let shape = if plain { Shape::Positional } else { Shape::Keywords };
         let callee = this.callee(&function, shape);
-        let purpose = Purpose {
-            pool,
-            function,
-            callback: Self::callback(callback)?,
-            error_callback: Self::callback(error_callback)?,
-        };
+        let purpose = Purpose::new(pool, function, callback, error_callback)?;
         let result = Bound::new(py, ApplyResult::of_call(slf.clone().unbind(), purpose))?;
-        let argument =
-            if plain { args } else { pyo3::types::PyTuple::new(py, [args, kwds])?.into_any() };
+        let argument = if plain { args } else { PyTuple::new(py, [args, kwds])?.into_any() };
         let tag = Tag { to: To::Result(result.clone().unbind()), index: 0, bytes: 0 };
         this.expect(result.get(), || Self::submit(slf, &callee, argument, tag, &result, 0))?;
         Ok(result)
@@ -505,12 +496,7 @@ impl Scheduler {
         let results = PyList::new(py, (0..len).map(|_| py.None()))?;
         let shape = if starred { Shape::EachStarred } else { Shape::Each };
         let callee = this.callee(&function, shape);
-        let purpose = Purpose {
-            pool,
-            function,
-            callback: Self::callback(callback)?,
-            error_callback: Self::callback(error_callback)?,
-        };
+        let purpose = Purpose::new(pool, function, callback, error_callback)?;
         let result = ApplyResult::of_map(slf.clone().unbind(), purpose, &results, tasks, chunk);
         let result = Bound::new(py, PyClassInitializer::from(result).add_subclass(MapResult))?;
         let base = result.as_super();
@@ -528,7 +514,7 @@ impl Scheduler {
         slf: &Bound<'py, Self>,
         pool: Bound<'py, PyAny>,
         function: Bound<'py, PyAny>,
-        iterator: Option<Bound<'py, PyAny>>,
+        iterator: Option<Bound<'py, PyIterator>>,
         chunk: usize,
         ordered: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
@@ -547,12 +533,6 @@ impl Scheduler {
         self.pool.release(seat);
     }
 
-    /// Why no call can be done, if so.
-    #[getter]
-    fn broken(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        locked(&self.broken).as_ref().map(|why| why.clone_ref(py))
-    }
-
     /// Whether there is, or will be, something for more workers to do.
     #[getter]
     fn wants_workers(&self) -> bool {
@@ -562,12 +542,6 @@ impl Scheduler {
             Phase::Closed => !locked(&self.feeding).is_empty() || self.pool.has_tasks(),
             Phase::Ended => false,
         }
-    }
-
-    /// Whether it does nothing any more.
-    #[getter]
-    fn ended(&self) -> bool {
-        self.phase() == Phase::Ended
     }
 
     /// No call can be done any more, for that reason, an exception.
@@ -704,7 +678,13 @@ impl Scheduler {
             let (from, to) = (index * chunk, len.min((index + 1) * chunk));
             let items = match slice(iterable, from, to) {
                 Some(items) => Ok(items),
-                None => Self::take_items(iterable, &mut iterator, to - from),
+                None => {
+                    let iterator = match &mut iterator {
+                        Some(iterator) => Ok(iterator),
+                        none => iterable.try_iter().map(|iterator| none.insert(iterator)),
+                    };
+                    iterator.and_then(|iterator| take(iterator, to - from))
+                }
             };
             match items {
                 Ok(items) => Self::submit(slf, callee, items, tag(index), result, index)?,
@@ -720,24 +700,5 @@ impl Scheduler {
             }
         }
         Ok(())
-    }
-
-    /// The next items of an iterable, as a tuple.
-    fn take_items<'py>(
-        iterable: &Bound<'py, PyAny>,
-        iterator: &mut Option<Bound<'py, PyAny>>,
-        count: usize,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = iterable.py();
-        let iterator = match iterator {
-            Some(iterator) => iterator,
-            None => iterator.insert(iterable.try_iter()?.into_any()),
-        };
-        let mut items = Vec::with_capacity(count.min(1 << 16));
-        while items.len() < count {
-            let Some(item) = next(iterator)? else { break };
-            items.push(item);
-        }
-        Ok(pyo3::types::PyTuple::new(py, items)?.into_any())
     }
 }
