@@ -61,6 +61,10 @@ impl<T> Ledger<T> {
         self.entry(task).map(|entry| entry.turn)
     }
 
+    pub(crate) fn tag(&mut self, task: u64) -> Option<&T> {
+        self.entry(task).map(|entry| &entry.tag)
+    }
+
     /// It has an outcome.
     pub(crate) fn remove(&mut self, task: u64) -> Option<T> {
         self.entry(task)?;
@@ -85,6 +89,13 @@ impl<T> Ledger<T> {
             }
         }
         tags
+    }
+
+    /// The numbers of all entries.
+    pub(crate) fn numbers(&self) -> Vec<u64> {
+        let numbered = self.places.iter().zip(0_u64..);
+        let taken = numbered.filter(|(place, _)| place.entry.is_some());
+        taken.map(|(place, index)| u64::from(place.generation) << 32 | index).collect()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use manyhands_shm::{
     ArenaError, Board, GetError, Limit, Message, Parcel, Patient, Pause, Piece, PutError, Queue,
-    Reference,
+    Reference, Turn,
 };
 
 use crate::lead::{Lead, Leadership};
@@ -129,7 +129,7 @@ impl<T> Pool<T> {
         self.board.seat(seat).is_ready()
     }
 
-    /// Submits a task. The head begins with [`TASK`] bytes of room for its number.
+    /// Submits a task, and returns its number. The head begins with [`TASK`] bytes of room for that.
     ///
     /// # Errors
     /// Closed, no memory, given up: there is no such task then.
@@ -146,7 +146,7 @@ impl<T> Pool<T> {
         tag: T,
         head: &mut [u8],
         pieces: &[Piece],
-    ) -> Result<(), SubmitError<P::Error>> {
+    ) -> Result<u64, SubmitError<P::Error>> {
         let task = self.ledger().add(tag);
         head[..TASK].copy_from_slice(&task.to_ne_bytes());
         // SAFETY: the caller's.
@@ -156,10 +156,10 @@ impl<T> Pool<T> {
         let why = match put {
             Ok(turn) => {
                 ledger.set_turn(task, turn);
-                return Ok(());
+                return Ok(task);
             }
             // Abandoned meanwhile: that is its outcome.
-            Err(_) if ledger.turn(task).is_none() => return Ok(()),
+            Err(_) if ledger.turn(task).is_none() => return Ok(task),
             Err(why) => why,
         };
         let tag = ledger.remove(task);
@@ -170,6 +170,42 @@ impl<T> Pool<T> {
             PutError::Arena(error) => Err(SubmitError::Arena(error)),
             PutError::GivenUp(error) => Err(SubmitError::GivenUp(error)),
         }
+    }
+
+    /// Whether a worker has taken that task; also if it has an outcome.
+    ///
+    /// # Errors
+    /// No address space.
+    pub fn has_begun(&self, task: u64) -> Result<bool, ArenaError> {
+        match self.turn(task) {
+            None => Ok(true),
+            Some(None) => Ok(false),
+            Some(Some(turn)) => self.tasks.has_gone(turn),
+        }
+    }
+
+    /// Takes back a task that no worker has taken; `None` if one has, or had.
+    ///
+    /// # Errors
+    /// No address space.
+    pub fn retract(&self, task: u64) -> Result<Option<T>, ArenaError> {
+        let Some(Some(turn)) = self.turn(task) else { return Ok(None) };
+        if self.tasks.retract(turn)? { Ok(self.ledger().remove(task)) } else { Ok(None) }
+    }
+
+    /// The place of a task that has no outcome yet: in the queue, if it has been put.
+    fn turn(&self, task: u64) -> Option<Option<Turn>> {
+        self.ledger().turn(task)
+    }
+
+    /// The numbers of the tasks that have no outcome yet.
+    pub fn under_way(&self) -> Vec<u64> {
+        self.ledger().numbers()
+    }
+
+    /// What the host remembers of a task that has no outcome yet. `look` must not call back.
+    pub fn with_tag<R>(&self, task: u64, look: impl FnOnce(&T) -> R) -> Option<R> {
+        self.ledger().tag(task).map(look)
     }
 
     /// How many tasks have no outcome yet.
@@ -275,7 +311,7 @@ impl<T> Pool<T> {
     /// No address space.
     pub fn fate(&self, _lead: &Lead<'_>, seat: usize) -> Result<Fate, ArenaError> {
         let task = self.board.seat(seat).claimed();
-        let Some(turn) = self.ledger().turn(task) else { return Ok(Fate::Spared) };
+        let Some(turn) = self.turn(task) else { return Ok(Fate::Spared) };
         let Some(turn) = turn else { return Ok(Fate::Unsure) };
         if !self.tasks.has_gone(turn)? {
             return Ok(Fate::Spared);

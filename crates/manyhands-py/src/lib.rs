@@ -5,6 +5,7 @@
 
 use pyo3::prelude::*;
 
+mod concurrent;
 mod exclusion;
 mod fast;
 mod gate;
@@ -25,5 +26,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     threading::register(module)?;
     queue::register(module)?;
     multiprocessing::register(module)?;
+    concurrent::register(module)?;
     watch::register(module)
 }

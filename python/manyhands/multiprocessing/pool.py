@@ -65,6 +65,9 @@ class Pool(_original.Pool):
 
     _scheduler = None
 
+    #: What the names of workers begin with; None: as those of other processes.
+    _worker_name = "PoolWorker"
+
     def __init__(
         self,
         processes=None,
@@ -95,13 +98,15 @@ class Pool(_original.Pool):
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         self._ctx = context
-        self._processes = processes
+        self._processes = self._first(processes)
         self._initializer = initializer
         self._initargs = initargs
         self._maxtasksperchild = maxtasksperchild
         #: Whoever changes `_pool`; a signal handler may want to while somebody does.
         self._lock = original("threading").RLock()
-        self._scheduler = _native.Scheduler(2 * processes + _MORE_SEATS, _rebuild, _died, _ended)
+        self._scheduler = _native.Scheduler(
+            2 * processes + _MORE_SEATS, _rebuild, _died, self._ended
+        )
         try:
             self._repopulate_pool()
             helper = self._helper = _Helper(self)
@@ -112,6 +117,20 @@ class Pool(_original.Pool):
             self, _end, args=(self._scheduler, self._pool, self._lock, helper), exitpriority=15
         )
         self._state = RUN
+
+    def _first(self, processes):
+        """Return how many workers there are at first."""
+        return processes
+
+    @staticmethod
+    def _work(*args):
+        """Be a worker: what its process runs."""
+        worker(*args)
+
+    @staticmethod
+    def _ended():
+        """Return the exception of a call that was not done."""
+        return context.ProcessError("the pool was terminated before the call was done")
 
     def __getattr__(self, name):
         # What programs read of the standard library's to show how far they are.
@@ -139,7 +158,7 @@ class Pool(_original.Pool):
         try:
             process_obj = self.Process(
                 self._ctx,
-                target=worker,
+                target=self._work,
                 args=(
                     scheduler.reference(),
                     seat,
@@ -149,7 +168,8 @@ class Pool(_original.Pool):
                     self._wrap_exception,
                 ),
             )
-            process_obj.name = process_obj.name.replace("Process", "PoolWorker")
+            if self._worker_name is not None:
+                process_obj.name = process_obj.name.replace("Process", self._worker_name)
             process_obj.daemon = True
             process_obj.start()
         except BaseException:
@@ -454,11 +474,6 @@ def _died(pid, exitcode, function):
             name = f"a {type(function).__qualname__}"
         what = f"while it did {name}()"
     return sys.modules[__name__].WorkerDied(pid, exitcode, f"worker process {pid} {how} {what}")
-
-
-def _ended():
-    """Return the exception of a call that was not done."""
-    return context.ProcessError("the pool was terminated before the call was done")
 
 
 forward(globals(), _original)

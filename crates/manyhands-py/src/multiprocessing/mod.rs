@@ -14,6 +14,9 @@ mod reducers;
 mod shared_memory;
 mod synchronize;
 
+pub(crate) use arena::Outside;
+pub(crate) use pool::Task;
+
 pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
     let module = PyModule::new(parent.py(), "manyhands._native.multiprocessing")?;
     arena::register(&module)?;

@@ -6,7 +6,7 @@ use manyhands_sys::robust::Previous;
 use manyhands_sys::step::step;
 
 use super::parcel::{self, Owned, Parcel};
-use super::ring::{INLINE, Record};
+use super::ring::{INLINE, Record, Segment};
 use super::{Debris, GetError, Queue, Turn, WaitError};
 use crate::block::Block;
 use crate::layout::Ref;
@@ -153,6 +153,14 @@ impl Queue {
                         continue;
                     }
                 }
+                Record::Retracted(_) => {
+                    segment.consume(head);
+                    side.lock.unlock();
+                    if self.maxsize() != 0 {
+                        self.head.not_full.ring();
+                    }
+                    continue;
+                }
             }
             side.lock.unlock();
             if self.maxsize() != 0 {
@@ -191,7 +199,44 @@ impl Queue {
         })();
         side.lock.unlock();
         // Both wrap around.
-        looked.map(|got: u32| got.wrapping_sub(turn.0) as i32 > 0)
+        looked.map(|got: u32| got.wrapping_sub(turn.count) as i32 > 0)
+    }
+
+    /// Takes back the message of that turn; false if somebody has taken it. What was taken back still counts
+    /// as one until all before it are gone.
+    ///
+    /// # Errors
+    /// This process has no address space for what another one has added to the queue.
+    pub fn retract(&self, turn: Turn) -> Result<bool, ArenaError> {
+        let side = &self.head.get_side;
+        participant::me();
+        let _debris = match self.lock_get_side(&Patient) {
+            Ok(debris) => debris,
+            Err(WaitError::Arena(error)) => return Err(error),
+        };
+        let mut taken = None;
+        let retracted = (|| {
+            let (_, first) = self.segment(&side.segment)?;
+            if first.head().count.wrapping_sub(turn.count) as i32 > 0 {
+                return Ok(false);
+            }
+            // SAFETY: what has not gone is in a segment of this queue.
+            let segment = unsafe { Segment::at(self.arena(), turn.segment) }?;
+            segment.retract(turn.position, |reference| {
+                let block = Block::reach(self.arena(), reference)?;
+                // If it is not the queue's, its taker was killed before the record went.
+                if block.is_part_of(self.head.block()) {
+                    // Killed from here on, we leave what such a taker leaves.
+                    block.take(self.arena());
+                    taken = Some(Debris { arena: self.arena(), block });
+                }
+                Ok::<(), ArenaError>(())
+            })?;
+            Ok(true)
+        })();
+        side.lock.unlock();
+        drop(taken);
+        retracted
     }
 
     /// Gives up with the lock held and nothing changed: a wake that was for us is for another then.

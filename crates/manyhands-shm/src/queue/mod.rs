@@ -135,7 +135,12 @@ impl<'a> Message<'a> {
 
 /// A message's place in the order of all that were put into a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn(u32);
+pub struct Turn {
+    count: u32,
+    /// Where its record is, while it is there.
+    position: u32,
+    segment: Ref,
+}
 
 /// Why a message was not put.
 #[derive(Debug, thiserror::Error)]

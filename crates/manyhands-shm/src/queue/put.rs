@@ -31,7 +31,8 @@ impl Queue {
         self.put_in_turn(pause, message, limit).map(drop)
     }
 
-    /// As [`Queue::put`]; returns the message's turn, for [`Queue::has_gone`].
+    /// As [`Queue::put`]; returns the message's turn, for [`Queue::has_gone`] and
+    /// [`Queue::retract`].
     ///
     /// # Errors
     /// As of [`Queue::put`].
@@ -165,7 +166,7 @@ impl Queue {
             if slept && !self.has_most().unwrap_or(false) {
                 self.head.not_full.ring();
             }
-            return Ok(Turn(room.count()));
+            return Ok(Turn { count: room.count(), position: room.position(), segment: reference });
         }
     }
 

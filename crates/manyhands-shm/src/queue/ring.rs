@@ -79,6 +79,8 @@ enum Sort {
     Block,
     /// Nothing: the next record is at the beginning of the ring.
     Skip,
+    /// What was there was taken back.
+    Retracted,
 }
 
 /// What a record holds.
@@ -86,6 +88,8 @@ enum Sort {
 pub(super) enum Record<'a> {
     Inline(&'a [u8]),
     Block(Ref),
+    /// One that was taken back, with as many bytes.
+    Retracted(usize),
 }
 
 impl Record<'_> {
@@ -93,6 +97,7 @@ impl Record<'_> {
         let len = match self {
             Record::Inline(bytes) => bytes.len(),
             Record::Block(_) => WORD,
+            Record::Retracted(len) => len,
         };
         (WORD + len).div_ceil(UNIT) as u32
     }
@@ -110,6 +115,11 @@ impl Room {
     /// The count of records before it.
     pub(super) fn count(&self) -> u32 {
         self.tail.count
+    }
+
+    /// Where it begins.
+    pub(super) fn position(&self) -> u32 {
+        self.tail.position.wrapping_add(self.skip)
     }
 }
 
@@ -189,7 +199,7 @@ impl Segment {
         if room.skip > 0 {
             self.store_word(room.tail.position, 0, Sort::Skip);
         }
-        let position = room.tail.position.wrapping_add(room.skip);
+        let position = room.position();
         self.touch(room.tail.position, room.skip + room.units, true);
         // SAFETY: `room` has found so many units free and in a row, and only the holder of the put
         // lock, which we are, writes to free ones.
@@ -205,6 +215,7 @@ impl Segment {
                 // SAFETY: as above; the address is a multiple of 8.
                 unsafe { contents.cast::<u64>().write(block.to_bits()) };
             }
+            Record::Retracted(len) => self.store_word(position, len, Sort::Retracted),
         }
     }
 
@@ -233,23 +244,9 @@ impl Segment {
         loop {
             let start = self.unit(head.position);
             self.touch(head.position, 1, false);
-            // SAFETY: from head to tail there are whole records, which nobody writes to.
-            let word = unsafe { start.cast::<u64>().read() };
-            // SAFETY: as above.
-            let contents = unsafe { start.add(WORD) };
-            // What another process has written is believed only as far as it can do no harm.
-            let len = ((word >> 2) as usize).min(INLINE).min(self.capacity() - WORD);
-            let record = match word & 3 {
-                0 => {
-                    // SAFETY: as above; the record lies within the ring.
-                    Record::Inline(unsafe { std::slice::from_raw_parts(contents, len) })
-                }
-                1 => {
-                    // SAFETY: as above; the address is a multiple of 8.
-                    let bits = unsafe { contents.cast::<u64>().read() };
-                    Record::Block(Ref::from_bits(bits).unwrap_or(Ref::new(1, 0)))
-                }
-                _ => {
+            let record = match self.record(start) {
+                Some(record) => record,
+                None => {
                     let capacity = (self.capacity() / UNIT) as u32;
                     let to_end = capacity - (head.position & (capacity - 1));
                     head.position = head.position.wrapping_add(to_end);
@@ -260,6 +257,49 @@ impl Segment {
             let position = head.position.wrapping_add(record.units());
             return Some((record, Mark { position, count: head.count.wrapping_add(1) }));
         }
+    }
+
+    /// The record that begins there; `None` for one that says "go on at the beginning". Under the get lock.
+    fn record(&self, start: *const u8) -> Option<Record<'_>> {
+        // SAFETY: from head to tail there are whole records, which only the holder of the get lock, which
+        // we are, writes to.
+        let word = unsafe { start.cast::<u64>().read() };
+        // SAFETY: as above.
+        let contents = unsafe { start.add(WORD) };
+        // What another process has written is believed only as far as it can do no harm.
+        let len = ((word >> 2) as usize).min(INLINE).min(self.capacity() - WORD);
+        match word & 3 {
+            0 => {
+                // SAFETY: as above; the record lies within the ring.
+                Some(Record::Inline(unsafe { std::slice::from_raw_parts(contents, len) }))
+            }
+            1 => {
+                // SAFETY: as above; the address is a multiple of 8.
+                let bits = unsafe { contents.cast::<u64>().read() };
+                Some(Record::Block(Ref::from_bits(bits).unwrap_or(Ref::new(1, 0))))
+            }
+            2 => None,
+            _ => Some(Record::Retracted(len)),
+        }
+    }
+
+    /// Takes back the record at that position, which has not gone: `take` is called with the block that it is
+    /// of, if it is. Under the get lock.
+    pub(super) fn retract<E>(
+        &self,
+        position: u32,
+        take: impl FnOnce(Ref) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let len = match self.record(self.unit(position)) {
+            Some(Record::Inline(bytes)) => bytes.len(),
+            Some(Record::Block(block)) => {
+                take(block)?;
+                WORD
+            }
+            Some(Record::Retracted(_)) | None => return Ok(()),
+        };
+        self.store_word(position, len, Sort::Retracted);
+        Ok(())
     }
 
     /// Makes the oldest record gone: the one store.

@@ -11,7 +11,10 @@ mod imap;
 mod result;
 mod scheduler;
 mod supervise;
+mod task;
 mod worker;
+
+pub(crate) use task::Task;
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<scheduler::Scheduler>()?;

@@ -18,7 +18,9 @@ use super::call::{Callee, Callees, Shape, slice, take};
 use super::imap::Imap;
 use super::result::{ApplyResult, Delivered, MapResult, Purpose};
 use super::supervise::Watched;
+use super::task::Task;
 use super::worker::{DONE, UNFIT};
+use crate::concurrent::future::{Future, Outcome, Settled};
 use crate::multiprocessing::arena::{Outside, error};
 use crate::multiprocessing::codec::{encode_after, with_encoder};
 use crate::multiprocessing::errors::os_error;
@@ -38,6 +40,14 @@ const MOST_BYTES: usize = 256 << 20;
 pub(super) enum To {
     Result(Py<ApplyResult>),
     Imap(Imap),
+    Future(Py<Future>),
+}
+
+/// What is ready but for its callbacks.
+pub(super) enum Ready {
+    /// For those who wait, too.
+    Result(Py<ApplyResult>),
+    Future(Py<Future>, Option<Task>),
 }
 
 /// How far a pool has come.
@@ -63,9 +73,8 @@ pub(crate) struct Scheduler {
     phase: AtomicU8,
     /// Why no call can be done.
     broken: Mutex<Option<Py<PyAny>>>,
-    /// Results that are ready but for a callback.
-    pub(super) called_back: Mutex<Vec<Py<ApplyResult>>>,
-    /// How many results with callbacks are not ready.
+    pub(super) called_back: Mutex<Vec<Ready>>,
+    /// How many are not ready of those that somebody wants to know of who does not wait.
     pub(super) awaited: AtomicUsize,
     /// Of the messages of tasks without an outcome.
     bytes: AtomicUsize,
@@ -136,13 +145,13 @@ impl Scheduler {
         }
     }
 
-    /// Sends a call; waits while too much is under way.
+    /// Sends a call, and returns its task's number; waits while too much is under way.
     pub(super) fn send(
         slf: &Bound<'_, Self>,
         callee: &Callee,
         argument: Bound<'_, PyAny>,
         mut tag: Tag,
-    ) -> PyResult<()> {
+    ) -> PyResult<u64> {
         let (py, this) = (slf.py(), slf.get());
         if !this.is_own() {
             return Err(Self::not_own());
@@ -322,7 +331,7 @@ impl Scheduler {
         tag: Tag,
         outcome: Result<Bound<'_, PyAny>, Bound<'_, PyAny>>,
     ) {
-        self.bytes.fetch_sub(tag.bytes, Ordering::Relaxed);
+        self.forget_bytes(tag.bytes);
         match tag.to {
             To::Result(result) => match result.get().deliver(py, tag.index, outcome) {
                 Delivered::More => {}
@@ -330,16 +339,38 @@ impl Scheduler {
                     self.awaited.fetch_sub(usize::from(awaited), Ordering::AcqRel);
                     self.pool.tell();
                 }
-                Delivered::CallBack => {
-                    locked(&self.called_back).push(result);
-                    self.call_supervisor();
-                }
+                Delivered::CallBack => self.call_back_later(Ready::Result(result)),
             },
+            To::Future(future) => {
+                let outcome = match outcome {
+                    Ok(result) => Outcome::Result(result),
+                    Err(why) => Outcome::Exception(why),
+                };
+                match Future::settle(future.bind(py), outcome) {
+                    Ok(Settled::WithCallbacks(task)) => {
+                        self.call_back_later(Ready::Future(future, task));
+                        self.pool.tell();
+                    }
+                    Ok(Settled::Now | Settled::Before) => {}
+                    // It is done; who was to be told has raised that.
+                    Err(why) => why.write_unraisable(py, Some(future.bind(py))),
+                }
+            }
             To::Imap(imap) => {
                 imap.deliver(tag.index, outcome);
                 self.pool.tell();
             }
         }
+    }
+
+    fn call_back_later(&self, ready: Ready) {
+        locked(&self.called_back).push(ready);
+        self.call_supervisor();
+    }
+
+    /// A message is under way no more.
+    pub(super) fn forget_bytes(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// As [`Scheduler::deliver`], by a thread that does not lead.
@@ -533,6 +564,12 @@ impl Scheduler {
         self.pool.release(seat);
     }
 
+    /// Why no call can be done, if so.
+    #[getter]
+    fn broken(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        locked(&self.broken).as_ref().map(|why| why.clone_ref(py))
+    }
+
     /// Whether there is, or will be, something for more workers to do.
     #[getter]
     fn wants_workers(&self) -> bool {
@@ -612,6 +649,64 @@ impl Scheduler {
         Self::advance(slf, Limit::Forever, &is_over).map(drop)
     }
 
+    /// Submits `function(*args, **kwds)`, or a call with each item of `args` if that is a list; returns its
+    /// future, a `class()`.
+    // py: concurrent.futures.ProcessPoolExecutor.submit
+    fn submit_future<'py>(
+        slf: &Bound<'py, Self>,
+        pool: Bound<'py, PyAny>,
+        class: Bound<'py, PyAny>,
+        function: Bound<'py, PyAny>,
+        args: Bound<'py, PyAny>,
+        kwds: Option<Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
+        let kwds = kwds.filter(|kwds| !kwds.is_empty());
+        let shape = if args.is_exact_instance_of::<PyList>() {
+            Shape::EachStarred
+        } else if kwds.is_some() {
+            Shape::Keywords
+        } else {
+            Shape::Positional
+        };
+        let callee = this.callee(&function, shape);
+        let made = class.call0()?;
+        let future = made.cast::<Future>()?;
+        let argument = match kwds {
+            Some(kwds) => PyTuple::new(py, [args, kwds.into_any()])?.into_any(),
+            None => args,
+        };
+        let tag = Tag { to: To::Future(future.clone().unbind()), index: 0, bytes: 0 };
+        match Self::send(slf, &callee, argument, tag) {
+            Ok(number) => {
+                let scheduler = slf.clone().unbind();
+                let task = Task::new(scheduler, number, pool.unbind(), function.unbind());
+                future.get().expect(task);
+            }
+            Err(why) if this.phase() != Phase::Running || this.is_broken() => return Err(why),
+            Err(why) if why.is_instance_of::<PyException>(py) => {
+                Future::settle(
+                    future,
+                    Outcome::Exception(why.into_value(py).into_bound(py).into_any()),
+                )?;
+            }
+            Err(why) => return Err(why),
+        }
+        Ok(made)
+    }
+
+    /// The futures of the calls that have no outcome yet.
+    fn futures<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let futures = py.detach(|| self.pool.under_way());
+        let futures = futures.into_iter().filter_map(|task| {
+            self.pool.with_tag(task, |tag| match &tag.to {
+                To::Future(future) => Some(future.clone_ref(py)),
+                To::Result(_) | To::Imap(_) => None,
+            })?
+        });
+        PyList::new(py, futures.collect::<Vec<_>>())
+    }
+
     /// A worker was started, for that seat.
     fn watch(&self, py: Python<'_>, pid: u32, seat: usize) -> PyResult<()> {
         self.watch_worker(py, pid, seat)
@@ -650,7 +745,7 @@ impl Scheduler {
     ) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
         match Self::send(slf, callee, argument, tag) {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(why) if why.is_instance_of::<PyException>(py) => {
                 let tag = Tag { to: To::Result(result.clone().unbind()), index, bytes: 0 };
                 let why = why.into_value(py).into_bound(py).into_any();

@@ -14,7 +14,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::scheduler::{Leading, Phase, Scheduler, Tag, To, locked};
+use super::scheduler::{Leading, Phase, Ready, Scheduler, Tag, To, locked};
+use crate::concurrent::future::Future;
 use crate::multiprocessing::arena::{Outside, error};
 use crate::multiprocessing::errors::os_error;
 
@@ -124,7 +125,18 @@ impl Scheduler {
     /// Calls the callbacks of what is ready but for that.
     fn call_back(&self, py: Python<'_>) {
         let ready = std::mem::take(&mut *locked(&self.called_back));
-        for result in ready {
+        for each in ready {
+            let result = match each {
+                Ready::Result(result) => result,
+                Ready::Future(future, task) => {
+                    let future = future.bind(py);
+                    if let Err(why) = Future::call_back(future, task) {
+                        why.write_unraisable(py, Some(future));
+                    }
+                    self.nudge(py);
+                    continue;
+                }
+            };
             if let Some((callback, value)) = result.get().callback(py)
                 && let Err(why) = callback.call1(py, (value,))
             {
@@ -267,6 +279,7 @@ impl Scheduler {
         match &tag.to {
             To::Result(result) => result.get().function(py),
             To::Imap(imap) => Some(imap.function(py)),
+            To::Future(future) => future.get().task(py).map(|task| task.function(py)),
         }
     }
 }

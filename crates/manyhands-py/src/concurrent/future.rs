@@ -1,0 +1,657 @@
+//! `concurrent.futures.Future`
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use manyhands_shm::{Deadline, Pause, RECHECK, wake};
+use manyhands_sync::Limit;
+use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+
+use crate::multiprocessing::{Outside, Task};
+use crate::timeout;
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Pending,
+    Running,
+    /// And those who wait for several futures have not been told.
+    Cancelled,
+    CancelledAndNotified,
+    Finished,
+}
+
+impl State {
+    const ALL: [State; 5] = [
+        State::Pending,
+        State::Running,
+        State::Cancelled,
+        State::CancelledAndNotified,
+        State::Finished,
+    ];
+
+    /// As `concurrent.futures` has it in `_state`.
+    fn name(self) -> &'static str {
+        match self {
+            State::Pending => "PENDING",
+            State::Running => "RUNNING",
+            State::Cancelled => "CANCELLED",
+            State::CancelledAndNotified => "CANCELLED_AND_NOTIFIED",
+            State::Finished => "FINISHED",
+        }
+    }
+
+    fn is_cancelled(self) -> bool {
+        matches!(self, State::Cancelled | State::CancelledAndNotified)
+    }
+
+    fn is_done(self) -> bool {
+        !matches!(self, State::Pending | State::Running)
+    }
+}
+
+/// What a call comes to; the base of the class that programs see.
+// py: concurrent.futures.Future
+#[pyclass(frozen, subclass, module = "manyhands._native.concurrent")]
+pub(crate) struct Future {
+    done: AtomicBool,
+    /// Changes when it is done, for those who sleep on it.
+    news: AtomicU32,
+    sleepers: AtomicU32,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    state: State,
+    result: Option<Py<PyAny>>,
+    exception: Option<Py<PyAny>>,
+    /// The `threading.Condition` under which other people's code looks at it; made when they do.
+    condition: Option<Py<PyAny>>,
+    /// Whom the functions that wait for several futures want told.
+    waiters: Option<Py<PyList>>,
+    callbacks: Option<Py<PyList>>,
+    /// The task in another process that will bring it about, until it is done.
+    task: Option<Task>,
+}
+
+/// What becomes of a future.
+pub(crate) enum Outcome<'py> {
+    Result(Bound<'py, PyAny>),
+    Exception(Bound<'py, PyAny>),
+    Cancelled,
+}
+
+/// What a [`Future::settle`] has led to.
+pub(crate) enum Settled {
+    /// It was done already.
+    Before,
+    Now,
+    /// And [`Future::call_back`] has to be called, with that.
+    WithCallbacks(Option<Task>),
+}
+
+impl Future {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire)
+    }
+
+    /// A task that was submitted will bring it about, or has.
+    pub(crate) fn expect(&self, task: Task) {
+        let mut inner = self.inner();
+        if !inner.state.is_done() {
+            inner.task = Some(task);
+        }
+    }
+
+    /// The task that will bring it about, if it is one of another process.
+    pub(crate) fn task(&self, py: Python<'_>) -> Option<Task> {
+        self.inner().task.as_ref().map(|task| task.clone_ref(py))
+    }
+
+    /// It is being done now; false if it was cancelled, of which all are told who wait.
+    pub(crate) fn begin(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let mut inner = slf.get().inner();
+        match inner.state {
+            State::Pending => {
+                inner.state = State::Running;
+                Ok(true)
+            }
+            State::Cancelled => {
+                drop(inner);
+                Self::change(slf, |inner| {
+                    inner.state = State::CancelledAndNotified;
+                    true
+                })?;
+                Ok(false)
+            }
+            state => {
+                drop(inner);
+                let id = slf.as_ptr() as usize;
+                let text = format!("Future {id} in unexpected state: {}", state.name());
+                logger(slf.py())?.call_method1(intern!(slf.py(), "critical"), (text,))?;
+                Err(PyRuntimeError::new_err("Future in unexpected state"))
+            }
+        }
+    }
+
+    /// It is done, by that.
+    pub(crate) fn settle(slf: &Bound<'_, Self>, outcome: Outcome<'_>) -> PyResult<Settled> {
+        let mut outcome = Some(outcome);
+        let mut has_callbacks = false;
+        let mut task = None;
+        let settled = Self::change(slf, |inner| {
+            if inner.state.is_done() {
+                return false;
+            }
+            inner.state = match outcome.take() {
+                Some(Outcome::Result(result)) => {
+                    inner.result = Some(result.unbind());
+                    State::Finished
+                }
+                Some(Outcome::Exception(exception)) => {
+                    inner.exception = Some(exception.unbind());
+                    State::Finished
+                }
+                Some(Outcome::Cancelled) | None => State::CancelledAndNotified,
+            };
+            task = inner.task.take();
+            has_callbacks = inner.callbacks.is_some();
+            true
+        })?;
+        if !settled {
+            return Ok(Settled::Before);
+        }
+        if has_callbacks {
+            return Ok(Settled::WithCallbacks(task));
+        }
+        if let Some(task) = task {
+            task.settled();
+        }
+        Ok(Settled::Now)
+    }
+
+    /// Changes its state, with the condition held that others look at it under, if there is one; tells all
+    /// who wait if it is done by that. `change` says whether it did.
+    ///
+    /// Who makes the condition later sees what was changed before.
+    fn change(slf: &Bound<'_, Self>, mut change: impl FnMut(&mut Inner) -> bool) -> PyResult<bool> {
+        let (py, this) = (slf.py(), slf.get());
+        let mut held: Option<Py<PyAny>> = None;
+        let (changed, state, waiters) = loop {
+            let mut inner = this.inner();
+            if held.is_none()
+                && let Some(condition) = &inner.condition
+            {
+                let condition = condition.clone_ref(py);
+                drop(inner);
+                condition.call_method0(py, intern!(py, "acquire"))?;
+                held = Some(condition);
+                continue;
+            }
+            let changed = change(&mut inner);
+            if inner.state.is_done() {
+                this.done.store(true, Ordering::Release);
+            }
+            break (changed, inner.state, inner.waiters.as_ref().map(|list| list.clone_ref(py)));
+        };
+        let mut told = Ok(());
+        if changed && state.is_done() {
+            if let Some(waiters) = waiters.filter(|_| state != State::Cancelled) {
+                told = this.tell(slf, waiters.bind(py));
+            }
+            if let Some(condition) = &held {
+                let notified = condition.call_method0(py, intern!(py, "notify_all"));
+                told = told.and(notified.map(drop));
+            }
+            this.wake();
+        }
+        if let Some(condition) = held {
+            condition.call_method0(py, intern!(py, "release"))?;
+        }
+        told.map(|()| changed)
+    }
+
+    /// Tells those of whom the functions know that wait for several futures.
+    fn tell(&self, slf: &Bound<'_, Self>, waiters: &Bound<'_, PyList>) -> PyResult<()> {
+        let py = slf.py();
+        let inner = self.inner();
+        let name = match (inner.state, &inner.exception) {
+            (State::Finished, None) => intern!(py, "add_result"),
+            (State::Finished, Some(_)) => intern!(py, "add_exception"),
+            _ => intern!(py, "add_cancelled"),
+        };
+        drop(inner);
+        waiters.iter().try_for_each(|waiter| waiter.call_method1(name, (slf,)).map(drop))
+    }
+
+    fn wake(&self) {
+        // Who is about to sleep sees that it is done, or is seen here.
+        fence(Ordering::SeqCst);
+        if self.sleepers.load(Ordering::Relaxed) > 0 {
+            self.news.fetch_add(1, Ordering::Release);
+            wake(&self.news, u32::MAX);
+        }
+    }
+
+    /// Calls what was to be called when it is done.
+    pub(crate) fn call_back(slf: &Bound<'_, Self>, task: Option<Task>) -> PyResult<()> {
+        let py = slf.py();
+        let callbacks = slf.get().inner().callbacks.as_ref().map(|list| list.clone_ref(py));
+        let called = callbacks.map_or(Ok(()), |callbacks| {
+            callbacks.bind(py).iter().try_for_each(|callback| Self::call(slf, &callback))
+        });
+        if let Some(task) = task {
+            task.settled();
+        }
+        called
+    }
+
+    fn call(slf: &Bound<'_, Self>, callback: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let Err(why) = callback.call1((slf,)) else { return Ok(()) };
+        if !why.is_instance_of::<PyException>(py) {
+            return Err(why);
+        }
+        let options = PyDict::new(py);
+        options.set_item("exc_info", why.into_value(py))?;
+        let text = "exception calling callback for %r";
+        logger(py)?.call_method("error", (text, slf), Some(&options)).map(drop)
+    }
+
+    /// Waits until it is done, at most until the limit.
+    fn wait(slf: &Bound<'_, Self>, limit: Limit) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        if this.is_done() {
+            return Ok(());
+        }
+        if let Some(task) = this.task(py) {
+            return task.wait(py, limit, &|| this.is_done());
+        }
+        while !this.is_done() {
+            let look = Deadline::after(RECHECK);
+            let until = match limit {
+                Limit::Never => return Ok(()),
+                Limit::Until(deadline) if deadline.has_passed() => return Ok(()),
+                Limit::Until(deadline) => deadline.min(look),
+                Limit::Forever => look,
+            };
+            this.sleepers.fetch_add(1, Ordering::Relaxed);
+            let seen = this.news.load(Ordering::Acquire);
+            // The other half of that in `wake`.
+            fence(Ordering::SeqCst);
+            let slept =
+                if this.is_done() { Ok(()) } else { Outside(py).pause(&this.news, seen, until) };
+            this.sleepers.fetch_sub(1, Ordering::Relaxed);
+            slept?;
+        }
+        Ok(())
+    }
+
+    /// Takes what has come for it, if that is not done by somebody who waits.
+    fn look(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Self::wait(slf, Limit::Never)
+    }
+
+    /// Its state, and whether its task is being done.
+    fn state(slf: &Bound<'_, Self>) -> PyResult<State> {
+        let (py, this) = (slf.py(), slf.get());
+        Self::look(slf)?;
+        let state = this.inner().state;
+        if state != State::Pending {
+            return Ok(state);
+        }
+        let Some(task) = this.task(py) else { return Ok(state) };
+        if task.has_begun(py)? {
+            let mut inner = this.inner();
+            if inner.state == State::Pending {
+                inner.state = State::Running;
+            }
+        }
+        Ok(this.inner().state)
+    }
+
+    /// Whether it was cancelled, or what it came to: a result or an exception.
+    fn outcome(
+        slf: &Bound<'_, Self>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Result<Py<PyAny>, Py<PyAny>>> {
+        let (py, this) = (slf.py(), slf.get());
+        if !this.is_done() {
+            Self::wait(slf, timeout::optional(timeout)?)?;
+        }
+        let inner = this.inner();
+        match (inner.state, &inner.exception) {
+            (State::Finished, Some(exception)) => Ok(Err(exception.clone_ref(py))),
+            (State::Finished, None) => {
+                Ok(Ok(inner.result.as_ref().map_or_else(|| py.None(), |it| it.clone_ref(py))))
+            }
+            (state, _) => {
+                drop(inner);
+                let name = if state.is_cancelled() { "CancelledError" } else { "TimeoutError" };
+                Err(PyErr::from_value(base(py, name)?.call0()?))
+            }
+        }
+    }
+
+    /// Has somebody look after it who tells others when it is done.
+    fn attend(inner: &mut Inner) {
+        if let Some(task) = &mut inner.task {
+            task.attend();
+        }
+    }
+
+    fn settle_by_hand(slf: &Bound<'_, Self>, outcome: Outcome<'_>) -> PyResult<()> {
+        let task = slf.get().task(slf.py());
+        let settled = Self::settle(slf, outcome)?;
+        if let Some(task) = task {
+            task.nudge(slf.py());
+        }
+        match settled {
+            Settled::Before => {
+                let name = slf.get().inner().state.name();
+                let text = format!("{name}: {}", slf.repr()?);
+                Err(PyErr::from_value(base(slf.py(), "InvalidStateError")?.call1((text,))?))
+            }
+            Settled::Now => Ok(()),
+            Settled::WithCallbacks(task) => Self::call_back(slf, task),
+        }
+    }
+
+    /// What is held, for the collector.
+    fn held(
+        inner: &Inner,
+        mut visit: impl FnMut(&Py<PyAny>) -> Result<(), PyTraverseError>,
+    ) -> Result<(), PyTraverseError> {
+        for object in [&inner.result, &inner.exception, &inner.condition].into_iter().flatten() {
+            visit(object)?;
+        }
+        for list in [&inner.waiters, &inner.callbacks].into_iter().flatten() {
+            visit(list.as_any())?;
+        }
+        inner.task.as_ref().map_or(Ok(()), |task| task.held().into_iter().try_for_each(visit))
+    }
+}
+
+/// What the standard library has under that name for all its executors.
+fn base<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let module =
+        MODULE.get_or_try_init(py, || py.import("concurrent.futures._base").map(Bound::unbind))?;
+    module.bind(py).getattr(name)
+}
+
+fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    base(py, "LOGGER")
+}
+
+/// The exception that is the value of `_exception`, or None.
+fn or_none(py: Python<'_>, value: Option<&Py<PyAny>>) -> Py<PyAny> {
+    value.map_or_else(|| py.None(), |value| value.clone_ref(py))
+}
+
+#[pymethods]
+impl Future {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn __new__(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Future {
+        Future {
+            done: AtomicBool::new(false),
+            news: AtomicU32::new(0),
+            sleepers: AtomicU32::new(0),
+            inner: Mutex::new(Inner {
+                state: State::Pending,
+                result: None,
+                exception: None,
+                condition: None,
+                waiters: None,
+                callbacks: None,
+                task: None,
+            }),
+        }
+    }
+
+    fn __init__(&self) {}
+
+    /// Cancel the call if it is not being done and has not been; return whether it is cancelled.
+    // py: concurrent.futures.Future.cancel
+    fn cancel(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let (py, this) = (slf.py(), slf.get());
+        let state = Self::state(slf)?;
+        if state != State::Pending {
+            return Ok(state.is_cancelled());
+        }
+        if let Some(task) = this.task(py) {
+            if !task.retract(py)? {
+                Self::state(slf)?;
+                return Ok(this.inner().state.is_cancelled());
+            }
+            let settled = Self::settle(slf, Outcome::Cancelled)?;
+            task.nudge(py);
+            if let Settled::WithCallbacks(task) = settled {
+                Self::call_back(slf, task)?;
+            }
+            return Ok(this.inner().state.is_cancelled());
+        }
+        let cancelled = Self::change(slf, |inner| {
+            let is_pending = inner.state == State::Pending;
+            if is_pending {
+                inner.state = State::Cancelled;
+            }
+            is_pending
+        })?;
+        if cancelled {
+            Self::call_back(slf, None)?;
+        }
+        Ok(this.inner().state.is_cancelled())
+    }
+
+    /// Whether the call was cancelled.
+    // py: concurrent.futures.Future.cancelled
+    fn cancelled(&self) -> bool {
+        self.inner().state.is_cancelled()
+    }
+
+    /// Whether the call is being done.
+    // py: concurrent.futures.Future.running
+    fn running(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Ok(Self::state(slf)? == State::Running)
+    }
+
+    /// Whether the call was cancelled or has ended.
+    // py: concurrent.futures.Future.done
+    fn done(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Self::look(slf)?;
+        Ok(slf.get().is_done())
+    }
+
+    /// Return the result of the call, or raise its exception; `CancelledError` if it was cancelled,
+    /// `TimeoutError` if it has not ended after `timeout` seconds.
+    // py: concurrent.futures.Future.result
+    #[pyo3(signature = (timeout=None))]
+    fn result(slf: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        let outcome = Self::outcome(slf, timeout)?;
+        outcome.map_err(|why| PyErr::from_value(why.into_bound(slf.py())))
+    }
+
+    /// Return the exception of the call, None if it has ended without one; raises what `result` does
+    /// of its own.
+    // py: concurrent.futures.Future.exception
+    #[pyo3(signature = (timeout=None))]
+    fn exception(slf: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        let outcome = Self::outcome(slf, timeout)?;
+        Ok(outcome.map_or_else(|why| why, |_| slf.py().None()))
+    }
+
+    /// Have `fn(future)` called when the call has ended or was cancelled; at once if it has, or was.
+    // py: concurrent.futures.Future.add_done_callback
+    #[pyo3(signature = (r#fn))]
+    fn add_done_callback(slf: &Bound<'_, Self>, r#fn: Bound<'_, PyAny>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        Self::look(slf)?;
+        let fresh = PyList::empty(py).unbind();
+        let is_done = {
+            let mut inner = this.inner();
+            if !inner.state.is_done() {
+                Self::attend(&mut inner);
+                // With the lock held: nothing of Python runs by that.
+                inner.callbacks.get_or_insert(fresh).bind(py).append(&r#fn)?;
+            }
+            inner.state.is_done()
+        };
+        if is_done { Self::call(slf, &r#fn) } else { Ok(()) }
+    }
+
+    /// The call is being done now; False if it was cancelled. For executors and tests.
+    // py: concurrent.futures.Future.set_running_or_notify_cancel
+    fn set_running_or_notify_cancel(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Self::begin(slf)
+    }
+
+    /// The call has ended, with that result. For executors and tests.
+    // py: concurrent.futures.Future.set_result
+    fn set_result(slf: &Bound<'_, Self>, result: Bound<'_, PyAny>) -> PyResult<()> {
+        Self::settle_by_hand(slf, Outcome::Result(result))
+    }
+
+    /// The call has ended, with that exception. For executors and tests.
+    // py: concurrent.futures.Future.set_exception
+    fn set_exception(slf: &Bound<'_, Self>, exception: Bound<'_, PyAny>) -> PyResult<()> {
+        let outcome = if exception.is_none() {
+            Outcome::Result(exception)
+        } else {
+            Outcome::Exception(exception)
+        };
+        Self::settle_by_hand(slf, outcome)
+    }
+
+    /// The name of the state.
+    #[getter(_state)]
+    fn state_name(slf: &Bound<'_, Self>) -> PyResult<&'static str> {
+        Ok(Self::state(slf)?.name())
+    }
+
+    #[setter(_state)]
+    fn set_state_name(slf: &Bound<'_, Self>, name: &str) -> PyResult<()> {
+        let found = State::ALL.into_iter().find(|state| state.name() == name);
+        let state = found
+            .ok_or_else(|| PyValueError::new_err(format!("a future has no state {name:?}")))?;
+        Self::change(slf, |inner| {
+            inner.state = state;
+            true
+        })?;
+        slf.get().done.store(state.is_done(), Ordering::Release);
+        Ok(())
+    }
+
+    #[getter(_result)]
+    fn result_now(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        Self::look(slf)?;
+        Ok(or_none(slf.py(), slf.get().inner().result.as_ref()))
+    }
+
+    #[setter(_result)]
+    fn set_result_now(&self, result: Option<Py<PyAny>>) {
+        let before = std::mem::replace(&mut self.inner().result, result);
+        drop(before);
+    }
+
+    #[getter(_exception)]
+    fn exception_now(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        Self::look(slf)?;
+        Ok(or_none(slf.py(), slf.get().inner().exception.as_ref()))
+    }
+
+    #[setter(_exception)]
+    fn set_exception_now(&self, exception: Option<Py<PyAny>>) {
+        let before = std::mem::replace(&mut self.inner().exception, exception);
+        drop(before);
+    }
+
+    /// The condition under which it changes.
+    #[getter(_condition)]
+    fn condition(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        let (py, this) = (slf.py(), slf.get());
+        let known = this.inner().condition.as_ref().map(|condition| condition.clone_ref(py));
+        if let Some(condition) = known {
+            return Ok(condition);
+        }
+        let made = CLASS.import(py, "manyhands.threading", "Condition")?.call0()?.unbind();
+        // Who waits by it is to be told.
+        let mut inner = this.inner();
+        Self::attend(&mut inner);
+        let condition = inner.condition.get_or_insert(made).clone_ref(py);
+        drop(inner);
+        Ok(condition)
+    }
+
+    /// Whom the functions that wait for several futures want told.
+    #[getter(_waiters)]
+    fn waiters<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyList> {
+        let py = slf.py();
+        let made = PyList::empty(py).unbind();
+        let mut inner = slf.get().inner();
+        Self::attend(&mut inner);
+        inner.waiters.get_or_insert(made).bind(py).clone()
+    }
+
+    /// What is called when it is done.
+    #[getter(_done_callbacks)]
+    fn done_callbacks<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyList> {
+        let py = slf.py();
+        let made = PyList::empty(py).unbind();
+        let mut inner = slf.get().inner();
+        Self::attend(&mut inner);
+        inner.callbacks.get_or_insert(made).bind(py).clone()
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let (py, this) = (slf.py(), slf.get());
+        let state = Self::state(slf)?;
+        let (result, exception) = {
+            let inner = this.inner();
+            (
+                or_none(py, inner.result.as_ref()),
+                inner.exception.as_ref().map(|it| it.clone_ref(py)),
+            )
+        };
+        let class = |object: &Bound<'_, PyAny>| object.get_type().name().map(|it| it.to_string());
+        let how = match (state, exception) {
+            (State::Finished, Some(why)) => format!("finished raised {}", class(why.bind(py))?),
+            (State::Finished, None) => format!("finished returned {}", class(result.bind(py))?),
+            (State::Pending, _) => "pending".to_owned(),
+            (State::Running, _) => "running".to_owned(),
+            (State::Cancelled | State::CancelledAndNotified, _) => "cancelled".to_owned(),
+        };
+        Ok(format!("<{} at {:#x} state={how}>", class(slf.as_any())?, slf.as_ptr() as usize))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // Where it is locked, it is being changed by a thread that has no need of a collection.
+        let Ok(inner) = self.inner.try_lock() else { return Ok(()) };
+        Self::held(&inner, |object| visit.call(object))
+    }
+
+    fn __clear__(&self) {
+        let mut inner = self.inner();
+        let dropped = (
+            inner.result.take(),
+            inner.exception.take(),
+            inner.condition.take(),
+            inner.waiters.take(),
+            inner.callbacks.take(),
+            inner.task.take(),
+        );
+        drop(inner);
+        drop(dropped);
+    }
+}

@@ -1,0 +1,11 @@
+//! `manyhands.concurrent.futures`, as far as it is native.
+
+use pyo3::prelude::*;
+
+pub(crate) mod future;
+
+pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
+    let module = PyModule::new(parent.py(), "manyhands._native.concurrent")?;
+    module.add_class::<future::Future>()?;
+    parent.add("concurrent", module)
+}

@@ -1,0 +1,1 @@
+"""The package of the standard library's that has `concurrent.futures` in it."""

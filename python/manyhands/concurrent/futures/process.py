@@ -1,0 +1,264 @@
+"""Executors of worker processes.
+
+What is submitted goes to the workers, and comes back, through queues in shared memory; whoever waits
+for a future takes results from there. A worker that is killed takes the call with it that it was
+doing, whose future raises `WorkerDied`, and is replaced: the executor goes on.
+
+Source: https://docs.python.org/3/library/concurrent.futures.html#processpoolexecutor
+"""
+
+import itertools
+import time
+import weakref
+from collections import deque
+
+from manyhands._mirror import forward
+from manyhands._stdlib import original
+from manyhands.concurrent.futures import _worker
+from manyhands.concurrent.futures._future import Future
+from manyhands.multiprocessing import _processors, context as _context, get_context
+from manyhands.multiprocessing.pool import Pool, WorkerDied as WorkerDied
+
+_original = original("concurrent.futures.process")
+_threading = original("threading")
+
+BrokenProcessPool = _original.BrokenProcessPool
+
+#: Whether the interpreter ends, and takes no more calls.
+_global_shutdown = False
+
+#: Those whose calls the interpreter has to wait for.
+_pools: "weakref.WeakSet[_Workers]" = weakref.WeakSet()
+
+
+class _Workers(Pool):
+    """The workers of an executor."""
+
+    _work = staticmethod(_worker.work)
+    _worker_name = None
+
+    def __init__(self, executor):
+        self._starts_all = executor._starts_all
+        super().__init__(
+            executor._max_workers,
+            executor._initializer,
+            executor._initargs,
+            executor._max_tasks_per_child,
+            executor._mp_context,
+        )
+
+    def _first(self, processes):
+        return processes if self._starts_all else 0
+
+    @staticmethod
+    def _ended():
+        return BrokenProcessPool("the executor's workers were ended before the call was done")
+
+    def __del__(self):
+        """An executor that is gone has no calls left, nobody is to be warned."""
+
+
+class ProcessPoolExecutor(_original.ProcessPoolExecutor):
+    """Worker processes that do the calls which are submitted to them.
+
+    `max_workers` is their number (None: as many as there are processors for this process),
+    `mp_context` the `multiprocessing` context that starts them, `initializer(*initargs)` is called in
+    each when it begins, and `max_tasks_per_child` is after how many calls one is replaced (None: never).
+    """
+
+    def __init__(
+        self,
+        max_workers=None,
+        mp_context=None,
+        initializer=None,
+        initargs=(),
+        *,
+        max_tasks_per_child=None,
+    ):
+        if max_workers is None:
+            max_workers = _processors.count()
+        elif max_workers <= 0:
+            raise ValueError("max_workers must be greater than 0")
+        if mp_context is None:
+            mp_context = get_context("spawn" if max_tasks_per_child is not None else None)
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        self._starts_all = mp_context.get_start_method(allow_none=False) == "fork"
+        if max_tasks_per_child is not None:
+            if not isinstance(max_tasks_per_child, int):
+                raise TypeError("max_tasks_per_child must be an integer")
+            if max_tasks_per_child <= 0:
+                raise ValueError("max_tasks_per_child must be >= 1")
+            if self._starts_all:
+                raise ValueError(
+                    "max_tasks_per_child is incompatible with the 'fork' multiprocessing start "
+                    "method; supply a different mp_context."
+                )
+        self._max_workers = max_workers
+        self._mp_context = _ours(mp_context)
+        self._initializer = initializer
+        self._initargs = initargs
+        self._max_tasks_per_child = max_tasks_per_child
+        self._safe_to_dynamically_spawn_children = not self._starts_all
+        self._shutdown_lock = _threading.RLock()
+        self._shutdown_thread = False
+        self._pool = None
+
+    @property
+    def _processes(self):
+        # Read by programs that look at, or end, the workers.
+        if self._shutdown_thread:
+            return None
+        pool = self._pool
+        return {} if pool is None else {process.pid: process for process in list(pool._pool)}
+
+    @property
+    def _pending_work_items(self):
+        # Read by programs that want to know how much there is to do.
+        pool = self._pool
+        return {} if pool is None else dict(enumerate(pool._scheduler.futures()))
+
+    @property
+    def _broken(self):
+        pool = self._pool
+        why = None if pool is None else pool._scheduler.broken
+        return False if why is None else str(why)
+
+    def submit(self, fn, /, *args, **kwargs):
+        """Have `fn(*args, **kwargs)` called by a worker; return its `Future`."""
+        return self._submit(fn, args, kwargs)
+
+    def _submit(self, fn, args, kwargs):
+        pool = self._pool
+        if pool is None or self._shutdown_thread or _global_shutdown:
+            pool = self._open()
+        if pool._processes < self._max_workers:
+            self._grow(pool)
+        return pool._scheduler.submit_future(pool, Future, fn, args, kwargs)
+
+    def _open(self):
+        """Return the pool, made if it is not there."""
+        with self._shutdown_lock:
+            if self._shutdown_thread:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            if _global_shutdown:
+                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+            if self._pool is None:
+                pool = _Workers(self)
+                _pools.add(pool)
+                self._pool = pool
+            return self._pool
+
+    def _grow(self, pool):
+        """Start one more worker, unless there is one that has nothing to do."""
+        with self._shutdown_lock:
+            if pool._scheduler.pending >= pool._processes < self._max_workers:
+                pool._processes += 1
+                try:
+                    pool._repopulate_pool()
+                except BaseException:
+                    pool._processes -= 1
+                    raise
+
+    def map(self, fn, *iterables, timeout=None, chunksize=1, buffersize=None):
+        """Return an iterator over the results of `fn` for the items of the iterables, in their order.
+
+        `chunksize` is how many calls go to a worker at a time; `buffersize` how many such chunks are
+        submitted ahead of the one whose results are asked for (None: all, at once). TimeoutError is
+        raised if a result is not there `timeout` seconds after the call of map().
+        """
+        if chunksize < 1:
+            raise ValueError("chunksize must be >= 1.")
+        if buffersize is not None and not isinstance(buffersize, int):
+            raise TypeError("buffersize must be an integer or None")
+        if buffersize is not None and buffersize < 1:
+            raise ValueError("buffersize must be None or > 0")
+        end = None if timeout is None else time.monotonic() + timeout
+        calls = zip(*iterables)
+        if chunksize == 1:
+            futures = (self.submit(fn, *args) for args in calls)
+        else:
+            futures = (self._submit(fn, chunk, None) for chunk in _chunks(calls, chunksize))
+        ahead = deque(futures if buffersize is None else itertools.islice(futures, buffersize))
+        results = _results(ahead, futures, end)
+        return results if chunksize == 1 else itertools.chain.from_iterable(results)
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        """Take no more calls; wait until those that there are have been done, if `wait`.
+
+        With `cancel_futures` those that no worker has begun are cancelled.
+        """
+        with self._shutdown_lock:
+            self._shutdown_thread = True
+            pool = self._pool
+        if pool is None:
+            return
+        pool.close()
+        if cancel_futures:
+            for future in pool._scheduler.futures():
+                future.cancel()
+        if wait:
+            pool.join()
+        # What is under way keeps it.
+        self._pool = None
+
+    def terminate_workers(self):
+        """Shut down, and end the workers: calls that they do fail."""
+        self._end_workers("terminate")
+
+    def kill_workers(self):
+        """Shut down, and kill the workers: calls that they do fail."""
+        self._end_workers("kill")
+
+    def _end_workers(self, how):
+        workers = list(self._pool._pool) if self._pool is not None else []
+        self.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            getattr(worker, how)()
+
+
+def _ours(mp_context):
+    """Return our context for one of the standard library's."""
+    if isinstance(mp_context, _context.BaseContext):
+        return mp_context
+    return get_context(mp_context.get_start_method(allow_none=False))
+
+
+def _chunks(calls, size):
+    while chunk := list(itertools.islice(calls, size)):
+        yield chunk
+
+
+def _results(ahead, futures, end):
+    """Yield the results of the futures that are under way, and submit one more for each."""
+    try:
+        while ahead:
+            more = next(futures, None)
+            if more is not None:
+                ahead.append(more)
+            left = None if end is None else end - time.monotonic()
+            future = ahead.popleft()
+            try:
+                result = future.result(left)
+            finally:
+                future.cancel()
+                del future
+            yield result
+            del result
+    finally:
+        for future in ahead:
+            future.cancel()
+
+
+def _python_exit():
+    """Have what was submitted done before the interpreter ends."""
+    global _global_shutdown
+    _global_shutdown = True
+    for pool in list(_pools):
+        pool.close()
+        pool.join()
+
+
+_threading._register_atexit(_python_exit)
+
+forward(globals(), _original)
