@@ -21,7 +21,7 @@ import sys
 from manyhands._start_imports import MirrorFinder
 
 #: The modules that the engine puts ours in the place of.
-MIRRORED = ("threading", "queue", "multiprocessing")
+MIRRORED = ("threading", "queue", "multiprocessing", "concurrent.futures")
 
 #: How the commands begin by which the standard library's own `multiprocessing` starts helpers and
 #: children. Ours has other ones, so if it did, this process talks to the standard library's.

@@ -32,6 +32,7 @@ PATCHERS = ("gevent.monkey", "eventlet.patcher")
 #: The modules of a mirrored package that are ours too. Its others are the standard library's, which
 #: find ours where they import from their package.
 SUBMODULES = {
+    "concurrent.futures": ("_base", "process", "thread"),
     "multiprocessing": (
         "connection",
         "context",
@@ -46,7 +47,7 @@ SUBMODULES = {
         "sharedctypes",
         "spawn",
         "synchronize",
-    )
+    ),
 }
 
 _STDLIB = os.path.dirname(os.__file__)
@@ -98,7 +99,7 @@ class MirrorFinder:
     ) -> ModuleSpec | None:
         """The spec that the import system would find without us."""
         parent = name.rpartition(".")[0]
-        if parent in self._locks:
+        if parent in self._locks or (parent and path is None):
             path = [os.path.join(_STDLIB, *parent.split("."))]
         for finder in sys.meta_path:
             if finder is not self and hasattr(finder, "find_spec"):
@@ -162,11 +163,10 @@ class MirrorFinder:
         does, stops them for ever; and the patchers look into modules for what ours do not have.
         """
         families = _families(self._locks)
-        for package in SUBMODULES:
-            if f"manyhands.{package}" in sys.modules:
-                for member in families.get(package, ()):
-                    # What is asked for later must have been withdrawn too.
-                    __import__(f"manyhands.{member}")
+        if "manyhands.multiprocessing" in sys.modules:
+            for member in families.get("multiprocessing", ()):
+                # What is asked for later must have been withdrawn too.
+                __import__(f"manyhands.{member}")
         tops = list(families)
         told = f"{', '.join(tops[:-1])} and {tops[-1]}" if tops[1:] else tops[0]
         self._stop(
@@ -200,13 +200,17 @@ def _withdraw_package(name: str, family: list[str]) -> None:
         return
     mirrors = {}
     for member in family:
-        mirrors[member] = sys.modules[f"manyhands.{member}"]
+        if f"manyhands.{member}" in sys.modules:
+            mirrors[member] = sys.modules[f"manyhands.{member}"]
         sys.modules.pop(member, None)
     for member in family:
         if member in ORIGINALS:
             sys.modules[member] = ORIGINALS[member]
-    chosen = mirrors[f"{name}.context"]._default_context.get_start_method(allow_none=True)
-    for member in family:
+    chosen = None
+    if name == "multiprocessing":
+        ours = mirrors[f"{name}.context"]
+        chosen = ours._default_context.get_start_method(allow_none=True)
+    for member in mirrors:
         __import__(member)
     package = sys.modules[name]
     for member, module in list(sys.modules.items()):
@@ -286,13 +290,14 @@ def _with_submodules(names: "Iterable[str]") -> "Iterator[str]":
 def _families(names: "Iterable[str]") -> dict[str, list[str]]:
     families: dict[str, list[str]] = {}
     for name in names:
-        families.setdefault(name.partition(".")[0], []).append(name)
+        parent = name.rpartition(".")[0]
+        families.setdefault(parent if parent in SUBMODULES else name, []).append(name)
     return families
 
 
 def is_package_or_part(name: str) -> bool:
     """Whether a mirrored name is of a package: our modules of it import the originals they need."""
-    return name.partition(".")[0] in SUBMODULES
+    return name in SUBMODULES or name.rpartition(".")[0] in SUBMODULES
 
 
 def is_ours(name: str) -> bool:

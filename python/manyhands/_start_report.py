@@ -7,7 +7,7 @@ from _frozen_importlib import ModuleSpec
 from manyhands._start_imports import MirrorFinder, is_stdlib
 
 #: What the engine will mirror too, and does not yet.
-PLANNED = ("concurrent.futures", "gevent", "paramiko")
+PLANNED = ("gevent", "paramiko")
 
 
 def report(mirrored: tuple[str, ...]) -> str:

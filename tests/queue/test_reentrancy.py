@@ -37,7 +37,8 @@ def test_put_in_a_signal_handler(queue: Any) -> None:
     mine = 0
     with alarm(lambda: queue.put(1), after=0.001, every=0.0005) as ran:
         until = time.monotonic() + 0.2
-        while time.monotonic() < until:
+        # Where the machine has other things to do they come late.
+        while time.monotonic() < until or len(ran) < 6:
             for _ in range(50):
                 queue.put(0)
                 mine += 1
@@ -45,7 +46,6 @@ def test_put_in_a_signal_handler(queue: Any) -> None:
                 queue.get()
                 mine -= 1
     items = drain(queue)
-    assert len(ran) > 5
     # All that was put in by either is there, but for what the loop took out.
     assert len(items) == mine + len(ran)
 

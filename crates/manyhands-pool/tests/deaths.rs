@@ -20,6 +20,8 @@ const SIZES: [usize; 4] = [0, 100, 5000, 20_000];
 struct Scene {
     pool: Pool<u32>,
     submitted: u32,
+    /// What the pool calls each.
+    tasks: Vec<u64>,
     outcomes: HashMap<u32, Outcome>,
     seats: HashMap<i32, usize>,
 }
@@ -28,6 +30,7 @@ struct Scene {
 enum Outcome {
     Done,
     Lost,
+    Retracted,
 }
 
 fn size() -> (u64, u64, u64) {
@@ -57,7 +60,8 @@ fn work(board: Reference, seat: usize) -> i32 {
 impl Scene {
     fn new() -> Scene {
         let pool = Pool::new(8).unwrap();
-        Scene { pool, submitted: 0, outcomes: HashMap::new(), seats: HashMap::new() }
+        let (outcomes, seats) = (HashMap::new(), HashMap::new());
+        Scene { pool, submitted: 0, tasks: Vec::new(), outcomes, seats }
     }
 
     fn submit(&mut self) {
@@ -67,7 +71,19 @@ impl Scene {
         message.extend_from_slice(&number.to_ne_bytes());
         message.resize(message.len() + SIZES[number as usize % SIZES.len()], number as u8);
         // SAFETY: there are no pieces.
-        unsafe { self.pool.submit(&Patient, number, &mut message, &[]) }.unwrap();
+        let task = unsafe { self.pool.submit(&Patient, number, &mut message, &[]) }.unwrap();
+        self.tasks.push(task);
+    }
+
+    /// Takes a task back, if no worker has it.
+    fn retract(&mut self, number: u32) -> bool {
+        let task = self.tasks[number as usize];
+        let retracted = self.pool.retract(task).unwrap();
+        if let Some(tag) = retracted {
+            assert_eq!(tag, number);
+            self.note(number, Outcome::Retracted);
+        }
+        retracted.is_some()
     }
 
     fn start(&mut self, before: impl FnOnce()) -> i32 {
@@ -171,6 +187,41 @@ fn a_worker_dies_at_every_step() {
         if code == 0 {
             println!("{} steps, at {lost} of which a task was lost", n - 1);
             assert!(n > 50 && lost > 6);
+            return;
+        }
+    }
+}
+
+/// Tasks are taken back that it may have claimed, and may have taken.
+#[cfg(feature = "steps")]
+#[test]
+fn a_worker_dies_at_every_step_before_tasks_are_taken_back() {
+    use manyhands_sys::step::die_at;
+
+    let _alone = alone();
+    let (mut retracted, mut too_late) = (0, 0);
+    for n in 1.. {
+        let what = format!("a death at step {n}");
+        doing(|| what.clone());
+        let before = size();
+        let mut scene = Scene::new();
+        for _ in 0..6 {
+            scene.submit();
+        }
+        let pid = scene.start(|| die_at(n));
+        scene.pool.close().unwrap();
+        let code = wait(pid);
+        for number in [4, 0, 1, 0, 3] {
+            let done = scene.outcomes.contains_key(&number);
+            let took = scene.retract(number);
+            assert!(!(took && done), "{what}: task {number} twice");
+            if took { retracted += 1 } else { too_late += 1 }
+        }
+        scene.bury(pid);
+        scene.finish(&what);
+        assert_eq!(size(), before, "{what}");
+        if code == 0 {
+            assert!(retracted > 50 && too_late > 50, "{retracted}, {too_late}");
             return;
         }
     }
@@ -280,7 +331,7 @@ fn workers_die_at_random_moments() {
     let _alone = alone();
     let seconds = std::env::var("MANYHANDS_KILL_SECONDS").map_or(2, |text| text.parse().unwrap());
     let begun = std::time::Instant::now();
-    let (mut killed, mut lost, mut tasks) = (0, 0, 0);
+    let (mut killed, mut lost, mut tasks, mut retracted) = (0, 0, 0, 0);
     let mut random = std::collections::hash_map::RandomState::new();
     while begun.elapsed().as_secs() < seconds {
         let before = size();
@@ -294,6 +345,11 @@ fn workers_die_at_random_moments() {
                 scene.submit();
             }
             scene.drain();
+            // The last ones, which are in the queue, and an old one.
+            let newest = scene.submitted - 1;
+            for number in [newest, newest / 2, newest - 20] {
+                retracted += u32::from(scene.retract(number));
+            }
             let dice = std::hash::BuildHasher::hash_one(&random, round);
             random = std::collections::hash_map::RandomState::new();
             std::thread::sleep(std::time::Duration::from_micros(dice % 1000));
@@ -308,5 +364,6 @@ fn workers_die_at_random_moments() {
         scene.finish("random kills");
         assert_eq!(size(), before);
     }
-    println!("{killed} workers killed, {tasks} tasks, {lost} lost with them");
+    println!("{killed} workers killed, {tasks} tasks, {lost} lost with them, {retracted} taken back");
+    assert!(retracted > 0);
 }

@@ -47,6 +47,40 @@ fn messages_of_all_sizes_come_in_their_order_and_leave_nothing() {
 }
 
 #[test]
+fn what_was_put_can_be_taken_back_until_somebody_has_it() {
+    let _alone = alone();
+    let before = arena().unwrap().statistics().unwrap();
+    let queue = Queue::new(0).unwrap();
+    let message = |number: usize| vec![number as u8; if number % 3 == 0 { 9000 } else { number }];
+    let put = |number: usize| {
+        queue.put_in_turn(&Patient, Message::of(&message(number)), Limit::Never).unwrap()
+    };
+    // Over several segments.
+    let turns: Vec<_> = (0..900).map(put).collect();
+    for number in 0..100 {
+        assert!(get(&queue, Limit::Never) == Some(message(number)));
+    }
+    let is_back = |number: usize| (100..900).contains(&number) && number % 7 < 3;
+    for number in (0..900).rev() {
+        if number % 7 < 3 {
+            assert_eq!(queue.retract(turns[number]).unwrap(), is_back(number), "{number}");
+        }
+    }
+    assert_eq!(queue.len().unwrap(), 800, "they count until those before them are gone");
+    // Once more is the same.
+    assert!(queue.retract(turns[105]).unwrap() && !queue.has_gone(turns[105]).unwrap());
+    for number in (100..900).filter(|&number| !is_back(number)) {
+        assert!(get(&queue, Limit::Never) == Some(message(number)), "{number}");
+        assert!(!queue.retract(turns[number]).unwrap());
+    }
+    assert!(get(&queue, Limit::Never).is_none());
+    assert!(queue.is_empty().unwrap());
+    assert_eq!(queue.lost(), 0);
+    drop(queue);
+    assert_eq!(arena().unwrap().statistics().unwrap().blocks, before.blocks);
+}
+
+#[test]
 fn pieces_are_there_until_their_parcel_is_dropped() {
     let _alone = alone();
     let queue = Queue::new(0).unwrap();

@@ -1,6 +1,12 @@
 """What a call raises whose worker process has died."""
 
-from concurrent.futures.process import BrokenProcessPool
+from manyhands._stdlib import original
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from concurrent.futures.process import BrokenProcessPool
+else:
+    BrokenProcessPool = original("concurrent.futures.process").BrokenProcessPool
 
 
 class WorkerDied(BrokenProcessPool):

@@ -35,7 +35,7 @@ def _unfit(error):
 
 
 def describe(error, *result):
-    """Return what another process can make the exception of: its pickle, and its traceback's text."""
+    """Return what another process can make the exception of: its pickle, and its traceback."""
     from concurrent.futures.process import _ExceptionWithTraceback
     from traceback import format_exception
 

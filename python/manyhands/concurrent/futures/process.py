@@ -1,8 +1,9 @@
 """Executors of worker processes.
 
-What is submitted goes to the workers, and comes back, through queues in shared memory; whoever waits
-for a future takes results from there. A worker that is killed takes the call with it that it was
-doing, whose future raises `WorkerDied`, and is replaced: the executor goes on.
+What is submitted goes to the workers, and comes back, through queues in shared memory; whoever
+waits for a future takes results from there. A worker that is killed takes the call with it that it
+was doing, whose future raises `manyhands.multiprocessing.pool.WorkerDied`, and is replaced: the
+executor goes on.
 
 Source: https://docs.python.org/3/library/concurrent.futures.html#processpoolexecutor
 """
@@ -15,9 +16,9 @@ from collections import deque
 from manyhands._mirror import forward
 from manyhands._stdlib import original
 from manyhands.concurrent.futures import _worker
-from manyhands.concurrent.futures._future import Future
+from manyhands.concurrent.futures._base import Future
 from manyhands.multiprocessing import _processors, context as _context, get_context
-from manyhands.multiprocessing.pool import Pool, WorkerDied as WorkerDied
+from manyhands.multiprocessing.pool import Pool
 
 _original = original("concurrent.futures.process")
 _threading = original("threading")
@@ -62,8 +63,9 @@ class ProcessPoolExecutor(_original.ProcessPoolExecutor):
     """Worker processes that do the calls which are submitted to them.
 
     `max_workers` is their number (None: as many as there are processors for this process),
-    `mp_context` the `multiprocessing` context that starts them, `initializer(*initargs)` is called in
-    each when it begins, and `max_tasks_per_child` is after how many calls one is replaced (None: never).
+    `mp_context` the `multiprocessing` context that starts them, `initializer(*initargs)` is called
+    in each when it begins, and `max_tasks_per_child` is after how many calls one is replaced (None:
+    never).
     """
 
     def __init__(
@@ -161,11 +163,11 @@ class ProcessPoolExecutor(_original.ProcessPoolExecutor):
                     raise
 
     def map(self, fn, *iterables, timeout=None, chunksize=1, buffersize=None):
-        """Return an iterator over the results of `fn` for the items of the iterables, in their order.
+        """Return an iterator over the results of `fn` for the items, in their order.
 
-        `chunksize` is how many calls go to a worker at a time; `buffersize` how many such chunks are
-        submitted ahead of the one whose results are asked for (None: all, at once). TimeoutError is
-        raised if a result is not there `timeout` seconds after the call of map().
+        `chunksize` is how many calls go to a worker at a time; `buffersize` how many such chunks
+        are submitted ahead of the one whose results are asked for (None: all, at once).
+        TimeoutError is raised if a result is not there `timeout` seconds after the call of map().
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
@@ -174,14 +176,14 @@ class ProcessPoolExecutor(_original.ProcessPoolExecutor):
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
         end = None if timeout is None else time.monotonic() + timeout
-        calls = zip(*iterables)
+        calls = zip(*iterables, strict=False)
         if chunksize == 1:
             futures = (self.submit(fn, *args) for args in calls)
         else:
             futures = (self._submit(fn, chunk, None) for chunk in _chunks(calls, chunksize))
         ahead = deque(futures if buffersize is None else itertools.islice(futures, buffersize))
         results = _results(ahead, futures, end)
-        return results if chunksize == 1 else itertools.chain.from_iterable(results)
+        return results if chunksize == 1 else _original._chain_from_iterable_of_lists(results)
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         """Take no more calls; wait until those that there are have been done, if `wait`.
@@ -217,6 +219,10 @@ class ProcessPoolExecutor(_original.ProcessPoolExecutor):
             getattr(worker, how)()
 
 
+def _check_system_limits():
+    """Raise nothing: the system's limits of named semaphores are none of ours."""
+
+
 def _ours(mp_context):
     """Return our context for one of the standard library's."""
     if isinstance(mp_context, _context.BaseContext):
@@ -233,21 +239,21 @@ def _results(ahead, futures, end):
     """Yield the results of the futures that are under way, and submit one more for each."""
     try:
         while ahead:
-            more = next(futures, None)
-            if more is not None:
-                ahead.append(more)
-            left = None if end is None else end - time.monotonic()
-            future = ahead.popleft()
-            try:
-                result = future.result(left)
-            finally:
-                future.cancel()
-                del future
-            yield result
-            del result
+            ahead.extend(itertools.islice(futures, 1))
+            # What is yielded is held by nobody here.
+            yield _result(ahead.popleft(), None if end is None else end - time.monotonic())
     finally:
         for future in ahead:
             future.cancel()
+
+
+def _result(future, timeout):
+    try:
+        return future.result(timeout)
+    finally:
+        future.cancel()
+        # Its exception has this frame in its traceback.
+        del future
 
 
 def _python_exit():

@@ -1,0 +1,28 @@
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import process as _process
+from concurrent.futures.process import BrokenProcessPool as BrokenProcessPool
+from multiprocessing.context import BaseContext
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+class ProcessPoolExecutor(_process.ProcessPoolExecutor):
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        mp_context: BaseContext | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        max_tasks_per_child: int | None = None,
+    ) -> None: ...
+    def map(
+        self,
+        fn: Callable[..., _T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[_T]: ...
+    def terminate_workers(self) -> None: ...
+    def kill_workers(self) -> None: ...
