@@ -1,0 +1,256 @@
+"""Programs that do not shut down their executors: their work is done before they end."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import PATIENCE, kill_group
+
+PREFACE = """
+import atexit, sys, threading, time
+from importlib import import_module
+
+futures, multiprocessing = map(import_module, sys.argv[1:3])
+kind = sys.argv[3]
+
+def make(workers):
+    if kind == "thread":
+        return futures.ThreadPoolExecutor(workers)
+    return futures.ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(kind))
+
+def write(word, path="words"):
+    with open(path, "ab", buffering=0) as file:
+        file.write(f"{word}\\n".encode())
+    return word
+
+"""
+
+
+@dataclass
+class Ended:
+    """What came of a program."""
+
+    status: int
+    out: str
+    err: str
+    words: list[str]
+
+
+def run(kind: Any, folder: Path, source: str) -> Ended:
+    """Runs a program that ends by itself; files take what it prints, as children may go on."""
+    path, out, err, words = (folder / name for name in ("program.py", "out", "err", "words"))
+    path.write_text(PREFACE + textwrap.dedent(source))
+    words.touch()
+    multiprocessing = "multiprocessing"
+    if kind.owner == "manyhands":
+        multiprocessing = "manyhands.multiprocessing"
+    command = [sys.executable, str(path), kind.futures.__name__, multiprocessing, kind.name]
+    with (
+        out.open("w") as stdout,
+        err.open("w") as stderr,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=folder,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            status = process.wait(PATIENCE)
+        finally:
+            kill_group(process.pid)
+    return Ended(status, out.read_text(), err.read_text(), words.read_text().split())
+
+
+def test_a_program_ends_when_all_work_is_done(kind: Any, tmp_path: Path) -> None:
+    ended = run(
+        kind,
+        tmp_path,
+        """
+        if __name__ == "__main__":
+            executor = make(2)
+            for number in range(20):
+                executor.submit(write, number)
+        """,
+    )
+    assert (ended.status, ended.out, ended.err) == (0, "", "")
+    assert sorted(map(int, ended.words)) == list(range(20))
+
+
+def test_an_error_ends_a_program_when_all_work_is_done(quick_kind: Any, tmp_path: Path) -> None:
+    ended = run(
+        quick_kind,
+        tmp_path,
+        """
+        if __name__ == "__main__":
+            executor = make(2)
+            for number in range(20):
+                executor.submit(write, number)
+            raise LookupError("salt")
+        """,
+    )
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.err.startswith("Traceback (most recent call last):\n")
+    assert ended.err.endswith("\nLookupError: salt\n")
+    assert ended.err.count("Traceback") == 1
+    assert sorted(map(int, ended.words)) == list(range(20))
+
+
+def test_an_exit_status_is_kept(quick_kind: Any, tmp_path: Path) -> None:
+    ended = run(
+        quick_kind,
+        tmp_path,
+        """
+        if __name__ == "__main__":
+            make(1).submit(write, "done")
+            sys.exit(7)
+        """,
+    )
+    assert (ended.status, ended.err, ended.words) == (7, "", ["done"])
+
+
+def test_callbacks_are_called_before_a_program_ends(quick_kind: Any, tmp_path: Path) -> None:
+    ended = run(
+        quick_kind,
+        tmp_path,
+        """
+        if __name__ == "__main__":
+            executor = make(1)
+            future = executor.submit(write, "soup")
+            future.add_done_callback(lambda given: write("called with " + given.result()))
+        """,
+    )
+    assert (ended.status, ended.err) == (0, "")
+    assert sorted(ended.words) == ["called", "soup", "soup", "with"]
+
+
+def test_an_executor_that_was_dropped_does_its_work_before_a_program_ends(
+    quick_kind: Any, tmp_path: Path
+) -> None:
+    ended = run(
+        quick_kind,
+        tmp_path,
+        """
+        if __name__ == "__main__":
+            for number in range(3):
+                executor = make(1)
+                executor.submit(write, number)
+                executor.submit(write, number)
+            del executor
+        """,
+    )
+    assert (ended.status, ended.err) == (0, "")
+    assert sorted(ended.words) == ["0", "0", "1", "1", "2", "2"]
+
+
+def test_a_shutdown_that_was_not_waited_for_ends_before_the_program(
+    quick_kind: Any, tmp_path: Path
+) -> None:
+    ended = run(
+        quick_kind,
+        tmp_path,
+        """
+        if __name__ == "__main__":
+            executor = make(1)
+            for number in range(10):
+                executor.submit(write, number)
+            executor.shutdown(wait=False)
+        """,
+    )
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.words == [str(number) for number in range(10)]
+
+
+def test_nothing_is_submitted_when_a_program_has_ended(quick_kind: Any, tmp_path: Path) -> None:
+    ended = run(
+        quick_kind,
+        tmp_path,
+        """
+        def submit_late():
+            for late in (used, make(1)):
+                try:
+                    late.submit(write, "late")
+                except RuntimeError as error:
+                    print(error)
+
+        if __name__ == "__main__":
+            used = make(1)
+            used.submit(write, "early")
+            atexit.register(submit_late)
+        """,
+    )
+    assert (ended.status, ended.err, ended.words) == (0, "", ["early"])
+    used, new = ended.out.splitlines()
+    assert used.startswith("cannot schedule new futures after ")
+    assert new == "cannot schedule new futures after interpreter shutdown"
+
+
+def test_a_thread_that_still_runs_may_submit(thread_kind: Any, tmp_path: Path) -> None:
+    """It waits until the main thread has come to its end."""
+    ended = run(
+        thread_kind,
+        tmp_path,
+        """
+        def outlive(executor):
+            threading.main_thread().join()
+            write("begun")
+            try:
+                executor.submit(write, "late")
+            except RuntimeError as error:
+                write("refused" if "after" in str(error) else error)
+
+        if __name__ == "__main__":
+            threading.Thread(target=outlive, args=(make(1),)).start()
+        """,
+    )
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.words in (["begun", "late"], ["begun", "refused"])
+
+
+@pytest.mark.parametrize("operation", ["terminate_workers", "kill_workers"])
+def test_ours_ends_with_a_program_whose_workers_were_killed(
+    our_fork_kind: Any, tmp_path: Path, operation: str
+) -> None:
+    ended = run(
+        our_fork_kind,
+        tmp_path,
+        f"""
+        if __name__ == "__main__":
+            executor = make(1)
+            future = executor.submit(time.sleep, 3600)
+            while not future.running():
+                time.sleep(0.001)
+            executor.{operation}()
+        """,
+    )
+    assert (ended.status, ended.err) == (0, "")
+
+
+def test_ours_ends_on_ctrl_c(our_fork_kind: Any, tmp_path: Path) -> None:
+    """The program sends to all of its group what the terminal would send."""
+    ended = run(
+        our_fork_kind,
+        tmp_path,
+        """
+        import os, signal
+
+        if __name__ == "__main__":
+            with make(2) as executor:
+                running = [executor.submit(time.sleep, 3600) for _ in range(2)]
+                while not all(future.running() for future in running):
+                    time.sleep(0.001)
+                os.killpg(0, signal.SIGINT)
+                running[0].result()
+        """,
+    )
+    assert ended.status in (-signal.SIGINT, 1)
+    assert "KeyboardInterrupt" in ended.err
