@@ -342,7 +342,7 @@ class Leftovers:
             left = [
                 *(f"thread {thread}" for thread in now.threads - before.threads),
                 *(f"native thread {ident}" for ident in now.native_threads - before.native_threads),
-                *(f"file descriptor {number}" for number in now.descriptors - before.descriptors),
+                *map(_described, now.descriptors - before.descriptors),
                 *(["a child process"] if now.children and not before.children else []),
             ]
             if not left or time.monotonic() > deadline:
@@ -363,6 +363,13 @@ def _native_threads() -> set[str]:
             name = file.read().strip()
             threads.add(name if name.startswith("manyhands") else ident)
     return threads
+
+
+def _described(descriptor: str) -> str:
+    try:
+        return f"file descriptor {descriptor} ({os.readlink(f'/proc/self/fd/{descriptor}')})"
+    except OSError:
+        return f"file descriptor {descriptor}"
 
 
 def _is_open(descriptor: int) -> bool:

@@ -364,6 +364,8 @@ fn workers_die_at_random_moments() {
         scene.finish("random kills");
         assert_eq!(size(), before);
     }
-    println!("{killed} workers killed, {tasks} tasks, {lost} lost with them, {retracted} taken back");
+    println!(
+        "{killed} workers killed, {tasks} tasks, {lost} lost with them, {retracted} taken back"
+    );
     assert!(retracted > 0);
 }

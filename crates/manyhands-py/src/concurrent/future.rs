@@ -296,6 +296,14 @@ impl Future {
         Ok(())
     }
 
+    /// Whether this thread holds its condition: who does may rely on that nothing changes.
+    pub(crate) fn is_held_here(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let py = slf.py();
+        let condition = slf.get().inner().condition.as_ref().map(|it| it.clone_ref(py));
+        let Some(condition) = condition else { return Ok(false) };
+        condition.call_method0(py, intern!(py, "_is_owned"))?.is_truthy(py)
+    }
+
     /// Takes what has come for it, if that is not done by somebody who waits.
     fn look(slf: &Bound<'_, Self>) -> PyResult<()> {
         Self::wait(slf, Limit::Never)
@@ -304,7 +312,6 @@ impl Future {
     /// Its state, and whether its task is being done.
     fn state(slf: &Bound<'_, Self>) -> PyResult<State> {
         let (py, this) = (slf.py(), slf.get());
-        Self::look(slf)?;
         let state = this.inner().state;
         if state != State::Pending {
             return Ok(state);
@@ -355,15 +362,21 @@ impl Future {
         if let Some(task) = task {
             task.nudge(slf.py());
         }
-        match settled {
-            Settled::Before => {
-                let name = slf.get().inner().state.name();
-                let text = format!("{name}: {}", slf.repr()?);
-                Err(PyErr::from_value(base(slf.py(), "InvalidStateError")?.call1((text,))?))
-            }
-            Settled::Now => Ok(()),
-            Settled::WithCallbacks(task) => Self::call_back(slf, task),
+        if !matches!(settled, Settled::Before) {
+            return Self::call_back_by_name(slf, settled);
         }
+        let name = slf.get().inner().state.name();
+        let text = format!("{name}: {}", slf.repr()?);
+        Err(PyErr::from_value(base(slf.py(), "InvalidStateError")?.call1((text,))?))
+    }
+
+    /// Has the callbacks called by the method for that, which a subclass may have of its own.
+    fn call_back_by_name(slf: &Bound<'_, Self>, settled: Settled) -> PyResult<()> {
+        let called = slf.call_method0(intern!(slf.py(), "_invoke_callbacks"));
+        if let Settled::WithCallbacks(Some(task)) = settled {
+            task.settled();
+        }
+        called.map(drop)
     }
 
     /// What is held, for the collector.
@@ -425,6 +438,7 @@ impl Future {
     // py: concurrent.futures.Future.cancel
     fn cancel(slf: &Bound<'_, Self>) -> PyResult<bool> {
         let (py, this) = (slf.py(), slf.get());
+        Self::look(slf)?;
         let state = Self::state(slf)?;
         if state != State::Pending {
             return Ok(state.is_cancelled());
@@ -436,9 +450,7 @@ impl Future {
             }
             let settled = Self::settle(slf, Outcome::Cancelled)?;
             task.nudge(py);
-            if let Settled::WithCallbacks(task) = settled {
-                Self::call_back(slf, task)?;
-            }
+            Self::call_back_by_name(slf, settled)?;
             return Ok(this.inner().state.is_cancelled());
         }
         let cancelled = Self::change(slf, |inner| {
@@ -449,7 +461,7 @@ impl Future {
             is_pending
         })?;
         if cancelled {
-            Self::call_back(slf, None)?;
+            Self::call_back_by_name(slf, Settled::Now)?;
         }
         Ok(this.inner().state.is_cancelled())
     }
@@ -463,6 +475,7 @@ impl Future {
     /// Whether the call is being done.
     // py: concurrent.futures.Future.running
     fn running(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Self::look(slf)?;
         Ok(Self::state(slf)? == State::Running)
     }
 
@@ -533,7 +546,11 @@ impl Future {
         Self::settle_by_hand(slf, outcome)
     }
 
-    /// The name of the state.
+    fn _invoke_callbacks(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Self::call_back(slf, None)
+    }
+
+    /// The name of the state. It takes no results: programs read it with the condition held.
     #[getter(_state)]
     fn state_name(slf: &Bound<'_, Self>) -> PyResult<&'static str> {
         Ok(Self::state(slf)?.name())
@@ -553,9 +570,8 @@ impl Future {
     }
 
     #[getter(_result)]
-    fn result_now(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        Self::look(slf)?;
-        Ok(or_none(slf.py(), slf.get().inner().result.as_ref()))
+    fn result_now(&self, py: Python<'_>) -> Py<PyAny> {
+        or_none(py, self.inner().result.as_ref())
     }
 
     #[setter(_result)]
@@ -565,9 +581,8 @@ impl Future {
     }
 
     #[getter(_exception)]
-    fn exception_now(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        Self::look(slf)?;
-        Ok(or_none(slf.py(), slf.get().inner().exception.as_ref()))
+    fn exception_now(&self, py: Python<'_>) -> Py<PyAny> {
+        or_none(py, self.inner().exception.as_ref())
     }
 
     #[setter(_exception)]
@@ -616,6 +631,7 @@ impl Future {
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let (py, this) = (slf.py(), slf.get());
+        Self::look(slf)?;
         let state = Self::state(slf)?;
         let (result, exception) = {
             let inner = this.inner();

@@ -4,7 +4,7 @@ import signal
 import sys
 
 from manyhands._native import multiprocessing as _native
-from manyhands.multiprocessing import context
+from manyhands.multiprocessing import current_process
 
 
 def work(board, seat, initializer, initargs, maxtasks, wrap_exception):
@@ -17,7 +17,8 @@ def work(board, seat, initializer, initargs, maxtasks, wrap_exception):
             except BaseException as error:
                 raise _unfit(error) from error
 
-    context.may_have_children = True
+    # To its parent it is a daemon, that ends with it; but it may have children.
+    current_process()._config["daemon"] = False
     try:
         _native.work(*board, seat, maxtasks, initialize, describe)
     except KeyboardInterrupt:
@@ -39,25 +40,19 @@ def describe(error, *result):
     from concurrent.futures.process import _ExceptionWithTraceback
     from traceback import format_exception
 
-    text = "".join(format_exception(type(error), error, error.__traceback__))
-    pickled = _pickle(_ExceptionWithTraceback(error, error.__traceback__))
-    if pickled is None:
-        plain = RuntimeError(f"{type(error).__qualname__}: {_text(error)} (it cannot be pickled)")
-        pickled = _pickle(_ExceptionWithTraceback(plain, error.__traceback__))
-    return pickled, text
-
-
-def _pickle(wrapped):
     from manyhands.multiprocessing.reduction import ForkingPickler
 
-    try:
+    def pickled(error):
+        wrapped = _ExceptionWithTraceback(error, error.__traceback__)
         return bytes(ForkingPickler.dumps(wrapped))
-    except Exception:
-        return None
 
-
-def _text(error):
+    text = "".join(format_exception(type(error), error, error.__traceback__))
     try:
-        return str(error)
-    except Exception:
-        return "no text"
+        return pickled(error), text
+    except Exception as why:
+        # In its traceback the error is the context of this.
+        why.__context__ = error
+        try:
+            return pickled(why), text
+        except Exception:
+            return pickled(RuntimeError("what was raised cannot be pickled:\n" + text)), text

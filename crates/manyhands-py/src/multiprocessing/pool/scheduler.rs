@@ -10,6 +10,7 @@ use manyhands_sync::Limit;
 use manyhands_sys::fork;
 use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyTuple};
 use rustix::event::{EventfdFlags, eventfd};
@@ -48,6 +49,8 @@ pub(super) enum Ready {
     /// For those who wait, too.
     Result(Py<ApplyResult>),
     Future(Py<Future>, Option<Task>),
+    /// Not even that: the thread that led held its condition.
+    Outcome(Py<Future>, Result<Py<PyAny>, Py<PyAny>>),
 }
 
 /// How far a pool has come.
@@ -118,6 +121,18 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// An exception like that: each time that one is raised its traceback grows, by frames that may keep the
+/// pool, and the pool must not keep itself. The same where it cannot be copied.
+fn copy_of<'py>(why: &Bound<'py, PyAny>) -> Bound<'py, PyAny> {
+    let py = why.py();
+    let copied = || {
+        let copy = py.import("copy")?.call_method1(intern!(py, "copy"), (why,))?;
+        copy.setattr(intern!(py, "__cause__"), why.getattr(intern!(py, "__cause__"))?)?;
+        Ok::<_, PyErr>(copy)
+    };
+    copied().unwrap_or_else(|_| why.clone())
+}
+
 impl Scheduler {
     pub(super) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
@@ -166,7 +181,7 @@ impl Scheduler {
         }
         let broken = locked(&this.broken).as_ref().map(|why| why.clone_ref(py));
         if let Some(why) = broken {
-            return Err(PyErr::from_value(why.into_bound(py)));
+            return Err(PyErr::from_value(copy_of(why.bind(py))));
         }
         let object = callee.wrap(argument)?;
         with_encoder(|encoder| {
@@ -342,24 +357,38 @@ impl Scheduler {
                 Delivered::CallBack => self.call_back_later(Ready::Result(result)),
             },
             To::Future(future) => {
-                let outcome = match outcome {
-                    Ok(result) => Outcome::Result(result),
-                    Err(why) => Outcome::Exception(why),
-                };
-                match Future::settle(future.bind(py), outcome) {
-                    Ok(Settled::WithCallbacks(task)) => {
-                        self.call_back_later(Ready::Future(future, task));
-                        self.pool.tell();
-                    }
-                    Ok(Settled::Now | Settled::Before) => {}
-                    // It is done; who was to be told has raised that.
-                    Err(why) => why.write_unraisable(py, Some(future.bind(py))),
+                if Future::is_held_here(future.bind(py)).unwrap_or(false) {
+                    let outcome = outcome.map(Bound::unbind).map_err(Bound::unbind);
+                    self.call_back_later(Ready::Outcome(future, outcome));
+                } else {
+                    self.settle(future.bind(py), outcome);
                 }
             }
             To::Imap(imap) => {
                 imap.deliver(tag.index, outcome);
                 self.pool.tell();
             }
+        }
+    }
+
+    /// A future has its outcome.
+    pub(super) fn settle(
+        &self,
+        future: &Bound<'_, Future>,
+        outcome: Result<Bound<'_, PyAny>, Bound<'_, PyAny>>,
+    ) {
+        let outcome = match outcome {
+            Ok(result) => Outcome::Result(result),
+            Err(why) => Outcome::Exception(why),
+        };
+        match Future::settle(future, outcome) {
+            Ok(Settled::WithCallbacks(task)) => {
+                self.call_back_later(Ready::Future(future.clone().unbind(), task));
+                self.pool.tell();
+            }
+            Ok(Settled::Now | Settled::Before) => {}
+            // It is done; who was to be told has raised that.
+            Err(why) => why.write_unraisable(future.py(), Some(future)),
         }
     }
 
@@ -393,12 +422,13 @@ impl Scheduler {
 
     /// No call can be done any more, for that reason.
     pub(super) fn give_up(&self, py: Python<'_>, why: Bound<'_, PyAny>) {
+        let copy = copy_of(&why);
         {
             let mut broken = locked(&self.broken);
             if broken.is_some() {
                 return;
             }
-            *broken = Some(why.clone().unbind());
+            *broken = Some(copy.unbind());
         }
         self.abandon(py, &why);
         self.call_supervisor();
@@ -576,7 +606,11 @@ impl Scheduler {
         match self.phase() {
             Phase::Running => !self.is_broken(),
             // Workers end only when nothing is left to be sent or taken.
-            Phase::Closed => !locked(&self.feeding).is_empty() || self.pool.has_tasks(),
+            Phase::Closed => {
+                // What was taken back is in the queue, too.
+                !locked(&self.feeding).is_empty()
+                    || self.pool.has_tasks() && self.pool.pending() > 0
+            }
             Phase::Ended => false,
         }
     }

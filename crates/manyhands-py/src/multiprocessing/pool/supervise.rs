@@ -128,6 +128,12 @@ impl Scheduler {
         for each in ready {
             let result = match each {
                 Ready::Result(result) => result,
+                Ready::Outcome(future, outcome) => {
+                    let bound = |object: Py<PyAny>| object.into_bound(py);
+                    self.settle(future.bind(py), outcome.map(bound).map_err(bound));
+                    self.nudge(py);
+                    continue;
+                }
                 Ready::Future(future, task) => {
                     let future = future.bind(py);
                     if let Err(why) = Future::call_back(future, task) {
