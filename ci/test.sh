@@ -10,11 +10,15 @@ ci/kill.sh
 ci/miri.sh
 
 # Tests mostly wait, so two go side by side: the default interpreter's, and all others.
+# One that is often installed with CPython's tests of concurrent.futures.
+FUTURES_OF=3.13
 others() {
     ci/test-cpython.sh
     for python in $(other_pythons); do
         if [ -z "${MANYHANDS_TEST_ALL:-}" ]; then
             ci/test-python.sh "$python" brief
+            [ "$(version_of "$python")" != "$FUTURES_OF" ] ||
+                ci/test-cpython.sh "$python" --tests test.test_concurrent_futures
         else
             ci/test-python.sh "$python"
             ci/test-cpython.sh "$python"

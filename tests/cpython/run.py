@@ -31,7 +31,11 @@ MAPPING = {
     "queue": "manyhands.queue",
     "threading": "manyhands.threading",
     "multiprocessing": "manyhands.multiprocessing",
+    "concurrent.futures": "manyhands.concurrent.futures",
 }
+
+#: Test modules that some installed interpreters lack: they are run where they are.
+OPTIONAL = ("test.test_concurrent_futures",)
 
 #: The test modules that concern a mapped module.
 SUITES = {
@@ -98,7 +102,9 @@ class Run:
         ]
         for name in wanted:
             parts = self.stdlib.expanded(name)
-            if not parts:
+            if not parts and name in OPTIONAL and not self.options.tests:
+                print(f"{name}: this interpreter is installed without it")
+            elif not parts:
                 raise CannotRun(f"{self.options.python} is installed without {name}")
             yield from parts
 
