@@ -18,13 +18,16 @@ __all__ = [
     "RLock",
     "Semaphore",
     "SimpleQueue",
+    "concurrent",
     "multiprocessing",
     "snapshot",
 ]
 
 _T = TypeVar("_T")
 
-# What `manyhands.multiprocessing` is made of: no interface, so its stubs say no more of it.
+# What `manyhands.concurrent` and `manyhands.multiprocessing` are made of: no interface, so its stubs
+# say no more of it.
+concurrent: ModuleType
 multiprocessing: ModuleType
 
 # threading

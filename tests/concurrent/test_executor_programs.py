@@ -254,3 +254,42 @@ def test_ours_ends_on_ctrl_c(our_fork_kind: Any, tmp_path: Path) -> None:
     )
     assert ended.status in (-signal.SIGINT, 1)
     assert "KeyboardInterrupt" in ended.err
+
+
+def test_a_child_that_a_program_forks_ends_beside_its_executor(
+    process_kind: Any, tmp_path: Path
+) -> None:
+    """It leaves the workers alone, which are its parent's; at its end, too."""
+    ended = run(
+        process_kind,
+        tmp_path,
+        """
+        import os
+
+        def stay(path):
+            write("begun")
+            with open(path) as file:
+                return file.read()
+
+        if __name__ == "__main__":
+            os.mkfifo("gate")
+            executor = make(1)
+            future = executor.submit(stay, "gate")
+            while not os.path.getsize("words"):
+                time.sleep(0.001)
+            context = multiprocessing.get_context("fork")
+            child = context.Process(target=executor.shutdown)
+            child.start()
+            child.join()
+            pid = os.fork()
+            if not pid:
+                # Of the standard library one hears of that it is not its child's parent.
+                sys.stderr = None
+                sys.exit(3)
+            _, status = os.waitpid(pid, 0)
+            with open("gate", "w") as file:
+                file.write("done")
+            print(child.exitcode, os.waitstatus_to_exitcode(status), future.result())
+        """,
+    )
+    assert (ended.out, ended.status) == ("0 3 done\n", 0)

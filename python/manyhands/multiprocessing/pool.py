@@ -68,6 +68,9 @@ class Pool(_original.Pool):
     #: What the names of workers begin with; None: as those of other processes.
     _worker_name = "PoolWorker"
 
+    #: Whether the program sees that workers are daemons. They end with this process in any case.
+    _has_daemons = True
+
     def __init__(
         self,
         processes=None,
@@ -172,6 +175,7 @@ class Pool(_original.Pool):
                 process_obj.name = process_obj.name.replace("Process", self._worker_name)
             process_obj.daemon = True
             process_obj.start()
+            process_obj._config["daemon"] = self._has_daemons
         except BaseException:
             scheduler.release(seat)
             raise

@@ -17,7 +17,7 @@ def work(board, seat, initializer, initargs, maxtasks, wrap_exception):
             except BaseException as error:
                 raise _unfit(error) from error
 
-    # To its parent it is a daemon, that ends with it; but it may have children.
+    # It ends with its parent as daemons do, but may have children.
     current_process()._config["daemon"] = False
     try:
         _native.work(*board, seat, maxtasks, initialize, describe)

@@ -9,6 +9,7 @@ Source: https://docs.python.org/3/library/concurrent.futures.html#processpoolexe
 """
 
 import itertools
+import os
 import time
 import weakref
 from collections import deque
@@ -37,6 +38,8 @@ class _Workers(Pool):
 
     _work = staticmethod(_worker.work)
     _worker_name = None
+    # A child that the program forks by itself would end daemons at its exit.
+    _has_daemons = False
 
     def __init__(self, executor):
         self._starts_all = executor._starts_all
@@ -54,6 +57,11 @@ class _Workers(Pool):
     @staticmethod
     def _ended():
         return BrokenProcessPool("the executor's workers were ended before the call was done")
+
+    def finish(self):
+        """Wait until all is done and the workers are gone; a forked child does not."""
+        if self._helper._pid == os.getpid():
+            self.join()
 
     def __del__(self):
         """An executor that is gone has no calls left, nobody is to be warned."""
@@ -200,7 +208,7 @@ class ProcessPoolExecutor(_original.ProcessPoolExecutor):
             for future in pool._scheduler.futures():
                 future.cancel()
         if wait:
-            pool.join()
+            pool.finish()
         # What is under way keeps it.
         self._pool = None
 
@@ -262,7 +270,7 @@ def _python_exit():
     _global_shutdown = True
     for pool in list(_pools):
         pool.close()
-        pool.join()
+        pool.finish()
 
 
 _threading._register_atexit(_python_exit)

@@ -1,6 +1,6 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import process as _process
-from concurrent.futures.process import BrokenProcessPool as BrokenProcessPool
+from concurrent.futures.process import *
 from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
