@@ -104,6 +104,11 @@ impl Future {
         self.done.load(Ordering::Acquire)
     }
 
+    /// Whether somebody is to be called when it is done.
+    pub(crate) fn has_callbacks(&self) -> bool {
+        self.inner().callbacks.is_some()
+    }
+
     /// A task that was submitted will bring it about, or has.
     pub(crate) fn expect(&self, task: Task) {
         let mut inner = self.inner();
@@ -349,7 +354,8 @@ impl Future {
         }
     }
 
-    fn settle_by_hand(slf: &Bound<'_, Self>, outcome: Outcome<'_>) -> PyResult<()> {
+    /// As [`Future::settle`], and calls back; it is an error if it was done already.
+    pub(crate) fn settle_by_hand(slf: &Bound<'_, Self>, outcome: Outcome<'_>) -> PyResult<()> {
         let task = slf.get().task(slf.py());
         let settled = Self::settle(slf, outcome)?;
         if let Some(task) = task {
