@@ -1,62 +1,59 @@
-//! How threads of this process wait for something that a thread brings about which does not hold them
-//! up: by a word that they sleep on.
+//! How threads wait for what another thread of this process brings about, and then goes on without
+//! holding them up: the outcome of a call.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
-
-use manyhands_shm::{Deadline, Pause, RECHECK, wake};
-use manyhands_sync::Limit;
+use manyhands_sync::{Limit, Protected, Waitable, Waits, Wakes, block};
+use manyhands_watch::Kind;
 use pyo3::prelude::*;
 
-use crate::multiprocessing::Outside;
+use crate::exclusion::Interpreter;
+use crate::gate::Outside;
 
-/// Those who wait for something.
-pub(crate) struct News {
-    /// Changes when there is something new for those who sleep on it.
-    word: AtomicU32,
-    /// Whether somebody may sleep whom nobody has woken since.
-    asleep: AtomicBool,
+type Cell<S> = <Interpreter as manyhands_sync::Exclusion>::Cell<S>;
+
+/// Those who wait for an outcome, whose state is kept elsewhere.
+pub(crate) struct News(Cell<Readers>);
+
+struct Readers(Waits<1>);
+
+/// Their line.
+const READERS: usize = 0;
+
+impl Waitable<1> for Readers {
+    fn kind(&self) -> Kind {
+        Kind::Future
+    }
+
+    fn waits(&mut self) -> &mut Waits<1> {
+        &mut self.0
+    }
 }
 
 impl News {
-    pub(crate) const fn new() -> News {
-        News { word: AtomicU32::new(0), asleep: AtomicBool::new(false) }
+    pub(crate) fn new() -> News {
+        News(Cell::new(Readers(Waits::default())))
     }
 
-    /// Has all who wait look again. Who was woken may have to wait for the interpreter: until it sleeps
-    /// again, telling it more costs nothing.
+    /// Has all who wait look again. The caller is in the interpreter, and has changed before what they
+    /// look at.
+    #[inline]
     pub(crate) fn tell(&self) {
-        // Who is about to sleep sees what has changed, or is seen here.
-        fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::AcqRel) {
-            self.word.fetch_add(1, Ordering::Release);
-            wake(&self.word, u32::MAX);
-        }
+        let mut wakes = Wakes::default();
+        self.0.with(|readers| readers.0.wake_all(READERS, &mut wakes));
+        wakes.send();
     }
 
-    /// Waits until `is_over`, at most until the limit; returns whether it is.
+    /// Waits until `is_over`, at most until the limit; returns whether it is. `is_over` must do nothing
+    /// that could run Python code.
     pub(crate) fn wait(
         &self,
         py: Python<'_>,
+        operation: &'static str,
         limit: Limit,
         is_over: impl Fn() -> bool,
     ) -> PyResult<bool> {
-        while !is_over() {
-            let look = Deadline::after(RECHECK);
-            let until = match limit {
-                Limit::Never => return Ok(false),
-                Limit::Until(deadline) if deadline.has_passed() => return Ok(false),
-                Limit::Until(deadline) => deadline.min(look),
-                Limit::Forever => look,
-            };
-            let seen = self.word.load(Ordering::Acquire);
-            // What was new to who has reset it is seen below.
-            self.asleep.swap(true, Ordering::AcqRel);
-            // The other half of that in `tell`.
-            fence(Ordering::SeqCst);
-            if !is_over() {
-                Outside(py).pause(&self.word, seen, until)?;
-            }
-        }
-        Ok(true)
+        let over = block(&self.0, READERS, operation, &Outside(py), limit, |_: &mut Readers, _| {
+            is_over().then_some(())
+        });
+        Ok(over?.is_some())
     }
 }

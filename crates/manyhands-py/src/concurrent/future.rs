@@ -271,7 +271,7 @@ impl Future {
         if let Some(task) = this.task(py) {
             return task.wait(py, limit, &|| this.is_done());
         }
-        this.news.wait(py, limit, || this.is_done()).map(drop)
+        this.news.wait(py, "result", limit, || this.is_done()).map(drop)
     }
 
     /// Takes what has come for it, if that is not done by somebody who waits.

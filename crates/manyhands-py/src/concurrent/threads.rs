@@ -32,7 +32,7 @@ enum Job {
 impl Job {
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self {
-            Job::Call(item) => item.__traverse__(visit.clone()),
+            Job::Call(item) => item.__traverse__(*visit),
             Job::Other(item) => visit.call(item),
         }
     }

@@ -35,7 +35,7 @@ impl Source {
     ) -> PyResult<bool> {
         match self {
             Source::Processes(scheduler) => Scheduler::advance(scheduler.bind(py), limit, is_over),
-            Source::Threads(_) => news.wait(py, limit, is_over),
+            Source::Threads(_) => news.wait(py, "get", limit, is_over),
         }
     }
 
