@@ -314,3 +314,12 @@ def test_the_exception_of_an_iterable_comes_after_the_results() -> None:
             next(results)
         with pytest.raises(StopIteration):
             next(results)
+
+
+@pytest.mark.parametrize("buffersize", [None, 2])
+def test_a_map_keeps_no_result_that_was_taken(buffersize: int | None) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        for thing in executor.map(lambda _: Thing(), range(5), buffersize=buffersize):
+            gone = weakref.ref(thing)
+            del thing
+            assert gone() is None

@@ -28,18 +28,18 @@ def _results(ahead, futures, end):
     """Yield the results of the futures that are under way, and submit one more for each."""
     try:
         while ahead:
-            more = next(futures, None)
-            if more is not None:
-                ahead.append(more)
-            left = None if end is None else end - time.monotonic()
-            future = ahead.popleft()
-            try:
-                result = future.result(left)
-            finally:
-                future.cancel()
-                del future
-            yield result
-            del result
+            # Nothing that was given out, or will be, is kept here.
+            ahead.extend(itertools.islice(futures, 1))
+            yield _result(ahead.popleft(), None if end is None else end - time.monotonic())
     finally:
         for future in ahead:
             future.cancel()
+
+
+def _result(future, timeout):
+    try:
+        return future.result(timeout)
+    finally:
+        future.cancel()
+        # Its exception has this frame in its traceback.
+        del future

@@ -1,8 +1,8 @@
 """Executors of worker threads.
 
 What is submitted goes into a native queue, from which workers take it; they sleep outside of the
-interpreter while there is nothing. At most one of them is being woken at a time, which wakes the next
-if there is more to do: so those who submit are not interrupted for each call.
+interpreter while there is nothing. At most one of them is being woken at a time, which wakes the
+next if there is more to do: so those who submit are not interrupted for each call.
 
 An executor works as the standard library's where a subclass replaces what that is made of, or the
 program puts a queue of its own into the executor.
@@ -10,6 +10,7 @@ program puts a queue of its own into the executor.
 Source: https://docs.python.org/3/library/concurrent.futures.html#threadpoolexecutor
 """
 
+import functools
 import weakref
 
 from manyhands._mirror import forward
@@ -103,7 +104,7 @@ class ThreadPoolExecutor(_native.ThreadPoolExecutor, _original.ThreadPoolExecuto
             if _original._shutdown:
                 raise RuntimeError("cannot schedule new futures after interpreter shutdown")
             if not self._jobs.is_open:
-                # This is a child of the process that has the workers, or the program has ended them.
+                # This is a child of the process with the workers, or the program has ended them.
                 self._threads = set()
                 self._jobs = _jobs(self._max_workers)
             future = self._jobs.call(fn, args, kwargs)
@@ -149,14 +150,17 @@ class ThreadPoolExecutor(_native.ThreadPoolExecutor, _original.ThreadPoolExecuto
         _break(self._jobs, _FAILED)
 
     def map(self, fn, *iterables, timeout=None, chunksize=1, buffersize=None):
-        """Return an iterator over the results of `fn` for the items of the iterables, in their order.
+        """Return an iterator over the results of `fn` for the iterables' items, in their order.
 
-        `buffersize` is how many calls are submitted ahead of the one whose result is asked for (None:
-        all, at once). TimeoutError is raised if a result is not there `timeout` seconds after the
-        call of map(). `chunksize` means nothing here.
+        `buffersize` is how many calls are submitted ahead of the one whose result is asked for
+        (None: all, at once). TimeoutError is raised if a result is not there `timeout` seconds
+        after the call of map(). `chunksize` means nothing here.
         """
         _mapping.check_buffersize(buffersize)
-        futures = _submissions(weakref.ref(self), fn, zip(*iterables))
+        # An iterator over results that were asked for ahead does not keep the executor.
+        calls = zip(*iterables, strict=False)
+        submit_next = functools.partial(_submit_next, weakref.ref(self), fn, calls)
+        futures = iter(submit_next, None)
         return _mapping.results_of(futures, timeout, buffersize)
 
     def shutdown(self, wait=True, *, cancel_futures=False):
@@ -190,16 +194,11 @@ def _jobs(max_workers):
     return _native.Jobs(int(-(-min(max_workers, 2**32) // 1)))
 
 
-def _submissions(reference, fn, calls):
-    """Submit one call after the other, unless the executor is gone; yield the futures."""
-    for args in calls:
-        executor = reference()
-        if executor is None:
-            return
-        future = executor.submit(fn, *args)
-        del executor
-        yield future
-        del future
+def _submit_next(reference, fn, calls):
+    """Submit one more of the calls; return its future, None if there is none or no executor."""
+    executor = reference()
+    args = None if executor is None else next(calls, None)
+    return None if args is None else executor.submit(fn, *args)
 
 
 def _break(jobs, why):
