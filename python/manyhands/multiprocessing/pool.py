@@ -6,8 +6,8 @@ with it that it was doing, which raises `WorkerDied`, and is replaced.
 
 A `ThreadPool` has the same results, which its threads bring at once.
 
-A pool is the standard library's where its class replaces what that is made of, or its context is not
-ours.
+A pool is the standard library's where its class replaces what that is made of, or its context is
+not ours.
 
 Source: https://docs.python.org/3/library/multiprocessing.html#module-multiprocessing.pool
 """
