@@ -11,6 +11,7 @@ mod fast;
 mod gate;
 mod made;
 mod multiprocessing;
+mod news;
 mod queue;
 mod threading;
 mod timeout;

@@ -32,6 +32,8 @@ pub enum Kind {
     LifoQueue,
     PriorityQueue,
     SimpleQueue,
+    /// What a call comes to that was submitted to a pool of threads.
+    Future,
 }
 
 impl fmt::Display for Kind {

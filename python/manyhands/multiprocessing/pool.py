@@ -4,8 +4,10 @@ A `Pool` is native: what is called goes to the workers, and comes back, through 
 memory, and whoever waits for a result takes it from there. A worker that is killed takes the call
 with it that it was doing, which raises `WorkerDied`, and is replaced.
 
-`ThreadPool` is the standard library's, and so is a `Pool` whose class replaces what the standard
-library's is made of, or whose context is not ours.
+A `ThreadPool` has the same results, which its threads bring at once.
+
+A pool is the standard library's where its class replaces what that is made of, or its context is
+not ours.
 
 Source: https://docs.python.org/3/library/multiprocessing.html#module-multiprocessing.pool
 """
@@ -274,16 +276,19 @@ class Pool(_original.Pool):
             self._state = CLOSE
             self._scheduler.close()
 
+    def _check_joinable(self):
+        if self._state == RUN:
+            raise ValueError("Pool is still running")
+        if self._state not in (CLOSE, TERMINATE):
+            raise ValueError("In unknown state")
+
     def join(self):
         """Wait for the end of all workers, after close() or terminate()."""
         if self._scheduler is None:
             super().join()
             return
         util.debug("joining pool")
-        if self._state == RUN:
-            raise ValueError("Pool is still running")
-        if self._state not in (CLOSE, TERMINATE):
-            raise ValueError("In unknown state")
+        self._check_joinable()
         self._scheduler.join()
         joined = None
         while joined != self._pool:
@@ -296,14 +301,97 @@ class Pool(_original.Pool):
 
 
 class ThreadPool(Pool, _original.ThreadPool):
-    """Worker threads that do the calls which are submitted to them."""
+    """Worker threads that do the calls which are submitted to them.
+
+    `processes` is their number (None: as many as there are processors for this process), and
+    `initializer(*initargs)` is called in each when it begins.
+    """
 
     def __init__(self, processes=None, initializer=None, initargs=()):
         self._pool = []
         self._state = INIT
         if processes is None:
             processes = _processors.count()
-        _original.ThreadPool.__init__(self, processes, initializer, initargs)
+        if _replaces_parts(type(self), ThreadPool):
+            _original.ThreadPool.__init__(self, processes, initializer, initargs)
+            return
+        if processes < 1:
+            raise ValueError("Number of processes must be at least 1")
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        self._ctx = _default_context()
+        self._processes = processes
+        self._initializer = initializer
+        self._initargs = initargs
+        self._maxtasksperchild = None
+        self._lock = original("threading").RLock()
+        self._helper = None
+        self._scheduler = threads = _native.Threads(self._ended)
+        try:
+            for _ in range(processes):
+                self._start_worker()
+        except BaseException:
+            threads.terminate()
+            raise
+        self._terminate = util.Finalize(self, threads.terminate, exitpriority=15)
+        self._state = RUN
+
+    def _start_worker(self):
+        threads = self._scheduler
+        args = (threads, self._initializer, self._initargs)
+        worker_obj = self.Process(self._ctx, target=_work_in_thread, args=args)
+        worker_obj.daemon = True
+        threads.enter()
+        try:
+            worker_obj.start()
+        except BaseException:
+            threads.leave()
+            raise
+        self._pool.append(worker_obj)
+
+    def _call_back(self):
+        """Start the thread that calls callbacks, one after the other, if it is not there."""
+        with self._lock:
+            if self._helper is None:
+                helper = original("threading").Thread(
+                    target=_handle_results, args=(self._scheduler,), daemon=True
+                )
+                helper.start()
+                self._helper = helper
+
+    def apply_async(
+        self,
+        func,
+        args=(),
+        kwds={},  # noqa: B006
+        callback=None,
+        error_callback=None,
+    ):
+        """Have `func(*args, **kwds)` called; return its result to be."""
+        if self._scheduler is not None and (callback or error_callback):
+            self._check_running()
+            self._call_back()
+        return super().apply_async(func, args, kwds, callback, error_callback)
+
+    def _map_async(
+        self, func, iterable, mapper, chunksize=None, callback=None, error_callback=None
+    ):
+        if self._scheduler is not None and (callback or error_callback):
+            self._check_running()
+            self._call_back()
+        return super()._map_async(func, iterable, mapper, chunksize, callback, error_callback)
+
+    def join(self):
+        """Wait for the end of all workers, after close() or terminate()."""
+        if self._scheduler is None:
+            super().join()
+            return
+        util.debug("joining pool")
+        self._check_joinable()
+        for worker_obj in self._pool:
+            worker_obj.join()
+        if self._helper is not None:
+            self._helper.join()
 
 
 def _default_context():
@@ -314,8 +402,13 @@ def _is_native(cls, ctx):
     """Whether a pool of this class and context is native."""
     if not isinstance(ctx, context.BaseContext):
         return False
-    own = cls.__mro__[: cls.__mro__.index(Pool)]
-    return not any(_PARTS & vars(each).keys() for each in own) and not issubclass(cls, ThreadPool)
+    return not _replaces_parts(cls, Pool)
+
+
+def _replaces_parts(cls, base):
+    """Whether a class replaces what the standard library's pool is made of, which `base` is not."""
+    own = cls.__mro__[: cls.__mro__.index(base)]
+    return any(_PARTS & vars(each).keys() for each in own)
 
 
 class _Backlog:
@@ -413,6 +506,30 @@ def worker(board, seat, initializer, initargs, maxtasks, wrap_exception):
         # For the program, which tells about it.
         sys.exit(128 + signal.SIGINT)
     util.debug(f"worker exiting after {done} tasks")
+
+
+def _work_in_thread(threads, initializer, initargs):
+    """Do a pool's tasks: what a worker thread runs."""
+    try:
+        try:
+            if initializer is not None:
+                initializer(*initargs)
+        except BaseException as error:
+            threads.give_up(error)
+            raise
+        for _ in threads:
+            pass
+    finally:
+        threads.leave()
+
+
+# As in the names of threads.
+_work_in_thread.__name__ = "worker"
+
+
+def _handle_results(threads):
+    """Call the callbacks of a pool of threads."""
+    threads.call_backs()
 
 
 def _describe(error, result, wrap):

@@ -1,9 +1,8 @@
 //! `concurrent.futures.Future`
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use manyhands_shm::{Deadline, Pause, RECHECK, wake};
 use manyhands_sync::Limit;
 use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -12,7 +11,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
-use crate::multiprocessing::{Outside, Task};
+use crate::multiprocessing::Task;
+use crate::news::News;
 use crate::timeout;
 
 /// How far a call has come.
@@ -60,9 +60,8 @@ impl State {
 #[pyclass(frozen, subclass, module = "manyhands._native.concurrent")]
 pub(crate) struct Future {
     done: AtomicBool,
-    /// Changes when it is done, for those who sleep on it.
-    news: AtomicU32,
-    sleepers: AtomicU32,
+    /// That it is done.
+    news: News,
     inner: Mutex<Inner>,
 }
 
@@ -102,6 +101,11 @@ impl Future {
 
     pub(crate) fn is_done(&self) -> bool {
         self.done.load(Ordering::Acquire)
+    }
+
+    /// Whether somebody is to be called when it is done.
+    pub(crate) fn has_callbacks(&self) -> bool {
+        self.inner().callbacks.is_some()
     }
 
     /// A task that was submitted will bring it about, or has.
@@ -212,7 +216,7 @@ impl Future {
                 let notified = condition.call_method0(py, intern!(py, "notify_all"));
                 told = told.and(notified.map(drop));
             }
-            this.wake();
+            this.news.tell();
         }
         if let Some(condition) = held {
             condition.call_method0(py, intern!(py, "release"))?;
@@ -231,15 +235,6 @@ impl Future {
         };
         drop(inner);
         waiters.iter().try_for_each(|waiter| waiter.call_method1(name, (slf,)).map(drop))
-    }
-
-    fn wake(&self) {
-        // Who is about to sleep sees that it is done, or is seen here.
-        fence(Ordering::SeqCst);
-        if self.sleepers.load(Ordering::Relaxed) > 0 {
-            self.news.fetch_add(1, Ordering::Release);
-            wake(&self.news, u32::MAX);
-        }
     }
 
     /// Calls what was to be called when it is done.
@@ -276,24 +271,7 @@ impl Future {
         if let Some(task) = this.task(py) {
             return task.wait(py, limit, &|| this.is_done());
         }
-        while !this.is_done() {
-            let look = Deadline::after(RECHECK);
-            let until = match limit {
-                Limit::Never => return Ok(()),
-                Limit::Until(deadline) if deadline.has_passed() => return Ok(()),
-                Limit::Until(deadline) => deadline.min(look),
-                Limit::Forever => look,
-            };
-            this.sleepers.fetch_add(1, Ordering::Relaxed);
-            let seen = this.news.load(Ordering::Acquire);
-            // The other half of that in `wake`.
-            fence(Ordering::SeqCst);
-            let slept =
-                if this.is_done() { Ok(()) } else { Outside(py).pause(&this.news, seen, until) };
-            this.sleepers.fetch_sub(1, Ordering::Relaxed);
-            slept?;
-        }
-        Ok(())
+        this.news.wait(py, "result", limit, || this.is_done()).map(drop)
     }
 
     /// Whether this thread holds its condition: who does may rely on that nothing changes.
@@ -356,7 +334,8 @@ impl Future {
         }
     }
 
-    fn settle_by_hand(slf: &Bound<'_, Self>, outcome: Outcome<'_>) -> PyResult<()> {
+    /// As [`Future::settle`], and calls back; it is an error if it was done already.
+    pub(crate) fn settle_by_hand(slf: &Bound<'_, Self>, outcome: Outcome<'_>) -> PyResult<()> {
         let task = slf.get().task(slf.py());
         let settled = Self::settle(slf, outcome)?;
         if let Some(task) = task {
@@ -418,8 +397,7 @@ impl Future {
     fn __new__(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Future {
         Future {
             done: AtomicBool::new(false),
-            news: AtomicU32::new(0),
-            sleepers: AtomicU32::new(0),
+            news: News::new(),
             inner: Mutex::new(Inner {
                 state: State::Pending,
                 result: None,

@@ -3,9 +3,12 @@
 use pyo3::prelude::*;
 
 pub(crate) mod future;
+mod threads;
 
 pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
     let module = PyModule::new(parent.py(), "manyhands._native.concurrent")?;
     module.add_class::<future::Future>()?;
+    module.add_class::<threads::Jobs>()?;
+    module.add_class::<threads::ThreadPoolExecutor>()?;
     parent.add("concurrent", module)
 }

@@ -14,7 +14,6 @@ mod reducers;
 mod shared_memory;
 mod synchronize;
 
-pub(crate) use arena::Outside;
 pub(crate) use pool::Task;
 
 pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -10,13 +10,11 @@ Source: https://docs.python.org/3/library/concurrent.futures.html#processpoolexe
 
 import itertools
 import os
-import time
 import weakref
-from collections import deque
 
 from manyhands._mirror import forward
 from manyhands._stdlib import original
-from manyhands.concurrent.futures import _worker
+from manyhands.concurrent.futures import _mapping, _worker
 from manyhands.concurrent.futures._base import Future
 from manyhands.multiprocessing import _processors, context as _context, get_context
 from manyhands.multiprocessing.pool import Pool
@@ -179,18 +177,13 @@ class ProcessPoolExecutor(_original.ProcessPoolExecutor):
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
-        if buffersize is not None and not isinstance(buffersize, int):
-            raise TypeError("buffersize must be an integer or None")
-        if buffersize is not None and buffersize < 1:
-            raise ValueError("buffersize must be None or > 0")
-        end = None if timeout is None else time.monotonic() + timeout
+        _mapping.check_buffersize(buffersize)
         calls = zip(*iterables, strict=False)
         if chunksize == 1:
             futures = (self.submit(fn, *args) for args in calls)
         else:
             futures = (self._submit(fn, chunk, None) for chunk in _chunks(calls, chunksize))
-        ahead = deque(futures if buffersize is None else itertools.islice(futures, buffersize))
-        results = _results(ahead, futures, end)
+        results = _mapping.results_of(futures, timeout, buffersize)
         return results if chunksize == 1 else _original._chain_from_iterable_of_lists(results)
 
     def shutdown(self, wait=True, *, cancel_futures=False):
@@ -241,27 +234,6 @@ def _ours(mp_context):
 def _chunks(calls, size):
     while chunk := list(itertools.islice(calls, size)):
         yield chunk
-
-
-def _results(ahead, futures, end):
-    """Yield the results of the futures that are under way, and submit one more for each."""
-    try:
-        while ahead:
-            ahead.extend(itertools.islice(futures, 1))
-            # What is yielded is held by nobody here.
-            yield _result(ahead.popleft(), None if end is None else end - time.monotonic())
-    finally:
-        for future in ahead:
-            future.cancel()
-
-
-def _result(future, timeout):
-    try:
-        return future.result(timeout)
-    finally:
-        future.cancel()
-        # Its exception has this frame in its traceback.
-        del future
 
 
 def _python_exit():

@@ -12,10 +12,12 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 
-use super::call::{Callee, take};
+use super::call::{Callee, Shape, take};
 use super::result::timed_out;
-use super::scheduler::{Phase, Scheduler, Tag, To, locked};
+use super::scheduler::locked;
+use super::source::Source;
 use crate::multiprocessing::arena::Outside;
+use crate::news::News;
 use crate::timeout;
 
 /// How many tasks are sent whose results nobody has taken yet; for input that may have no end.
@@ -25,8 +27,9 @@ const WINDOW: usize = 512;
 // py: multiprocessing.pool.IMapIterator
 #[pyclass(frozen, subclass, weakref, module = "manyhands.multiprocessing.pool")]
 pub(crate) struct IMapIterator {
-    scheduler: Py<Scheduler>,
+    source: Source,
     callee: Callee,
+    shape: Shape,
     /// How many items a task has.
     chunk: usize,
     ordered: bool,
@@ -36,6 +39,8 @@ pub(crate) struct IMapIterator {
     lifted: AtomicBool,
     /// Changes when there is more room to send; its thread sleeps on it.
     room: AtomicU32,
+    /// That there is more to take, where threads bring it about.
+    news: News,
     state: Mutex<State>,
 }
 
@@ -77,23 +82,27 @@ impl Imap {
 
     /// Begins one: of an iterator that is asked here, or else by a thread.
     pub(super) fn begin<'py>(
-        scheduler: &Bound<'py, Scheduler>,
+        source: Source,
         pool: Bound<'py, PyAny>,
-        callee: Callee,
+        function: &Bound<'py, PyAny>,
         iterator: Option<Bound<'py, PyIterator>>,
         chunk: usize,
         ordered: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = scheduler.py();
+        let py = pool.py();
+        let shape = if chunk > 1 { Shape::Each } else { Shape::One };
+        let callee = source.callee(function, shape);
         let has_thread = iterator.is_none();
         let base = IMapIterator {
-            scheduler: scheduler.clone().unbind(),
+            source,
             callee,
+            shape,
             chunk,
             ordered,
             has_thread,
             lifted: AtomicBool::new(false),
             room: AtomicU32::new(0),
+            news: News::new(),
             state: Mutex::new(State { pool: Some(pool.unbind()), ..State::default() }),
         };
         let made = PyClassInitializer::from(base);
@@ -106,9 +115,10 @@ impl Imap {
             (object.into_any(), base)
         };
         let imap = Imap(base.unbind());
-        locked(&scheduler.get().feeding).push(imap.again(py));
+        let feeding = imap.again(py);
+        locked(imap.0.get().source.feeding()).push(feeding);
         if let Some(mut iterator) = iterator {
-            imap.send_all(scheduler, &mut iterator)?;
+            imap.send_all(py, &mut iterator)?;
         }
         Ok(object)
     }
@@ -122,39 +132,38 @@ impl Imap {
     }
 
     /// Sends all that there is.
-    fn send_all(
-        &self,
-        scheduler: &Bound<'_, Scheduler>,
-        iterator: &mut Bound<'_, PyIterator>,
-    ) -> PyResult<()> {
+    fn send_all(&self, py: Python<'_>, iterator: &mut Bound<'_, PyIterator>) -> PyResult<()> {
         let sent = loop {
             match self.take(iterator) {
-                Ok(Some(object)) => match self.send_one(scheduler, object) {
+                Ok(Some(object)) => match self.send_one(object) {
                     Ok(()) => {}
                     Err(why) => break Err(why),
                 },
                 Ok(None) => break Ok(()),
                 Err(why) => {
-                    self.stop(why.value(scheduler.py()).as_any());
-                    let is_fatal = !why.is_instance_of::<PyException>(scheduler.py());
+                    self.stop(why.value(py).as_any());
+                    let is_fatal = !why.is_instance_of::<PyException>(py);
                     break if is_fatal { Err(why) } else { Ok(()) };
                 }
             }
         };
-        self.finish(scheduler);
+        self.finish(py);
         sent
     }
 
     /// Whether there may be more to send, and room for it.
     fn has_room(&self) -> bool {
         let state = self.state();
+        let this = self.0.get();
         state.length.is_none()
-            && (state.sent - state.taken < WINDOW || self.0.get().lifted.load(Ordering::Acquire))
+            && (state.sent - state.taken < WINDOW
+                || !this.source.has_window()
+                || this.lifted.load(Ordering::Acquire))
     }
 
     /// Sends one task; what goes wrong with it is its outcome.
-    fn send_one(&self, scheduler: &Bound<'_, Scheduler>, object: Bound<'_, PyAny>) -> PyResult<()> {
-        let (py, this) = (scheduler.py(), self.0.get());
+    fn send_one(&self, object: Bound<'_, PyAny>) -> PyResult<()> {
+        let (py, this) = (object.py(), self.0.get());
         let index = {
             let mut state = self.state();
             if state.length.is_some() {
@@ -164,12 +173,12 @@ impl Imap {
             state.sent += 1;
             state.sent - 1
         };
-        let tag = Tag { to: To::Imap(self.again(py)), index, bytes: 0 };
-        let Err(why) = Scheduler::send(scheduler, &this.callee, object, tag) else { return Ok(()) };
+        let sent = this.source.send(&this.callee, this.shape, object, self.again(py), index);
+        let Err(why) = sent else { return Ok(()) };
         self.deliver(index, Err(why.value(py).clone().into_any()));
-        scheduler.get().nudge(py);
-        if scheduler.get().phase() == Phase::Ended || scheduler.get().is_broken() {
-            self.finish(scheduler);
+        this.source.nudge(py, &this.news);
+        if this.source.has_ended() {
+            self.finish(py);
         }
         // That of a signal handler is for the main thread, too.
         if why.is_instance_of::<PyException>(py) || this.has_thread { Ok(()) } else { Err(why) }
@@ -204,8 +213,8 @@ impl Imap {
     }
 
     /// All was sent.
-    fn finish(&self, scheduler: &Bound<'_, Scheduler>) {
-        let (py, this) = (scheduler.py(), scheduler.get());
+    fn finish(&self, py: Python<'_>) {
+        let this = self.0.get();
         let dropped = {
             let mut state = self.state();
             let length = state.length.unwrap_or(state.sent);
@@ -214,14 +223,14 @@ impl Imap {
         };
         drop(dropped);
         let done = {
-            let mut feeding = locked(&this.feeding);
+            let mut feeding = locked(this.source.feeding());
             let index = feeding.iter().position(|each| each.0.is(&self.0));
             index.map(|index| feeding.swap_remove(index))
         };
         drop(done);
         // Somebody may wait for results of which there will be no more.
-        this.nudge(py);
-        if let Err(why) = this.close_if_fed(py) {
+        this.source.nudge(py, &this.news);
+        if let Err(why) = this.source.close_if_fed(py) {
             why.write_unraisable(py, None);
         }
     }
@@ -263,7 +272,13 @@ impl Imap {
             pool = state.pool.take();
         }
         drop(state);
+        self.0.get().news.tell();
         drop(pool);
+    }
+
+    /// The iterator, for the collector.
+    pub(super) fn object(&self) -> &Py<IMapIterator> {
+        &self.0
     }
 }
 
@@ -289,7 +304,6 @@ impl IMapIterator {
     #[pyo3(signature = (timeout=None))]
     fn next(slf: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         let (py, this) = (slf.py(), slf.get());
-        let scheduler = this.scheduler.bind(py);
         let mut waited = false;
         loop {
             let (item, taken, ended) = {
@@ -314,7 +328,7 @@ impl IMapIterator {
                 !state.items.is_empty() || state.is_complete()
             };
             let limit = timeout::optional(timeout)?;
-            waited = !Scheduler::advance(scheduler, limit, &is_over)?;
+            waited = !this.source.advance(py, &this.news, limit, &is_over)?;
         }
     }
 
@@ -323,7 +337,7 @@ impl IMapIterator {
     #[getter]
     fn _index(slf: &Bound<'_, Self>) -> PyResult<usize> {
         let this = slf.get();
-        Scheduler::advance(this.scheduler.bind(slf.py()), Limit::Never, &|| false)?;
+        this.source.advance(slf.py(), &this.news, Limit::Never, &|| false)?;
         Ok(locked(&this.state).come)
     }
 
@@ -351,7 +365,7 @@ impl IMapIterator {
 
     /// Sends a task: what its thread does.
     fn _send(slf: &Bound<'_, Self>, object: Bound<'_, PyAny>) -> PyResult<()> {
-        Self::imap(slf).send_one(slf.get().scheduler.bind(slf.py()), object)
+        Self::imap(slf).send_one(object)
     }
 
     /// All was sent; the last outcome is that exception, if there is one.
@@ -361,11 +375,11 @@ impl IMapIterator {
         if let Some(why) = why {
             imap.stop(&why);
         }
-        imap.finish(slf.get().scheduler.bind(py));
+        imap.finish(py);
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.scheduler)?;
+        visit.call(self.source.held())?;
         visit.call(&self.callee.function)?;
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
         for outcome in state.items.iter().chain(state.early.values()) {

@@ -10,14 +10,17 @@ mod call;
 mod imap;
 mod result;
 mod scheduler;
+mod source;
 mod supervise;
 mod task;
+mod threads;
 mod worker;
 
 pub(crate) use task::Task;
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<scheduler::Scheduler>()?;
+    module.add_class::<threads::Threads>()?;
     module.add_class::<result::ApplyResult>()?;
     module.add_class::<result::MapResult>()?;
     module.add_class::<imap::IMapIterator>()?;

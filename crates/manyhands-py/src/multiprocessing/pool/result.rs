@@ -10,15 +10,18 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyType};
 
-use super::scheduler::Scheduler;
+use super::source::Source;
+use crate::news::News;
 use crate::timeout;
 
 /// What a call that was submitted to a pool comes to.
 // py: multiprocessing.pool.ApplyResult
 #[pyclass(frozen, subclass, weakref, generic, module = "manyhands.multiprocessing.pool")]
 pub(crate) struct ApplyResult {
-    scheduler: Py<Scheduler>,
+    source: Source,
     ready: AtomicBool,
+    /// That it is ready, where threads bring it about.
+    news: News,
     state: Mutex<State>,
 }
 
@@ -68,32 +71,33 @@ impl<'py> Purpose<'py> {
 }
 
 impl ApplyResult {
-    pub(super) fn of_call(scheduler: Py<Scheduler>, purpose: Purpose<'_>) -> ApplyResult {
-        ApplyResult::new(scheduler, purpose, None, 1, 0)
+    pub(super) fn of_call(source: Source, purpose: Purpose<'_>) -> ApplyResult {
+        ApplyResult::new(source, purpose, None, 1, 0)
     }
 
     /// That of so many tasks with so many items each.
     pub(super) fn of_map(
-        scheduler: Py<Scheduler>,
+        source: Source,
         purpose: Purpose<'_>,
         results: &Bound<'_, PyList>,
         tasks: usize,
         chunk: usize,
     ) -> ApplyResult {
         let results = Some(results.clone().into_any().unbind());
-        ApplyResult::new(scheduler, purpose, results, tasks, chunk)
+        ApplyResult::new(source, purpose, results, tasks, chunk)
     }
 
     fn new(
-        scheduler: Py<Scheduler>,
+        source: Source,
         purpose: Purpose<'_>,
         value: Option<Py<PyAny>>,
         left: usize,
         chunk: usize,
     ) -> ApplyResult {
         ApplyResult {
-            scheduler,
+            source,
             ready: AtomicBool::new(left == 0),
+            news: News::new(),
             state: Mutex::new(State {
                 succeeded: true,
                 value,
@@ -187,6 +191,12 @@ impl ApplyResult {
         self.ready.store(true, Ordering::Release);
         drop(state);
         drop(dropped);
+        self.news.tell();
+    }
+
+    /// Waits until it is ready, at most until the limit.
+    fn advance(&self, py: Python<'_>, limit: Limit) -> PyResult<()> {
+        self.source.advance(py, &self.news, limit, &|| self.is_ready()).map(drop)
     }
 }
 
@@ -225,7 +235,7 @@ impl ApplyResult {
     fn ready(slf: &Bound<'_, Self>) -> PyResult<bool> {
         let this = slf.get();
         if !this.is_ready() {
-            Scheduler::advance(this.scheduler.bind(slf.py()), Limit::Never, &|| this.is_ready())?;
+            this.advance(slf.py(), Limit::Never)?;
         }
         Ok(this.is_ready())
     }
@@ -246,7 +256,7 @@ impl ApplyResult {
         let this = slf.get();
         let limit = timeout::optional(timeout)?;
         if !this.is_ready() {
-            Scheduler::advance(this.scheduler.bind(slf.py()), limit, &|| this.is_ready())?;
+            this.advance(slf.py(), limit)?;
         }
         Ok(())
     }
@@ -284,7 +294,7 @@ impl ApplyResult {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.scheduler)?;
+        visit.call(self.source.held())?;
         // Where it is locked, it is being changed by a thread that has no need of a collection.
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
         for held in

@@ -18,6 +18,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use super::call::{Callee, Callees, Shape, slice, take};
 use super::imap::Imap;
 use super::result::{ApplyResult, Delivered, MapResult, Purpose};
+use super::source::Source;
 use super::supervise::Watched;
 use super::task::Task;
 use super::worker::{DONE, UNFIT};
@@ -63,6 +64,16 @@ pub(super) enum Phase {
     Closed,
     /// It does nothing any more.
     Ended,
+}
+
+impl Phase {
+    pub(super) fn of(number: u8) -> Phase {
+        match number {
+            0 => Phase::Running,
+            1 => Phase::Closed,
+            _ => Phase::Ended,
+        }
+    }
 }
 
 /// What a `Pool` of processes is made of, but for the processes.
@@ -135,11 +146,7 @@ fn copy_of<'py>(why: &Bound<'py, PyAny>) -> Bound<'py, PyAny> {
 
 impl Scheduler {
     pub(super) fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Acquire) {
-            0 => Phase::Running,
-            1 => Phase::Closed,
-            _ => Phase::Ended,
-        }
+        Phase::of(self.phase.load(Ordering::Acquire))
     }
 
     fn is_own(&self) -> bool {
@@ -147,7 +154,7 @@ impl Scheduler {
     }
 
     #[cold]
-    fn not_own() -> PyErr {
+    pub(super) fn not_own() -> PyErr {
         PyRuntimeError::new_err(
             "this pool is of the parent process, and only that can use it; make one in this process",
         )
@@ -530,7 +537,8 @@ impl Scheduler {
         let shape = if plain { Shape::Positional } else { Shape::Keywords };
         let callee = this.callee(&function, shape);
         let purpose = Purpose::new(pool, function, callback, error_callback)?;
-        let result = Bound::new(py, ApplyResult::of_call(slf.clone().unbind(), purpose))?;
+        let source = Source::Processes(slf.clone().unbind());
+        let result = Bound::new(py, ApplyResult::of_call(source, purpose))?;
         let argument = if plain { args } else { PyTuple::new(py, [args, kwds])?.into_any() };
         let tag = Tag { to: To::Result(result.clone().unbind()), index: 0, bytes: 0 };
         this.expect(result.get(), || Self::submit(slf, &callee, argument, tag, &result, 0))?;
@@ -558,7 +566,8 @@ impl Scheduler {
         let shape = if starred { Shape::EachStarred } else { Shape::Each };
         let callee = this.callee(&function, shape);
         let purpose = Purpose::new(pool, function, callback, error_callback)?;
-        let result = ApplyResult::of_map(slf.clone().unbind(), purpose, &results, tasks, chunk);
+        let source = Source::Processes(slf.clone().unbind());
+        let result = ApplyResult::of_map(source, purpose, &results, tasks, chunk);
         let result = Bound::new(py, PyClassInitializer::from(result).add_subclass(MapResult))?;
         let base = result.as_super();
         if tasks == 0 {
@@ -579,9 +588,8 @@ impl Scheduler {
         chunk: usize,
         ordered: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let shape = if chunk > 1 { Shape::Each } else { Shape::One };
-        let callee = slf.get().callee(&function, shape);
-        Imap::begin(slf, pool, callee, iterator, chunk, ordered)
+        let source = Source::Processes(slf.clone().unbind());
+        Imap::begin(source, pool, &function, iterator, chunk, ordered)
     }
 
     /// Gives a new worker a seat; None if there is none.

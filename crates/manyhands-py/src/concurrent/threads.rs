@@ -1,0 +1,401 @@
+//! What is native of `concurrent.futures.ThreadPoolExecutor`: its queue of jobs, the loop of its
+//! workers, and `submit`.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use manyhands_queue::{Fifo, FifoQueue, GetError, PutError, Queue, Store};
+use manyhands_sync::{Limit, Protected};
+use manyhands_sys::fork;
+use manyhands_watch::Kind;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+
+use super::future::{Future, Outcome};
+use crate::exclusion::Interpreter;
+use crate::gate::Outside;
+use crate::made::Made;
+use crate::queue::Failure;
+
+type Cell<S> = <Interpreter as manyhands_sync::Exclusion>::Cell<S>;
+
+/// What a worker is to do.
+enum Job {
+    Call(WorkItem),
+    /// Something of another class, whose `run()` is to be called.
+    Other(Py<PyAny>),
+}
+
+impl Job {
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Job::Call(item) => item.__traverse__(*visit),
+            Job::Other(item) => visit.call(item),
+        }
+    }
+}
+
+/// A call that was submitted, and the future that gets what it comes to.
+#[pyclass(frozen, module = "manyhands._native.concurrent")]
+struct WorkItem {
+    #[pyo3(get)]
+    future: Py<Future>,
+    #[pyo3(get, name = "fn")]
+    function: Py<PyAny>,
+    #[pyo3(get)]
+    args: Py<PyTuple>,
+    keywords: Option<Py<PyDict>>,
+}
+
+#[pymethods]
+impl WorkItem {
+    #[getter]
+    fn kwargs<'py>(&self, py: Python<'py>) -> Bound<'py, PyDict> {
+        self.keywords.as_ref().map_or_else(|| PyDict::new(py), |keywords| keywords.bind(py).clone())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.future)?;
+        visit.call(&self.function)?;
+        visit.call(&self.args)?;
+        visit.call(&self.keywords)
+    }
+}
+
+impl WorkItem {
+    /// Calls the function, if nobody has cancelled that, and settles the future. `when_free` is called
+    /// once this worker can be counted on for the next job.
+    fn run(self, py: Python<'_>, when_free: impl Fn()) -> PyResult<()> {
+        let WorkItem { future, function, args, keywords } = self;
+        let future = future.into_bound(py);
+        let has_begun = Future::begin(&future);
+        if !matches!(has_begun, Ok(true)) {
+            when_free();
+            return has_begun.map(drop);
+        }
+        let keywords = keywords.map(|keywords| keywords.into_bound(py));
+        let done = function.bind(py).call(args.bind(py), keywords.as_ref());
+        // Who has the result may count on it that nothing of the call is kept here.
+        drop((function, args, keywords));
+        let outcome = match done {
+            Ok(result) => Outcome::Result(result),
+            Err(why) => Outcome::Exception(why.into_value(py).into_bound(py).into_any()),
+        };
+        // Who submits the next call as soon as this one is done finds a worker that is free. Not so if
+        // there are callbacks, as they may wait for other calls.
+        let is_free = !future.get().has_callbacks();
+        if is_free {
+            when_free();
+        }
+        let settled = Future::settle_by_hand(&future, outcome);
+        if !is_free {
+            when_free();
+        }
+        settled
+    }
+}
+
+/// The calls that an executor's workers are to make; for each of them an iterator that makes one at a
+/// time, so that the interpreter can give others a turn in between.
+///
+/// It knows nothing of the executor, whose end is the end of its workers.
+// py: concurrent.futures.ThreadPoolExecutor._work_queue
+#[pyclass(frozen, weakref, module = "manyhands._native.concurrent")]
+pub(crate) struct Jobs {
+    /// Those under way count as unfinished.
+    queue: FifoQueue<Job, Interpreter>,
+    /// How many workers there are, and how many there can be.
+    workers: AtomicUsize,
+    limit: usize,
+    /// The fork before which they began: in a child of theirs there are none.
+    epoch: u32,
+}
+
+impl Jobs {
+    fn put_job(&self, job: Job) -> Result<(), PutError<Job>> {
+        self.queue.try_put(job)
+    }
+
+    /// Whether another worker would have something to do.
+    fn wants_worker(&self) -> bool {
+        let workers = self.workers.load(Ordering::Relaxed);
+        workers < self.limit && self.queue.unfinished() > workers
+    }
+
+    fn is_foreign(&self) -> bool {
+        self.epoch != fork::epoch()
+    }
+
+    /// One more is not to be done any more, or almost.
+    fn one_done(&self) {
+        // There are as many as were put in.
+        let _ = self.queue.task_done();
+    }
+}
+
+/// The class of the futures that programs get.
+fn future_class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "manyhands.concurrent.futures._base", "Future")
+}
+
+fn work_item<'py>(
+    function: Bound<'py, PyAny>,
+    args: Bound<'py, PyTuple>,
+    keywords: Option<Bound<'py, PyDict>>,
+) -> PyResult<(Bound<'py, Future>, WorkItem)> {
+    let future = future_class(function.py())?.call0()?.cast_into::<Future>()?;
+    let item = WorkItem {
+        future: future.clone().unbind(),
+        function: function.unbind(),
+        args: args.unbind(),
+        keywords: keywords.map(Bound::unbind),
+    };
+    Ok((future, item))
+}
+
+#[pymethods]
+impl Jobs {
+    #[new]
+    fn __new__(limit: usize) -> Jobs {
+        Jobs {
+            queue: Queue::over(Fifo::default(), Kind::SimpleQueue, 0),
+            workers: AtomicUsize::new(0),
+            limit,
+            epoch: fork::epoch(),
+        }
+    }
+
+    /// Has a call made; returns its future, or None if no more are taken.
+    fn call<'py>(
+        &self,
+        function: Bound<'py, PyAny>,
+        args: Bound<'py, PyTuple>,
+        keywords: Option<Bound<'py, PyDict>>,
+    ) -> PyResult<Option<Bound<'py, Future>>> {
+        let (future, item) = work_item(function, args, keywords)?;
+        Ok(self.put_job(Job::Call(item)).is_ok().then_some(future))
+    }
+
+    /// Makes room for one more worker if one is wanted; returns its number.
+    fn hire(&self) -> Option<usize> {
+        loop {
+            let workers = self.workers.load(Ordering::Relaxed);
+            if !self.wants_worker() {
+                return None;
+            }
+            let hired = self.workers.compare_exchange(
+                workers,
+                workers + 1,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+            if hired.is_ok() {
+                return Some(workers);
+            }
+        }
+    }
+
+    /// A worker could not be started.
+    fn dismiss(&self) {
+        self.workers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Takes no more calls; workers end when those that there are have been made.
+    #[pyo3(signature = (*_reference))]
+    fn close(&self, _reference: &Bound<'_, PyTuple>) {
+        self.queue.shutdown();
+    }
+
+    /// Whether it takes calls.
+    #[getter]
+    fn is_open(&self) -> bool {
+        !self.queue.is_shut_down() && !self.is_foreign()
+    }
+
+    /// Takes out the calls that no worker has begun; returns their futures.
+    fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let futures = PyList::empty(py);
+        while let Ok(job) = self.queue.try_get() {
+            self.one_done();
+            if let Job::Call(item) = job {
+                futures.append(&item.future)?;
+            }
+        }
+        Ok(futures)
+    }
+
+    /// Has `run()` of an item called by a worker; None tells that there will be no more.
+    #[pyo3(signature = (item, block=true, timeout=None))]
+    #[expect(unused_variables, reason = "they have the names that callers may use")]
+    fn put(
+        &self,
+        item: Bound<'_, PyAny>,
+        block: bool,
+        timeout: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        if item.is_none() {
+            self.queue.shutdown();
+            return Ok(());
+        }
+        let job = match item.cast_exact::<WorkItem>() {
+            Ok(known) => {
+                let (py, known) = (item.py(), known.get());
+                Job::Call(WorkItem {
+                    future: known.future.clone_ref(py),
+                    function: known.function.clone_ref(py),
+                    args: known.args.clone_ref(py),
+                    keywords: known.keywords.as_ref().map(|keywords| keywords.clone_ref(py)),
+                })
+            }
+            Err(_) => Job::Other(item.unbind()),
+        };
+        let refused = "cannot schedule new futures after shutdown";
+        self.put_job(job).map_err(|_| PyRuntimeError::new_err(refused))
+    }
+
+    /// Takes out the next item, which no worker will see; `queue.Empty` if there is none.
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn get_nowait(
+        &self,
+        py: Python<'_>,
+        _args: &Bound<'_, PyTuple>,
+        _kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Py<PyAny>> {
+        let job = self.queue.try_get().map_err(|_| Failure::Empty.raise(py))?;
+        self.one_done();
+        match job {
+            Job::Call(item) => Ok(Py::new(py, item)?.into_any()),
+            Job::Other(item) => Ok(item),
+        }
+    }
+
+    /// As `get_nowait`: who waits here are the workers.
+    #[pyo3(signature = (*args, **kwargs))]
+    fn get(
+        &self,
+        py: Python<'_>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Py<PyAny>> {
+        self.get_nowait(py, args, kwargs)
+    }
+
+    /// How many calls no worker has begun.
+    fn qsize(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether there is no call that no worker has begun.
+    fn empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    /// Waits for a call, and makes it; the end comes when there will be none.
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<bool>> {
+        let job = match self.queue.try_get() {
+            Ok(job) => job,
+            Err(_) => match self.queue.get_with(&Outside(py), Limit::Forever) {
+                Ok(job) => job,
+                Err(GetError::GivenUp(why)) => return Err(why),
+                Err(_) => return Ok(None),
+            },
+        };
+        let done = match job {
+            Job::Call(item) => item.run(py, || self.one_done()),
+            Job::Other(item) => {
+                let done = item.call_method0(py, intern!(py, "run"));
+                self.one_done();
+                done.map(drop)
+            }
+        };
+        done.map(|()| Some(true))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.queue.with_store(|store| store.iter().try_for_each(|job| job.traverse(&visit)))
+    }
+
+    fn __clear__(&self) {
+        drop(self.queue.with_store(Store::drain));
+    }
+}
+
+/// The base of the class that programs see, for its `submit`.
+// py: concurrent.futures.ThreadPoolExecutor
+#[pyclass(frozen, subclass, module = "manyhands._native.concurrent")]
+pub(crate) struct ThreadPoolExecutor {
+    made: Made,
+    /// None before it is initialized, and where it works as the standard library's.
+    jobs: Cell<Option<Py<Jobs>>>,
+}
+
+#[pymethods]
+impl ThreadPoolExecutor {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn __new__(
+        _args: &Bound<'_, PyTuple>,
+        _kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> ThreadPoolExecutor {
+        ThreadPoolExecutor { made: Made::new(), jobs: Cell::new(None) }
+    }
+
+    fn __init__(&self) {}
+
+    #[getter]
+    fn _jobs(&self, py: Python<'_>) -> Option<Py<Jobs>> {
+        self.jobs.with(|jobs| jobs.as_ref().map(|jobs| jobs.clone_ref(py)))
+    }
+
+    #[setter(_jobs)]
+    fn set_jobs(&self, jobs: Option<Py<Jobs>>) {
+        let before = self.jobs.with(|known| std::mem::replace(known, jobs));
+        drop(before);
+    }
+
+    /// Have `fn(*args, **kwargs)` called by a worker; return its `Future`.
+    // py: concurrent.futures.ThreadPoolExecutor.submit
+    #[pyo3(signature = (r#fn, /, *args, **kwargs))]
+    fn submit<'py>(
+        slf: &Bound<'py, Self>,
+        r#fn: Bound<'py, PyAny>,
+        args: Bound<'py, PyTuple>,
+        kwargs: Option<Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        // The first is another matter: a worker has to be there before the executor can be shut down.
+        let jobs = slf.get()._jobs(py).filter(|jobs| {
+            jobs.get().workers.load(Ordering::Relaxed) > 0 && !jobs.get().is_foreign()
+        });
+        if let Some(jobs) = jobs {
+            let jobs = jobs.get();
+            let (future, item) = work_item(r#fn.clone(), args.clone(), kwargs.clone())?;
+            if jobs.put_job(Job::Call(item)).is_ok() {
+                if jobs.wants_worker() {
+                    slf.call_method0(intern!(py, "_adjust_thread_count"))?;
+                }
+                return Ok(future.into_any());
+            }
+        }
+        slf.call_method1(intern!(py, "_submit"), (r#fn, args, kwargs))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.made.is() {
+            return Ok(());
+        }
+        self.jobs.with(|jobs| visit.call(&*jobs))
+    }
+
+    fn __clear__(&self) {
+        self.set_jobs(None);
+    }
+}
