@@ -25,8 +25,8 @@ __all__ = [
 
 _T = TypeVar("_T")
 
-# What `manyhands.concurrent` and `manyhands.multiprocessing` are made of: no interface, so its stubs
-# say no more of it.
+# What `manyhands.concurrent` and `manyhands.multiprocessing` are made of: no interface, so that
+# their stubs say no more of it.
 concurrent: ModuleType
 multiprocessing: ModuleType
 

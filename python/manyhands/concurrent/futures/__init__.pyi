@@ -7,13 +7,13 @@ from concurrent.futures import (
     Executor as Executor,
     Future as Future,
     InvalidStateError as InvalidStateError,
-    ThreadPoolExecutor as ThreadPoolExecutor,
     TimeoutError as TimeoutError,
     as_completed as as_completed,
     wait as wait,
 )
 
 from manyhands.concurrent.futures.process import ProcessPoolExecutor as ProcessPoolExecutor
+from manyhands.concurrent.futures.thread import ThreadPoolExecutor as ThreadPoolExecutor
 
 __all__ = [
     "ALL_COMPLETED",

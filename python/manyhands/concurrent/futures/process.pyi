@@ -1,6 +1,9 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import process as _process
-from concurrent.futures.process import *
+from concurrent.futures.process import (
+    EXTRA_QUEUED_CALLS as EXTRA_QUEUED_CALLS,
+    BrokenProcessPool as BrokenProcessPool,
+)
 from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 

@@ -1,1 +1,16 @@
-from concurrent.futures.thread import *
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import thread as _thread
+from concurrent.futures.thread import BrokenThreadPool as BrokenThreadPool
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
+    def map(
+        self,
+        fn: Callable[..., _T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[_T]: ...
