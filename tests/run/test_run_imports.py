@@ -266,7 +266,7 @@ def test_functions_of_the_standard_library_show_their_source(place):
 def test_names_may_be_patched_and_come_back(place):
     place.code(
         """
-        import concurrent.futures, queue, threading
+        import logging, queue, threading
         from unittest import mock
         for name in ("threading.Thread", "threading.Lock", "threading.excepthook", "queue.Queue",
                      "threading._shutdown", "threading.Thread.start"):
@@ -274,9 +274,9 @@ def test_names_may_be_patched_and_come_back(place):
             with mock.patch(name) as patched:
                 assert eval(name) is patched
             assert eval(name) is before, name
-        with mock.patch("queue.SimpleQueue", side_effect=ZeroDivisionError):
+        with mock.patch("threading.RLock", side_effect=ZeroDivisionError):
             try:
-                concurrent.futures.ThreadPoolExecutor()
+                logging.Handler()
             except ZeroDivisionError:
                 pass
             else:
