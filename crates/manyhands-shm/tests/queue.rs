@@ -51,7 +51,8 @@ fn what_was_put_can_be_taken_back_until_somebody_has_it() {
     let _alone = alone();
     let before = arena().unwrap().statistics().unwrap();
     let queue = Queue::new(0).unwrap();
-    let message = |number: usize| vec![number as u8; if number % 3 == 0 { 9000 } else { number }];
+    let message =
+        |number: usize| vec![number as u8; if number.is_multiple_of(3) { 9000 } else { number }];
     let put = |number: usize| {
         queue.put_in_turn(&Patient, Message::of(&message(number)), Limit::Never).unwrap()
     };
