@@ -50,12 +50,13 @@ install() {
     printf '%s\n' "$dir"
 }
 
-# Installs development tools (ci/requirements.txt) into a virtual environment.
+# Installs development tools into a virtual environment: those of a file (ci/requirements.txt).
 tools() {
-    local dir=$1
-    if [ ! -e "$dir/.tools" ] || [ ci/requirements.txt -nt "$dir/.tools" ]; then
-        "$dir/bin/pip" install --quiet -r ci/requirements.txt >&2
-        touch "$dir/.tools"
+    local dir=$1 file=${2:-ci/requirements.txt}
+    local stamp=$dir/.tools-${file##*/}
+    if [ ! -e "$stamp" ] || [ "$file" -nt "$stamp" ]; then
+        "$dir/bin/pip" install --quiet -r "$file" >&2
+        touch "$stamp"
     fi
 }
 

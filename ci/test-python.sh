@@ -6,6 +6,7 @@ python=${1:-$PYTHON}
 brief=${2:-}
 dir=$(install "$python")
 tools "$dir"
+[ -n "$brief" ] || tools "$dir" ci/requirements-trials.txt
 empty=$(mktemp -d)
 trap 'rm -rf "$empty"' EXIT
 cd "$empty"
