@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import resource
 import signal
@@ -38,6 +39,8 @@ def exit_at_once() -> None:
 
 
 def send(name: str) -> None:
+    # A forked worker would write into the test's output.
+    faulthandler.disable()
     os.kill(os.getpid(), signal.Signals[name])
     # By a signal that ends it nobody gets here; by the other only who is told to go on.
 

@@ -8,9 +8,11 @@ use pyo3::prelude::*;
 
 mod call;
 mod imap;
+mod outcomes;
 mod result;
 mod scheduler;
 mod source;
+mod submit;
 mod supervise;
 mod task;
 mod threads;

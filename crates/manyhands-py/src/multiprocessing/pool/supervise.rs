@@ -14,7 +14,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::scheduler::{Leading, Phase, Ready, Scheduler, Tag, To, locked};
+use super::outcomes::Leading;
+use super::scheduler::{Phase, Ready, Scheduler, Tag, To, locked};
 use crate::concurrent::future::Future;
 use crate::multiprocessing::arena::{Outside, error};
 use crate::multiprocessing::errors::os_error;

@@ -1,0 +1,139 @@
+//! Calls go out.
+
+use std::sync::atomic::Ordering;
+
+use manyhands_pool::SubmitError;
+use manyhands_sync::Limit;
+use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::prelude::*;
+
+use super::call::{Callee, slice, take};
+use super::outcomes::copy_of;
+use super::result::ApplyResult;
+use super::scheduler::{MOST_BYTES, Phase, Scheduler, Tag, To, locked};
+use crate::multiprocessing::arena::{Outside, error};
+use crate::multiprocessing::codec::{encode_after, with_encoder};
+use crate::multiprocessing::queue::pieces;
+
+impl Scheduler {
+    /// Sends a call, and returns its task's number; waits while too much is under way.
+    pub(super) fn send(
+        slf: &Bound<'_, Self>,
+        callee: &Callee,
+        argument: Bound<'_, PyAny>,
+        mut tag: Tag,
+    ) -> PyResult<u64> {
+        let (py, this) = (slf.py(), slf.get());
+        if !this.is_own() {
+            return Err(Self::not_own());
+        }
+        if this.bytes.load(Ordering::Relaxed) > MOST_BYTES {
+            let is_over = || {
+                this.bytes.load(Ordering::Relaxed) <= MOST_BYTES
+                    || this.phase() == Phase::Ended
+                    || this.is_broken()
+            };
+            Self::advance(slf, Limit::Forever, &is_over)?;
+        }
+        let broken = locked(&this.broken).as_ref().map(|why| why.clone_ref(py));
+        if let Some(why) = broken {
+            return Err(PyErr::from_value(copy_of(why.bind(py))));
+        }
+        let object = callee.wrap(argument)?;
+        with_encoder(|encoder| {
+            encode_after(&callee.prefix, &object, encoder)?;
+            let pieces = pieces(encoder);
+            let bytes = encoder.head().len() + pieces.iter().map(|piece| piece.len).sum::<usize>();
+            tag.bytes = bytes;
+            this.bytes.fetch_add(bytes, Ordering::Relaxed);
+            #[expect(unsafe_code, reason = "the encoder keeps the payloads while it has them")]
+            // SAFETY: see there.
+            let sent = unsafe { this.pool.submit(&Outside(py), tag, encoder.head_mut(), &pieces) };
+            sent.map_err(|why| {
+                this.bytes.fetch_sub(bytes, Ordering::Relaxed);
+                match why {
+                    SubmitError::Closed => PyValueError::new_err("Pool not running"),
+                    SubmitError::Arena(why) => error(why),
+                    SubmitError::GivenUp(why) => why,
+                }
+            })
+        })
+    }
+
+    /// Does `submit`, with the result counted among those for which somebody is called, if so.
+    pub(super) fn expect(
+        &self,
+        result: &ApplyResult,
+        submit: impl FnOnce() -> PyResult<()>,
+    ) -> PyResult<()> {
+        if !result.has_callbacks() {
+            return submit();
+        }
+        self.awaited.fetch_add(1, Ordering::AcqRel);
+        self.call_supervisor();
+        submit().inspect_err(|_| _ = self.awaited.fetch_sub(1, Ordering::AcqRel))
+    }
+
+    /// Sends a call; what goes wrong with pickling it is its outcome.
+    pub(super) fn submit(
+        slf: &Bound<'_, Self>,
+        callee: &Callee,
+        argument: Bound<'_, PyAny>,
+        tag: Tag,
+        result: &Bound<'_, ApplyResult>,
+        index: usize,
+    ) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        match Self::send(slf, callee, argument, tag) {
+            Ok(_) => Ok(()),
+            Err(why) if why.is_instance_of::<PyException>(py) => {
+                let tag = Tag { to: To::Result(result.clone().unbind()), index, bytes: 0 };
+                let why = why.into_value(py).into_bound(py).into_any();
+                this.deliver_aside(py, tag, Err(why));
+                Ok(())
+            }
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Sends the items of a sequence, or of an iterable that is as long, so many at a time.
+    pub(super) fn submit_chunks(
+        slf: &Bound<'_, Self>,
+        callee: &Callee,
+        iterable: &Bound<'_, PyAny>,
+        len: usize,
+        chunk: usize,
+        result: &Bound<'_, ApplyResult>,
+    ) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        let tasks = len.div_ceil(chunk);
+        let tag = |index| Tag { to: To::Result(result.clone().unbind()), index, bytes: 0 };
+        let mut iterator = None;
+        for index in 0..tasks {
+            let (from, to) = (index * chunk, len.min((index + 1) * chunk));
+            let items = match slice(iterable, from, to) {
+                Some(items) => Ok(items),
+                None => {
+                    let iterator = match &mut iterator {
+                        Some(iterator) => Ok(iterator),
+                        none => iterable.try_iter().map(|iterator| none.insert(iterator)),
+                    };
+                    iterator.and_then(|iterator| take(iterator, to - from))
+                }
+            };
+            match items {
+                Ok(items) => Self::submit(slf, callee, items, tag(index), result, index)?,
+                Err(why) if why.is_instance_of::<PyException>(py) => {
+                    // The iterable has nothing more to give: neither this task nor those after it.
+                    let why = why.into_value(py).into_bound(py).into_any();
+                    for index in index..tasks {
+                        this.deliver_aside(py, tag(index), Err(why.clone()));
+                    }
+                    break;
+                }
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(())
+    }
+}
