@@ -235,24 +235,27 @@ def test_ours_ends_with_a_program_whose_workers_were_killed(
     assert (ended.status, ended.err) == (0, "")
 
 
-def test_ours_ends_on_ctrl_c(our_fork_kind: Any, tmp_path: Path) -> None:
-    """The program sends to all of its group what the terminal would send."""
+@pytest.mark.parametrize("way", ["with executor:", "if True:"])
+def test_ours_ends_on_ctrl_c(our_process_kind: Any, tmp_path: Path, way: str) -> None:
+    """The program sends to all of its group what the terminal would; nobody waits for the rest."""
     ended = run(
-        our_fork_kind,
+        our_process_kind,
         tmp_path,
-        """
+        f"""
         import os, signal
 
         if __name__ == "__main__":
-            with make(2) as executor:
-                running = [executor.submit(time.sleep, 3600) for _ in range(2)]
-                while not all(future.running() for future in running):
+            executor = make(2)
+            {way}
+                futures = [executor.submit(time.sleep, 3600) for _ in range(10)]
+                while not all(future.running() for future in futures[:2]):
                     time.sleep(0.001)
                 os.killpg(0, signal.SIGINT)
-                running[0].result()
+                futures[0].result()
         """,
     )
-    assert ended.status in (-signal.SIGINT, 1)
+    assert ended.status == -signal.SIGINT
+    assert ended.err.count("Traceback") == 1
     assert "KeyboardInterrupt" in ended.err
 
 

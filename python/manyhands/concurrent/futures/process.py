@@ -10,6 +10,7 @@ Source: https://docs.python.org/3/library/concurrent.futures.html#processpoolexe
 
 import itertools
 import os
+import sys
 import weakref
 
 from manyhands._mirror import forward
@@ -60,6 +61,11 @@ class _Workers(Pool):
         """Wait until all is done and the workers are gone; a forked child does not."""
         if self._helper._pid == os.getpid():
             self.join()
+
+    def give_up(self):
+        """End the workers, whatever they do, as somebody does not want to wait any more."""
+        if self._helper._pid == os.getpid():
+            self.terminate()
 
     def __del__(self):
         """An executor that is gone has no calls left, nobody is to be warned."""
@@ -205,6 +211,15 @@ class ProcessPoolExecutor(_original.ProcessPoolExecutor):
         # What is under way keeps it.
         self._pool = None
 
+    def __exit__(self, exc_type, exc_val, exc_tb):
+        if exc_type is None or not issubclass(exc_type, KeyboardInterrupt):
+            return super().__exit__(exc_type, exc_val, exc_tb)
+        pool = self._pool
+        self.shutdown(wait=False, cancel_futures=True)
+        if pool is not None:
+            pool.give_up()
+        return False
+
     def terminate_workers(self):
         """Shut down, and end the workers: calls that they do fail."""
         self._end_workers("terminate")
@@ -237,12 +252,16 @@ def _chunks(calls, size):
 
 
 def _python_exit():
-    """Have what was submitted done before the interpreter ends."""
+    """Have what was submitted done before the interpreter ends, unless that is for Ctrl-C."""
     global _global_shutdown
     _global_shutdown = True
+    is_interrupted = issubclass(getattr(sys, "last_type", None) or object, KeyboardInterrupt)
     for pool in list(_pools):
-        pool.close()
-        pool.finish()
+        if is_interrupted:
+            pool.give_up()
+        else:
+            pool.close()
+            pool.finish()
 
 
 _threading._register_atexit(_python_exit)
