@@ -216,12 +216,50 @@ impl Known {
     }
 }
 
+/// The items of a sequence, or of an iterable that is as long, so many at a time; as tuples.
+pub(super) struct Chunks<'a, 'py> {
+    iterable: &'a Bound<'py, PyAny>,
+    /// Where it is no list or tuple; made when the first items are asked for.
+    iterator: Option<Bound<'py, PyIterator>>,
+    begin: usize,
+    len: usize,
+    chunk: usize,
+}
+
+impl<'a, 'py> Chunks<'a, 'py> {
+    pub(super) fn new(iterable: &'a Bound<'py, PyAny>, len: usize, chunk: usize) -> Self {
+        Chunks { iterable, iterator: None, begin: 0, len, chunk }
+    }
+
+    fn items(&mut self, from: usize, to: usize) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(items) = slice(self.iterable, from, to) {
+            return Ok(items);
+        }
+        if self.iterator.is_none() {
+            self.iterator = Some(self.iterable.try_iter()?);
+        }
+        self.iterator.as_mut().map_or_else(
+            || Ok(PyTuple::empty(self.iterable.py()).into_any()),
+            |iterator| take(iterator, to - from),
+        )
+    }
+}
+
+impl<'py> Iterator for Chunks<'_, 'py> {
+    type Item = PyResult<Bound<'py, PyAny>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let from = self.begin;
+        if from >= self.len {
+            return None;
+        }
+        self.begin = self.len.min(from + self.chunk);
+        Some(self.items(from, self.begin))
+    }
+}
+
 /// A slice of a list or tuple, as a tuple.
-pub(super) fn slice<'py>(
-    sequence: &Bound<'py, PyAny>,
-    from: usize,
-    to: usize,
-) -> Option<Bound<'py, PyAny>> {
+fn slice<'py>(sequence: &Bound<'py, PyAny>, from: usize, to: usize) -> Option<Bound<'py, PyAny>> {
     if let Ok(tuple) = sequence.cast_exact::<PyTuple>() {
         return Some(tuple.get_slice(from, to).into_any());
     }

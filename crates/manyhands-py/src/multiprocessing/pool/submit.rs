@@ -7,7 +7,7 @@ use manyhands_sync::Limit;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 
-use super::call::{Callee, slice, take};
+use super::call::{Callee, Chunks};
 use super::outcomes::copy_of;
 use super::result::ApplyResult;
 use super::scheduler::{MOST_BYTES, Phase, Scheduler, Tag, To, locked};
@@ -106,27 +106,14 @@ impl Scheduler {
         result: &Bound<'_, ApplyResult>,
     ) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
-        let tasks = len.div_ceil(chunk);
         let tag = |index| Tag { to: To::Result(result.clone().unbind()), index, bytes: 0 };
-        let mut iterator = None;
-        for index in 0..tasks {
-            let (from, to) = (index * chunk, len.min((index + 1) * chunk));
-            let items = match slice(iterable, from, to) {
-                Some(items) => Ok(items),
-                None => {
-                    let iterator = match &mut iterator {
-                        Some(iterator) => Ok(iterator),
-                        none => iterable.try_iter().map(|iterator| none.insert(iterator)),
-                    };
-                    iterator.and_then(|iterator| take(iterator, to - from))
-                }
-            };
+        for (index, items) in Chunks::new(iterable, len, chunk).enumerate() {
             match items {
                 Ok(items) => Self::submit(slf, callee, items, tag(index), result, index)?,
                 Err(why) if why.is_instance_of::<PyException>(py) => {
                     // The iterable has nothing more to give: neither this task nor those after it.
                     let why = why.into_value(py).into_bound(py).into_any();
-                    for index in index..tasks {
+                    for index in index..len.div_ceil(chunk) {
                         this.deliver_aside(py, tag(index), Err(why.clone()));
                     }
                     break;

@@ -12,8 +12,9 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyTuple};
 
-use super::call::{Shape, slice, take};
+use super::call::{Chunks, Shape};
 use super::imap::Imap;
+use super::outcomes::copy_of;
 use super::result::{ApplyResult, Delivered, MapResult, Purpose};
 use super::scheduler::{Phase, Scheduler, locked};
 use super::source::Source;
@@ -90,7 +91,7 @@ impl Threads {
     /// Why a task is not done.
     fn why<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let broken = locked(&self.broken).as_ref().map(|why| why.clone_ref(py));
-        broken.map_or_else(|| self.ended.bind(py).call0(), |why| Ok(why.into_bound(py)))
+        broken.map_or_else(|| self.ended.bind(py).call0(), |why| Ok(copy_of(why.bind(py))))
     }
 
     /// Does a task.
@@ -155,21 +156,8 @@ impl Threads {
         result: &Bound<'_, ApplyResult>,
     ) -> PyResult<()> {
         let py = function.py();
-        let tasks = len.div_ceil(chunk);
         let target = || Target::Result(result.clone().unbind());
-        let mut iterator = None;
-        for index in 0..tasks {
-            let (from, to) = (index * chunk, len.min((index + 1) * chunk));
-            let items = match slice(iterable, from, to) {
-                Some(items) => Ok(items),
-                None => {
-                    let iterator = match &mut iterator {
-                        Some(iterator) => Ok(iterator),
-                        none => iterable.try_iter().map(|iterator| none.insert(iterator)),
-                    };
-                    iterator.and_then(|iterator| take(iterator, to - from))
-                }
-            };
+        for (index, items) in Chunks::new(iterable, len, chunk).enumerate() {
             match items {
                 Ok(items) => {
                     self.submit(py, function.clone().unbind(), shape, items, target(), index)?;
@@ -177,7 +165,7 @@ impl Threads {
                 Err(why) if why.is_instance_of::<PyException>(py) => {
                     // The iterable has nothing more to give: neither this task nor those after it.
                     let why = why.into_value(py).into_bound(py).into_any();
-                    for index in index..tasks {
+                    for index in index..len.div_ceil(chunk) {
                         Self::deliver(py, self, target(), index, Err(why.clone()));
                     }
                     break;
@@ -302,7 +290,7 @@ impl Threads {
 
     /// No call can be done any more, for that reason, an exception.
     fn give_up(&self, py: Python<'_>, why: Bound<'_, PyAny>) {
-        let dropped = locked(&self.broken).replace(why.clone().unbind());
+        let dropped = locked(&self.broken).replace(copy_of(&why).unbind());
         drop(dropped);
         self.abandon(py, &why);
     }
