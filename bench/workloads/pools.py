@@ -110,7 +110,7 @@ def _submit(kind: str, needs: str, count: int, trips: int) -> None:
             return trips, perf_counter() - begin
 
 
-_submit("executor", "ProcessExecutor", 5_000, 1_000)
+_submit("executor", "ProcessExecutor", 20_000, 1_000)
 _submit("threads", "ThreadExecutor", 20_000, 5_000)
 
 
