@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from support import Engine, Hand, alarm, until
-from waits import TIMED_WAITS, WAITS, Wait
+from waits import TIMED_WAITS, WAITS, SimpleQueueGet, Wait
 
 
 def by_name(kind: type[Wait]) -> str:
@@ -79,6 +79,8 @@ def test_a_timeout_leaves_nothing_behind(wait: Wait) -> None:
 
 @timed_waits
 def test_after_a_signal_it_resumes_with_the_remaining_time(wait: Wait) -> None:
+    if isinstance(wait, SimpleQueueGet) and not wait.engine.is_ours:
+        pytest.skip("the standard library's waits for ever if a signal comes when time is up")
     # Were it to start anew after each signal, it would never end.
     with alarm(lambda: None, after=0.01, every=0.01) as ran:
         start = time.monotonic()
