@@ -254,8 +254,8 @@ def test_ours_ends_on_ctrl_c(our_process_kind: Any, tmp_path: Path, way: str) ->
                 futures[0].result()
         """,
     )
-    assert ended.status == -signal.SIGINT
-    assert ended.err.count("Traceback") == 1
+    assert ended.status == -signal.SIGINT, ended
+    assert ended.err.count("Traceback") == 1, ended
     assert "KeyboardInterrupt" in ended.err
 
 

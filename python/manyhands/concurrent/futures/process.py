@@ -255,7 +255,9 @@ def _python_exit():
     """Have what was submitted done before the interpreter ends, unless that is for Ctrl-C."""
     global _global_shutdown
     _global_shutdown = True
-    is_interrupted = issubclass(getattr(sys, "last_type", None) or object, KeyboardInterrupt)
+    # Of an interactive session this tells nothing about its end.
+    last = None if hasattr(sys, "ps1") else getattr(sys, "last_type", None)
+    is_interrupted = last is not None and issubclass(last, KeyboardInterrupt)
     for pool in list(_pools):
         if is_interrupted:
             pool.give_up()
