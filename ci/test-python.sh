@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# test-python.sh [INTERPRETER [all|whole|brief|runner]]: the Python tests, on the installed wheel, from
-# an empty directory. Whole is without the tests of the runner of CPython's own tests, which `runner`
-# is; brief is also without stress, random kills, and trials.
+# test-python.sh [INTERPRETER [all|processes|rest|brief]]: the Python tests, on the installed wheel, from
+# an empty directory. Processes are those between processes, which take longest, rest all others; brief
+# is all without stress, random kills, trials, and the runner of CPython's own tests.
 . "$(dirname "$0")/lib.sh"
 python=${1:-$PYTHON}
 what=${2:-all}
@@ -10,17 +10,19 @@ tools "$dir"
 empty=$(mktemp -d)
 trap 'rm -rf "$empty"' EXIT
 
-tests=$ROOT/tests
-left_out=(--ignore "$ROOT/tests/cpython")
+tests=("$ROOT/tests")
 case $what in
-all) left_out=() ;;
-runner) tests=$ROOT/tests/cpython left_out=() ;;
-brief) left_out+=(--ignore "$ROOT/tests/stress" --ignore-glob "$ROOT/tests/*/test_trials_*" --ignore-glob "$ROOT/tests/*_random.py") ;;
-whole) ;;
+all) ;;
+processes) tests=("$ROOT/tests/multiprocessing" "$ROOT/tests/stress") ;;
+rest) tests+=(--ignore "$ROOT/tests/multiprocessing" --ignore "$ROOT/tests/stress") ;;
+brief)
+    tests+=(--ignore "$ROOT/tests/stress" --ignore "$ROOT/tests/cpython"
+        --ignore-glob "$ROOT/tests/*/test_trials_*" --ignore-glob "$ROOT/tests/*_random.py")
+    ;;
 *) fail "test-python.sh knows no $what" ;;
 esac
-[ "$what" = brief ] || [ "$what" = runner ] || tools "$dir" ci/requirements-trials.txt
+[ "$what" = brief ] || tools "$dir" ci/requirements-trials.txt
 
 cd "$empty"
 say "pytest on Python $(version_of "$python"), $what"
-"$dir/bin/python" -m pytest -q -p no:cacheprovider -c "$ROOT/pyproject.toml" --rootdir "$ROOT" "$tests" "${left_out[@]}"
+"$dir/bin/python" -m pytest -q -p no:cacheprovider -c "$ROOT/pyproject.toml" --rootdir "$ROOT" "${tests[@]}"

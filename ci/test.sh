@@ -11,7 +11,7 @@ has_time() { [ -n "${MANYHANDS_TEST_ALL:-}" ] || [ "$SECONDS" -lt "$((MINUTES * 
 
 others() {
     ci/test-cpython.sh
-    ci/test-python.sh "$PYTHON" runner
+    ci/test-python.sh "$PYTHON" rest
     for python in $(other_pythons | tac); do
         if ! has_time; then
             say "no time is left for Python $(version_of "$python"): make test-all"
@@ -34,16 +34,17 @@ ci/loom.sh
 ci/kill.sh
 ci/miri.sh
 
-# Tests wait as long as they work, so two go side by side: the default interpreter's, which the end
-# depends on, and before all others.
+# Tests wait as long as they work, so two go side by side. Those between processes of the default
+# interpreter take longest, and come first.
 export MANYHANDS_TEST_PATIENCE=${MANYHANDS_TEST_PATIENCE:-120}
+tools "$(install "$PYTHON")" ci/requirements-trials.txt
 set -m
 (renice -n 5 -p "$BASHPID" >/dev/null; others) </dev/null >"$BUILD/others.log" 2>&1 &
 others=$!
 set +m
 trap 'kill -- -$others 2>/dev/null || true' EXIT
 status=0
-ci/test-python.sh "$PYTHON" whole || status=$?
+ci/test-python.sh "$PYTHON" processes || status=$?
 wait $others || status=$?
 trap - EXIT
 cat "$BUILD/others.log"
