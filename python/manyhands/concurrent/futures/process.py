@@ -24,6 +24,7 @@ _original = original("concurrent.futures.process")
 _threading = original("threading")
 
 BrokenProcessPool = _original.BrokenProcessPool
+_ThreadWakeup = _original._ThreadWakeup
 
 #: Whether the interpreter ends, and takes no more calls.
 _global_shutdown = False
