@@ -338,17 +338,20 @@ fn workers_die_at_random_moments() {
         let mut scene = Scene::new();
         for round in 0..200 {
             doing(|| format!("round {round}"));
-            while scene.seats.len() < 3 {
-                scene.start(|| ());
-            }
             for _ in 0..50 {
                 scene.submit();
             }
             scene.drain();
-            // The last ones, which are in the queue, and an old one.
+            // The last ones, which the workers may have had or not, and an old one. In the
+            // first round there is no worker yet.
             let newest = scene.submitted - 1;
             for number in [newest, newest / 2, newest - 20] {
-                retracted += u32::from(scene.retract(number));
+                let back = scene.retract(number);
+                assert!(back || round > 0, "nobody had task {number}");
+                retracted += u32::from(back);
+            }
+            while scene.seats.len() < 3 {
+                scene.start(|| ());
             }
             let dice = std::hash::BuildHasher::hash_one(&random, round);
             random = std::collections::hash_map::RandomState::new();
@@ -367,5 +370,4 @@ fn workers_die_at_random_moments() {
     println!(
         "{killed} workers killed, {tasks} tasks, {lost} lost with them, {retracted} taken back"
     );
-    assert!(retracted > 0);
 }
