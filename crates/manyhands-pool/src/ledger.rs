@@ -61,8 +61,8 @@ impl<T> Ledger<T> {
         self.entry(task).map(|entry| entry.turn)
     }
 
-    pub(crate) fn tag(&mut self, task: u64) -> Option<&T> {
-        self.entry(task).map(|entry| &entry.tag)
+    pub(crate) fn tag(&mut self, task: u64) -> Option<&mut T> {
+        self.entry(task).map(|entry| &mut entry.tag)
     }
 
     /// It has an outcome.

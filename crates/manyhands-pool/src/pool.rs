@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use manyhands_shm::{
     ArenaError, Board, GetError, Limit, Message, Parcel, Patient, Pause, Piece, PutError, Queue,
@@ -10,7 +11,7 @@ use manyhands_shm::{
 
 use crate::lead::{Lead, Leadership};
 use crate::ledger::Ledger;
-use crate::worker::{FIRST_OF_HOST, TASK, task_of};
+use crate::worker::{FIRST_OF_HOST, TASK, now, task_of};
 
 /// The number in a message that says nothing but that there is something to look at.
 const NUDGE: u64 = 0;
@@ -112,8 +113,7 @@ impl<T> Pool<T> {
         let mut seats = self.seats();
         let free = seats.iter().position(|&taken| !taken)?;
         seats[free] = true;
-        self.board.seat(free).claim(0);
-        self.board.seat(free).set_ready(false);
+        self.board.seat(free).clear();
         Some(free)
     }
 
@@ -172,6 +172,78 @@ impl<T> Pool<T> {
         }
     }
 
+    /// Submits a task once more whose worker has died; false if it has an outcome. It may not be in the
+    /// queue. Also if the pool was closed, but not if it was abandoned.
+    ///
+    /// # Errors
+    /// No memory for it; given up. The task is there as before.
+    ///
+    /// # Panics
+    /// The head is too short.
+    ///
+    /// # Safety
+    /// As of [`Message::with_pieces`].
+    #[expect(unsafe_code, reason = "the caller's promise about pieces is passed on")]
+    pub unsafe fn resubmit<P: Pause>(
+        &self,
+        _lead: &Lead<'_>,
+        pause: &P,
+        task: u64,
+        head: &mut [u8],
+        pieces: &[Piece],
+    ) -> Result<bool, SubmitError<P::Error>> {
+        head[..TASK].copy_from_slice(&task.to_ne_bytes());
+        if self.ledger().turn(task).is_none() {
+            return Ok(false);
+        }
+        // SAFETY: the caller's.
+        let message = unsafe { Message::with_pieces(head, pieces) };
+        match self.tasks.put_again(pause, message, Limit::Forever) {
+            Ok(turn) => self.ledger().set_turn(task, turn),
+            Err(PutError::ShutDown | PutError::Full) => return Err(SubmitError::Closed),
+            Err(PutError::Arena(error)) => return Err(SubmitError::Arena(error)),
+            Err(PutError::GivenUp(error)) => return Err(SubmitError::GivenUp(error)),
+        }
+        Ok(true)
+    }
+
+    /// The seats whose workers hold a task that may be broken off, with the task, and for how long they
+    /// have been doing that.
+    pub fn held(&self) -> Vec<(usize, u64, Duration)> {
+        let now = now();
+        let taken = self.seats().clone();
+        let seats = (0..taken.len()).filter(|&seat| taken[seat]);
+        seats
+            .filter_map(|seat| {
+                let (task, since) = self.board.seat(seat).held()?;
+                Some((seat, task, Duration::from_nanos(now.saturating_sub(since))))
+            })
+            .collect()
+    }
+
+    /// The seat whose worker has claimed that task.
+    pub fn seat_of(&self, task: u64) -> Option<usize> {
+        let taken = self.seats().clone();
+        (0..taken.len()).find(|&seat| taken[seat] && self.board.seat(seat).claimed() == task)
+    }
+
+    /// Breaks off a task that the worker of that seat holds; false if it does not (any more). If so the
+    /// worker puts no result of it and takes no other, and is to be killed.
+    pub fn break_off(&self, seat: usize, task: u64) -> bool {
+        self.board.seat(seat).condemn(task)
+    }
+
+    /// A task that was broken off has its outcome by that; `None` if it had one.
+    pub fn forget(&self, task: u64) -> Option<T> {
+        self.ledger().remove(task)
+    }
+
+    /// The beginning of the message of the task that the worker of that seat took last, and how long that
+    /// message was.
+    pub fn noted(&self, seat: usize) -> (Vec<u8>, usize) {
+        self.board.seat(seat).noted()
+    }
+
     /// Whether a worker has taken that task; also if it has an outcome.
     ///
     /// # Errors
@@ -204,7 +276,7 @@ impl<T> Pool<T> {
     }
 
     /// What the host remembers of a task that has no outcome yet. `look` must not call back.
-    pub fn with_tag<R>(&self, task: u64, look: impl FnOnce(&T) -> R) -> Option<R> {
+    pub fn with_tag<R>(&self, task: u64, look: impl FnOnce(&mut T) -> R) -> Option<R> {
         self.ledger().tag(task).map(look)
     }
 

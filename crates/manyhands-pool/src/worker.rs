@@ -1,8 +1,11 @@
 //! The worker's side.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use manyhands_shm::{
     ArenaError, Board, GetError, Limit, Message, Parcel, Pause, Piece, PutError, Queue, Reference,
 };
+use manyhands_sys::time;
 
 /// How many bytes of a message's head are the pool's: the number of the task, first in it.
 pub const TASK: usize = 8;
@@ -22,6 +25,13 @@ pub struct Worker {
     seat: usize,
     tasks: Queue,
     results: Queue,
+    /// The task that is held, see [`Worker::hold`]; 0 for none.
+    held: AtomicU64,
+}
+
+/// The present moment, as it is noted in seats.
+pub(crate) fn now() -> u64 {
+    time::now().as_nanos() as u64
 }
 
 impl Worker {
@@ -35,7 +45,7 @@ impl Worker {
         if seat >= board.len() {
             return Err(ArenaError::Gone);
         }
-        Ok(Worker { board, seat, tasks, results })
+        Ok(Worker { board, seat, tasks, results, held: AtomicU64::new(0) })
     }
 
     /// Says that it takes tasks from now on.
@@ -54,11 +64,38 @@ impl Worker {
         scratch: &mut Vec<u8>,
     ) -> Result<Option<Parcel>, GetError<P::Error>> {
         let seat = self.board.seat(self.seat);
-        self.tasks.get_noting(pause, scratch, Limit::Forever, |head| seat.claim(task_of(head)))
+        let parcel = self
+            .tasks
+            .get_noting(pause, scratch, Limit::Forever, |head| seat.claim(task_of(head)))?;
+        seat.note(parcel.as_ref().map_or(&scratch[..], Parcel::head));
+        Ok(parcel)
+    }
+
+    /// The pool may break off that task from now on, until its result is put: it kills this process then.
+    pub fn hold(&self, task: u64) {
+        self.held.store(task, Ordering::Relaxed);
+        self.board.seat(self.seat).hold(task, now());
+    }
+
+    /// The time of the task that is held, if one is, begins anew.
+    pub fn renew(&self) {
+        if self.held.load(Ordering::Relaxed) != 0 {
+            self.board.seat(self.seat).renew(now());
+        }
+    }
+
+    /// The task is not broken off any more; if it was, this does not return, as the process is killed.
+    fn let_go(&self) {
+        let held = self.held.swap(0, Ordering::Relaxed);
+        if held != 0 && !self.board.seat(self.seat).let_go(held) {
+            loop {
+                std::thread::park();
+            }
+        }
     }
 
     /// Puts a result. The head begins with the [`TASK`] bytes of the task, or a number of the host's
-    /// ([`FIRST_OF_HOST`]).
+    /// ([`FIRST_OF_HOST`]). Does not return if the pool has broken off the task, see [`Worker::hold`].
     ///
     /// # Errors
     /// No memory; given up.
@@ -72,6 +109,9 @@ impl Worker {
         head: &[u8],
         pieces: &[Piece],
     ) -> Result<(), PutError<P::Error>> {
+        if task_of(head) < FIRST_OF_HOST {
+            self.let_go();
+        }
         // SAFETY: the caller's.
         let message = unsafe { Message::with_pieces(head, pieces) };
         self.results.put(pause, message, Limit::Forever)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use manyhands_sys::descriptor::wait_readable;
 use manyhands_sys::fork::{self, OwnDescriptor};
-use manyhands_sys::process::{self, Ending, Waiting};
+use manyhands_sys::process::{self, Ended, Ending, Waiting};
 use manyhands_sys::time::Deadline;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
@@ -48,7 +48,7 @@ impl ExitStatus {
 
     fn from_bits(bits: u64) -> Option<ExitStatus> {
         let number = bits as u32 as i32;
-        match bits >> 32 {
+        match bits >> 32 & 3 {
             0 => None,
             1 => Some(ExitStatus::Exited(number)),
             2 => Some(ExitStatus::Killed(number)),
@@ -77,6 +77,10 @@ pub enum Waited {
     Interrupted,
 }
 
+/// Where the memory is in the bits of a status, and the most there.
+const PEAK_SHIFT: u32 = 34;
+const MOST_KIB: u64 = (1 << (64 - PEAK_SHIFT)) - 1;
+
 /// A child of this process. It is reaped when it ends, whether anybody asks for it or not.
 #[derive(Debug)]
 pub struct Child {
@@ -86,7 +90,8 @@ pub struct Child {
     descriptor: OwnDescriptor,
     /// The [`fork::epoch`] of its parent: in others it is no child.
     epoch: u32,
-    /// [`ExitStatus::to_bits`], 0 before the end. Written once, under the registry's lock.
+    /// [`ExitStatus::to_bits`], 0 before the end; above that how much memory it had at most, in KiB. Written
+    /// once, under the registry's lock.
     status: AtomicU64,
 }
 
@@ -169,15 +174,27 @@ impl Child {
                 Ok(Some(_)) | Err(_) => hook(self.pid),
             }
         }
-        let status = match process::wait(self.descriptor(), Waiting::Reap) {
+        let (status, peak) = match process::wait(self.descriptor(), Waiting::Reap) {
             Ok(None) => return None,
-            Ok(Some(Ending::Exited(status))) => ExitStatus::Exited(status),
-            Ok(Some(Ending::Killed(signal))) => ExitStatus::Killed(signal),
-            Err(_) => ExitStatus::Lost,
+            Ok(Some(Ended { how: Ending::Exited(status), peak_memory })) => {
+                (ExitStatus::Exited(status), peak_memory)
+            }
+            Ok(Some(Ended { how: Ending::Killed(signal), peak_memory })) => {
+                (ExitStatus::Killed(signal), peak_memory)
+            }
+            Err(_) => (ExitStatus::Lost, 0),
         };
         registry.forget(self);
-        self.status.store(status.to_bits(), Ordering::Release);
+        let peak = (peak >> 10).min(MOST_KIB) << PEAK_SHIFT;
+        self.status.store(status.to_bits() | peak, Ordering::Release);
         Some(status)
+    }
+
+    /// How much memory it had at most, in bytes; `None` if it has not ended, or nobody knows.
+    pub fn peak_memory(&self) -> Option<u64> {
+        self.status()?;
+        let kib = self.status.load(Ordering::Acquire) >> PEAK_SHIFT;
+        (kib > 0).then_some(kib << 10)
     }
 
     /// Waits for its end, until that moment, or until a signal comes.

@@ -12,6 +12,7 @@ mod serve;
 mod source;
 mod spawn;
 mod surroundings;
+mod transit;
 mod zygote;
 
 pub use child::{Child, ExitStatus, Waited};

@@ -12,8 +12,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, fcntl_getfd};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown,
-    SocketFlags, SocketType, recv, send, sendmsg, shutdown, socketpair,
+    RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, recv, send, sendmsg,
+    shutdown,
 };
 
 use crate::StartError;
@@ -22,6 +22,7 @@ use crate::message::{Answer, INLINE, MOST_DESCRIPTORS, Order};
 use crate::reaper::registry;
 use crate::source::Source;
 use crate::surroundings::{Identity, Inherited, here, selected};
+use crate::transit::{Theirs, pair};
 
 /// By which number a zygote finds its socket, and then the arena's descriptor.
 const SOCKET: RawFd = 3;
@@ -97,7 +98,7 @@ impl Zygote {
         // In a program without a stdin that is the lowest number, but it is no stdin for children.
         let ours = fcntl_dupfd_cloexec(&ours, SOCKET).map_err(fail)?;
         // Apart from the numbers that they are copied to.
-        let theirs = fcntl_dupfd_cloexec(&theirs, ARENA + 1).map_err(fail)?;
+        let theirs = theirs.duplicate(ARENA + 1).map_err(fail)?;
         let arena =
             arena.map(|arena| fcntl_dupfd_cloexec(arena, ARENA + 1)).transpose().map_err(fail)?;
         let mut descriptors = vec![(theirs.as_raw_fd(), SOCKET)];
@@ -203,7 +204,7 @@ impl Zygote {
         order: &Order,
         environment: &[u8],
         birth: &Birth<'_>,
-        theirs: &OwnedFd,
+        theirs: &Theirs,
     ) -> rustix::io::Result<()> {
         let head = order.encode();
         let mut parts = vec![IoSlice::new(&head)];
@@ -300,10 +301,6 @@ impl Zygote {
 /// Waits for a child's end, whatever comes.
 fn end_of(child: &Arc<Child>) {
     while child.wait(None) == Waited::Interrupted {}
-}
-
-fn pair() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
-    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
 }
 
 fn is_open(number: usize) -> bool {

@@ -41,6 +41,15 @@ fn limit(seconds: f64) -> PyResult<Limit> {
     Ok(Limit::after(Duration::from_nanos(nanoseconds as u64)))
 }
 
+/// How long something may take, which is more than no time.
+pub(crate) fn positive(timeout: &Bound<'_, PyAny>) -> PyResult<Duration> {
+    let seconds = seconds(timeout)?;
+    if seconds <= 0.0 {
+        return Err(PyValueError::new_err("timeout must be more than 0 seconds"));
+    }
+    if seconds > MAX_SECONDS { Err(too_large()) } else { Ok(Duration::from_secs_f64(seconds)) }
+}
+
 /// A timeout where None is for ever, and what is not positive does not wait.
 pub(crate) fn optional(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Limit> {
     timeout.map_or(Ok(Limit::Forever), |timeout| limit(seconds(timeout)?))

@@ -50,7 +50,7 @@ pub use arena::{Arena, Statistics, arena, existing, join};
 #[cfg(not(loom))]
 pub use barrier::{Barrier, Broken, Last, Passage};
 #[cfg(not(loom))]
-pub use board::{Board, Seat};
+pub use board::{Board, NOTE, Seat};
 #[cfg(not(loom))]
 pub use child::{
     Ticket, child_died, forked, hand_over_to_parent, prepare_for_forks, reserve_child,

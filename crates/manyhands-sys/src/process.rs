@@ -18,6 +18,15 @@ pub enum Ending {
     Killed(i32),
 }
 
+/// What is known of a process that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How it did.
+    pub how: Ending,
+    /// How much memory it had at most, in bytes; its children, for which it has waited, do not count.
+    pub peak_memory: u64,
+}
+
 /// What [`wait`] does about a process that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waiting {
@@ -50,7 +59,7 @@ pub enum Waiting {
 ///                 break ended;
 ///             }
 ///         };
-///         assert_eq!(ended, Ending::Exited(3));
+///         assert_eq!(ended.how, Ending::Exited(3));
 ///     }
 /// }
 /// # Ok::<(), std::io::Error>(())
@@ -126,7 +135,7 @@ pub fn open(pid: u32) -> io::Result<OwnedFd> {
 ///
 /// # References
 /// waitid(2), `P_PIDFD`.
-pub fn wait(child: BorrowedFd<'_>, what: Waiting) -> io::Result<Option<Ending>> {
+pub fn wait(child: BorrowedFd<'_>, what: Waiting) -> io::Result<Option<Ended>> {
     os::wait_process(child, what)
 }
 
@@ -284,7 +293,7 @@ pub struct Program<'a> {
 ///         break ended;
 ///     }
 /// };
-/// assert_eq!(ended, Ending::Exited(3));
+/// assert_eq!(ended.how, Ending::Exited(3));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///

@@ -4,6 +4,17 @@ use std::time::Duration;
 
 use crate::os;
 
+/// The present moment of the monotonic clock, the same for all processes of the system.
+///
+/// ```
+/// use manyhands_sys::time::now;
+///
+/// assert!(now() <= now());
+/// ```
+pub fn now() -> Duration {
+    os::monotonic_now()
+}
+
 /// A moment of the monotonic clock until which to wait.
 ///
 /// ```

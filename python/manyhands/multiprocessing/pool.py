@@ -13,6 +13,7 @@ Source: https://docs.python.org/3/library/multiprocessing.html#module-multiproce
 """
 
 import _thread
+import functools
 import itertools
 import os
 import pickle
@@ -26,6 +27,8 @@ from manyhands import _native
 from manyhands._mirror import forward
 from manyhands._stdlib import original
 from manyhands.multiprocessing import _processors, context, util
+from manyhands.multiprocessing._last_words import SAYS_WHERE, LastWords, report_to
+from manyhands.multiprocessing._options import view_of
 
 _original = original("multiprocessing.pool")
 _native = _native.multiprocessing
@@ -70,6 +73,9 @@ class Pool(_original.Pool):
     #: What the names of workers begin with; None: as those of other processes.
     _worker_name = "PoolWorker"
 
+    #: What calls may take, if that is limited; of `with_options`.
+    _options = None
+
     #: Whether the program sees that workers are daemons. They end with this process in any case.
     _has_daemons = True
 
@@ -109,8 +115,13 @@ class Pool(_original.Pool):
         self._maxtasksperchild = maxtasksperchild
         #: Whoever changes `_pool`; a signal handler may want to while somebody does.
         self._lock = original("threading").RLock()
+        self._last_words = last_words = LastWords()
         self._scheduler = _native.Scheduler(
-            2 * processes + _MORE_SEATS, _rebuild, _died, self._ended
+            2 * processes + _MORE_SEATS,
+            _rebuild,
+            functools.partial(_died, last_words),
+            self._ended,
+            SAYS_WHERE,
         )
         try:
             self._repopulate_pool()
@@ -167,6 +178,7 @@ class Pool(_original.Pool):
                 args=(
                     scheduler.reference(),
                     seat,
+                    self._last_words.place(),
                     self._initializer,
                     self._initargs,
                     self._maxtasksperchild,
@@ -185,15 +197,15 @@ class Pool(_original.Pool):
         scheduler.watch(process_obj.pid, seat)
 
     def _worker_ended(self, pid):
-        """Return the exit code of a worker that has ended; it is no worker any more."""
+        """Return the exit code and peak memory of a worker that has ended, which is none any more."""
         with self._lock:
             for index, process_obj in enumerate(self._pool):
                 if process_obj.pid == pid:
                     process_obj.join()
                     if self._scheduler.wants_workers:
                         del self._pool[index]
-                    return process_obj.exitcode
-        return None
+                    return process_obj.exitcode, process_obj._popen.peak_memory
+        return None, None
 
     def _replace_workers(self):
         """Start others for those that have ended."""
@@ -218,7 +230,9 @@ class Pool(_original.Pool):
         if self._scheduler is None:
             return super().apply_async(func, args, kwds, callback, error_callback)
         self._check_running()
-        return self._scheduler.apply(self, func, args, kwds, callback, error_callback)
+        return self._scheduler.apply(
+            self, func, args, kwds, callback, error_callback, self._options
+        )
 
     def _map_async(
         self, func, iterable, mapper, chunksize=None, callback=None, error_callback=None
@@ -236,7 +250,15 @@ class Pool(_original.Pool):
             chunksize = 0
         starred = mapper is _original.starmapstar
         return self._scheduler.map(
-            self, func, starred, iterable, length, chunksize, callback, error_callback
+            self,
+            func,
+            starred,
+            iterable,
+            length,
+            chunksize,
+            callback,
+            error_callback,
+            self._options,
         )
 
     def imap(self, func, iterable, chunksize=1):
@@ -254,9 +276,11 @@ class Pool(_original.Pool):
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
         if type(iterable) in _PLAIN:
-            results = self._scheduler.imap(self, func, iter(iterable), chunksize, ordered)
+            results = self._scheduler.imap(
+                self, func, iter(iterable), chunksize, ordered, self._options
+            )
         else:
-            results = self._scheduler.imap(self, func, None, chunksize, ordered)
+            results = self._scheduler.imap(self, func, None, chunksize, ordered, self._options)
             try:
                 _thread.start_new_thread(_send, (results, iterable, chunksize))
             except BaseException as error:
@@ -265,6 +289,23 @@ class Pool(_original.Pool):
         if chunksize == 1:
             return results
         return (item for chunk in results for item in chunk)
+
+    def with_options(self, **options):
+        """Return this pool with options for the calls that are submitted through what is returned.
+
+        `timeout` is how many seconds a call may take, from when a worker begins it: then that worker
+        is killed, and `TaskTimeout` raised, which is a `TimeoutError`. `memory` is how many bytes it
+        may have more than its worker has when it begins: what wants more raises `MemoryError`.
+        `retries` is how often it is tried again if its worker dies. With `running="kill"` the
+        `cancel()` of a future kills the worker that does the call. Of a map each item has that time,
+        and each chunk that memory and those tries.
+        """
+        if self._scheduler is None:
+            raise NotImplementedError(
+                "this pool is the standard library's, as its class replaces a part of it, or its "
+                "context is not of manyhands; that has no options"
+            )
+        return view_of(self, options)
 
     def close(self):
         """Take no more calls; workers end when those that there are have been done."""
@@ -348,6 +389,10 @@ class ThreadPool(Pool, _original.ThreadPool):
             threads.leave()
             raise
         self._pool.append(worker_obj)
+
+    def with_options(self, **options):
+        """Raise NotImplementedError: a call cannot be ended in a thread."""
+        raise NotImplementedError("a call cannot be ended in a thread; use a Pool of processes")
 
     def _call_back(self):
         """Start the thread that calls callbacks, one after the other, if it is not there."""
@@ -489,8 +534,9 @@ def _send(results, iterable, size):
 _END = object()
 
 
-def worker(board, seat, initializer, initargs, maxtasks, wrap_exception):
+def worker(board, seat, last_words, initializer, initargs, maxtasks, wrap_exception):
     """Do a pool's tasks: what a worker process runs."""
+    report_to(*last_words, seat)
 
     def initialize():
         if initializer is not None:
@@ -574,27 +620,11 @@ def _rebuild(pickled, text):
     return error
 
 
-def _died(pid, exitcode, function):
+def _died(last_words, pid, exitcode, seat, **facts):
     """Return the exception of a call whose worker has died."""
-    if exitcode is not None and exitcode < 0:
-        try:
-            name = signal.Signals(-exitcode).name
-        except ValueError:
-            name = f"signal {-exitcode}"
-        how = f"was killed by {name}"
-    elif exitcode is None:
-        how = "ended"
-    else:
-        how = f"ended with exit code {exitcode}"
-    if function is None:
-        what = "before it took a task, as did all that were started for it in a row"
-    else:
-        try:
-            name = getattr(function, "__qualname__", None) or repr(function)
-        except Exception:
-            name = f"a {type(function).__qualname__}"
-        what = f"while it did {name}()"
-    return sys.modules[__name__].WorkerDied(pid, exitcode, f"worker process {pid} {how} {what}")
+    from manyhands.multiprocessing._died import exception_of
+
+    return exception_of(pid, exitcode, **facts, **last_words.of(seat, exitcode))
 
 
 forward(globals(), _original)
@@ -602,9 +632,9 @@ _forwarded = __getattr__  # noqa: F821
 
 
 def __getattr__(name):
-    if name != "WorkerDied":
+    if name not in ("TaskTimeout", "WorkerDied"):
         return _forwarded(name)
-    from manyhands.multiprocessing._died import WorkerDied
+    from manyhands.multiprocessing import _died
 
-    globals()[name] = WorkerDied
-    return WorkerDied
+    found = globals()[name] = getattr(_died, name)
+    return found

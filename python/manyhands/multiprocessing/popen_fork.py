@@ -47,6 +47,11 @@ class Popen:
             self.returncode = self._child.wait(timeout)
         return self.returncode
 
+    @property
+    def peak_memory(self):
+        """How much memory it had at most, in bytes; None if it lives, or nobody knows."""
+        return self._child.peak_memory
+
     def _send_signal(self, sig):
         if self.returncode is None:
             try:

@@ -418,11 +418,11 @@ impl Future {
         let (py, this) = (slf.py(), slf.get());
         Self::look(slf)?;
         let state = Self::state(slf)?;
-        if state != State::Pending {
+        if state.is_done() {
             return Ok(state.is_cancelled());
         }
         if let Some(task) = this.task(py) {
-            if !task.retract(py)? {
+            if !task.retract(py)? && !task.break_off(py)? {
                 Self::state(slf)?;
                 return Ok(this.inner().state.is_cancelled());
             }
@@ -430,6 +430,9 @@ impl Future {
             task.nudge(py);
             Self::call_back_by_name(slf, settled)?;
             return Ok(this.inner().state.is_cancelled());
+        }
+        if state != State::Pending {
+            return Ok(false);
         }
         let cancelled = Self::change(slf, |inner| {
             let is_pending = inner.state == State::Pending;

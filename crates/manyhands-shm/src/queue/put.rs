@@ -43,12 +43,37 @@ impl Queue {
         message: Message<'_>,
         limit: Limit,
     ) -> Result<Turn, PutError<P::Error>> {
+        self.put_when(pause, message, limit, || !self.is_shut())
+    }
+
+    /// As [`Queue::put_in_turn`], also if the queue was shut down: for what was taken out of it, but has
+    /// to be done again. Who gets may not know of it before somebody else does.
+    ///
+    /// # Errors
+    /// As of [`Queue::put`].
+    pub fn put_again<P: Pause>(
+        &self,
+        pause: &P,
+        message: Message<'_>,
+        limit: Limit,
+    ) -> Result<Turn, PutError<P::Error>> {
+        self.put_when(pause, message, limit, || true)
+    }
+
+    #[inline]
+    fn put_when<P: Pause>(
+        &self,
+        pause: &P,
+        message: Message<'_>,
+        limit: Limit,
+        is_open: impl Fn() -> bool,
+    ) -> Result<Turn, PutError<P::Error>> {
         if message.pieces.is_empty() && message.head.len() <= INLINE {
-            return self.put_record(pause, Record::Inline(message.head), None, limit);
+            return self.put_record(pause, Record::Inline(message.head), None, limit, is_open);
         }
         let too_large = || ArenaError::Full { wanted: usize::MAX, capacity: 0 };
         let len = parcel::len(message.head, message.pieces).ok_or_else(too_large)?;
-        if self.is_shut() {
+        if !is_open() {
             return Err(PutError::ShutDown);
         }
         let mut made = None;
@@ -64,8 +89,8 @@ impl Queue {
             pause.aside(&mut make)
         }
         let block = made.expect("`aside` calls it")?;
-        let turn =
-            self.put_record(pause, Record::Block(block.reference()), Some(block.block), limit)?;
+        let record = Record::Block(block.reference());
+        let turn = self.put_record(pause, record, Some(block.block), limit, is_open)?;
         block.given();
         Ok(turn)
     }
@@ -77,6 +102,7 @@ impl Queue {
         record: Record<'_>,
         block: Option<Block>,
         limit: Limit,
+        is_open: impl Fn() -> bool,
     ) -> Result<Turn, PutError<P::Error>> {
         let side = &self.head.put_side;
         let mut spare: Option<(Owned, &Segment)> = None;
@@ -91,7 +117,7 @@ impl Queue {
                     return Err(error.into());
                 }
             };
-            if self.is_shut() {
+            if !is_open() {
                 side.lock.unlock();
                 self.head.not_full.ring();
                 return Err(PutError::ShutDown);
@@ -112,7 +138,7 @@ impl Queue {
                 self.head.not_full.arm();
                 // Where this cannot be told any more, nothing is slept for.
                 let is_full = || self.has_most().unwrap_or(false);
-                let is_stuck = is_full() && !self.is_shut();
+                let is_stuck = is_full() && is_open();
                 side.lock.unlock();
                 if is_stuck && !look(pause, || !is_full()) {
                     if is_over(limit) {

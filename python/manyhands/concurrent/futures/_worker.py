@@ -5,10 +5,12 @@ import sys
 
 from manyhands._native import multiprocessing as _native
 from manyhands.multiprocessing import current_process
+from manyhands.multiprocessing._last_words import report_to
 
 
-def work(board, seat, initializer, initargs, maxtasks, wrap_exception):
+def work(board, seat, last_words, initializer, initargs, maxtasks, wrap_exception):
     """Do an executor's tasks, until there are no more or so many are done."""
+    report_to(*last_words, seat)
 
     def initialize():
         if initializer is not None:

@@ -18,6 +18,7 @@ from manyhands._stdlib import original
 from manyhands.concurrent.futures import _mapping, _worker
 from manyhands.concurrent.futures._base import Future
 from manyhands.multiprocessing import _processors, context as _context, get_context
+from manyhands.multiprocessing._options import view_of
 from manyhands.multiprocessing.pool import Pool
 
 _original = original("concurrent.futures.process")
@@ -80,6 +81,9 @@ class ProcessPoolExecutor(_original.ProcessPoolExecutor):
     in each when it begins, and `max_tasks_per_child` is after how many calls one is replaced (None:
     never).
     """
+
+    #: What calls may take, if that is limited; of `with_options`.
+    _options = None
 
     def __init__(
         self,
@@ -149,7 +153,7 @@ class ProcessPoolExecutor(_original.ProcessPoolExecutor):
             pool = self._open()
         if pool._processes < self._max_workers:
             self._grow(pool)
-        return pool._scheduler.submit_future(pool, Future, fn, args, kwargs)
+        return pool._scheduler.submit_future(pool, Future, fn, args, kwargs, self._options)
 
     def _open(self):
         """Return the pool, made if it is not there."""
@@ -192,6 +196,15 @@ class ProcessPoolExecutor(_original.ProcessPoolExecutor):
             futures = (self._submit(fn, chunk, None) for chunk in _chunks(calls, chunksize))
         results = _mapping.results_of(futures, timeout, buffersize)
         return results if chunksize == 1 else _original._chain_from_iterable_of_lists(results)
+
+    def with_options(self, **options):
+        """Return this executor with options for the calls that are submitted through what is returned.
+
+        They are those of `manyhands.multiprocessing.pool.Pool.with_options`: `timeout` in seconds,
+        `memory` in bytes, `retries`, and `running="kill"`, with which `Future.cancel()` kills the
+        worker that does the call.
+        """
+        return view_of(self, options)
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         """Take no more calls; wait until those that there are have been done, if `wait`.

@@ -5,7 +5,9 @@ from concurrent.futures.process import (
     BrokenProcessPool as BrokenProcessPool,
 )
 from multiprocessing.context import BaseContext
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
+
+from typing_extensions import Self
 
 _T = TypeVar("_T")
 
@@ -27,5 +29,13 @@ class ProcessPoolExecutor(_process.ProcessPoolExecutor):
         chunksize: int = 1,
         buffersize: int | None = None,
     ) -> Iterator[_T]: ...
+    def with_options(
+        self,
+        *,
+        timeout: float | None = ...,
+        memory: int | None = ...,
+        retries: int = ...,
+        running: Literal["wait", "kill"] = ...,
+    ) -> Self: ...
     def terminate_workers(self) -> None: ...
     def kill_workers(self) -> None: ...

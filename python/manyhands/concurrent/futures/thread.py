@@ -163,6 +163,10 @@ class ThreadPoolExecutor(_native.ThreadPoolExecutor, _original.ThreadPoolExecuto
         futures = iter(submit_next, None)
         return _mapping.results_of(futures, timeout, buffersize)
 
+    def with_options(self, **options):
+        """Raise NotImplementedError: a call cannot be ended in a thread."""
+        raise NotImplementedError("a call cannot be ended in a thread; use a ProcessPoolExecutor")
+
     def shutdown(self, wait=True, *, cancel_futures=False):
         """Take no more calls; wait until those that there are have been done, if `wait`.
 

@@ -32,6 +32,24 @@ pub(crate) fn decode<'py>(
     }
 }
 
+/// What can be told of an encoded object without running Python code.
+pub(crate) enum Plain<'a, 'py> {
+    Object(Bound<'py, PyAny>),
+    /// To be looked at by who knows how.
+    Pickle(&'a [u8]),
+}
+
+/// What was encoded as this head; `None` if its payloads would be needed.
+pub(crate) fn decode_plain<'a, 'py>(py: Python<'py>, head: &'a [u8]) -> Option<Plain<'a, 'py>> {
+    let keeper: super::Keeper = std::sync::Arc::new(());
+    let buffers = Buffers { ranges: &[], keeper: &keeper };
+    match head.first() {
+        Some(&PICKLE) => Some(Plain::Pickle(&head[1..])),
+        Some(&SPILLED) => None,
+        _ => Decoder { py, rest: head, buffers: &buffers }.whole().ok().map(Plain::Object),
+    }
+}
+
 fn from_spilled<'py>(
     py: Python<'py>,
     spilled: Range,

@@ -87,6 +87,18 @@ impl Payload {
         self.is_writable
     }
 
+    /// A copy.
+    pub(crate) fn to_vec(&self) -> Vec<u8> {
+        let mut copy = Vec::with_capacity(self.len);
+        // SAFETY: the owner keeps that many bytes, and there is room for them. Not by way of a slice, as
+        // who has the object may write there.
+        unsafe {
+            std::ptr::copy_nonoverlapping(self.pointer, copy.as_mut_ptr(), self.len);
+            copy.set_len(self.len);
+        }
+        copy
+    }
+
     /// A copy, as bytes or bytearray.
     pub(super) fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let len = ffi::Py_ssize_t::try_from(self.len)?;

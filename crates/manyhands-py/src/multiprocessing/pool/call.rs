@@ -9,6 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyFunction, PyIterator, PyList, PyTuple, PyType};
 
+use super::limits::Options;
 use crate::multiprocessing::codec::{Buffers, Keeper, decode, encode, with_encoder};
 
 /// How a function is called with what is sent.
@@ -35,11 +36,12 @@ impl Shape {
         Shape::ALL.get(usize::from(number)).copied()
     }
 
-    /// Calls the function.
+    /// Calls the function; `begin` is called before each further one.
     pub(super) fn call<'py>(
         self,
         function: &Bound<'py, PyAny>,
         argument: &Bound<'py, PyAny>,
+        mut begin: impl FnMut(),
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = function.py();
         match self {
@@ -60,6 +62,7 @@ impl Shape {
                 let results = PyList::empty(py);
                 for item in argument.try_iter()? {
                     results.append(function.call1((item?,))?)?;
+                    begin();
                 }
                 Ok(results.into_any())
             }
@@ -74,12 +77,20 @@ impl Shape {
                         }
                     };
                     results.append(function.call(arguments, None)?)?;
+                    begin();
                 }
                 Ok(results.into_any())
             }
         }
     }
 }
+
+/// In the byte of the shape: the task has limits, which stand after the function's name, and may be
+/// broken off.
+const LIMITED: u8 = 0x80;
+
+/// How many bytes the limits have: how much memory the task may take, 0 for any.
+const LIMITS: usize = 8;
 
 /// What precedes the object in a task's message.
 pub(super) type Prefix = Arc<[u8]>;
@@ -90,9 +101,22 @@ pub(super) struct Callee {
     /// Whether the function's name is in the prefix; it goes with each object otherwise.
     pub(super) named: bool,
     pub(super) prefix: Prefix,
+    pub(super) options: Option<Py<Options>>,
 }
 
 impl Callee {
+    /// As the callee is, but its calls have options.
+    pub(super) fn with_options(mut self, options: Py<Options>) -> Callee {
+        if options.get().concern_worker() {
+            let mut prefix = self.prefix.to_vec();
+            prefix[TASK] |= LIMITED;
+            prefix.extend_from_slice(&options.get().memory().to_ne_bytes());
+            self.prefix = prefix.into();
+        }
+        self.options = Some(options);
+        self
+    }
+
     /// The object to be sent for an argument.
     pub(super) fn wrap<'py>(&self, argument: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         if self.named {
@@ -129,7 +153,10 @@ impl Callees {
     }
 
     pub(super) fn get(&self, function: &Bound<'_, PyAny>, shape: Shape) -> Callee {
-        let callee = |prefix, named| Callee { function: function.clone().unbind(), named, prefix };
+        let callee = |prefix, named| {
+            let function = function.clone().unbind();
+            Callee { function, named, prefix, options: None }
+        };
         {
             let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let found = last.iter().find(|(known, of, _)| known.is(function) && *of == shape);
@@ -190,6 +217,8 @@ pub(super) struct Known(HashMap<Box<[u8]>, Py<PyAny>>);
 pub(super) struct Told<'a> {
     pub(super) shape: Shape,
     pub(super) name: &'a [u8],
+    /// How many bytes more it may have than there are, 0 for any number, if it has limits.
+    pub(super) memory: Option<u64>,
     /// Where the object begins.
     pub(super) object: usize,
 }
@@ -198,8 +227,14 @@ impl Told<'_> {
     pub(super) fn read(head: &[u8]) -> Option<Told<'_>> {
         let (&[shape, low, high], _) = head.get(TASK..)?.split_first_chunk()?;
         let begin = TASK + 3;
-        let object = begin + usize::from(u16::from_ne_bytes([low, high]));
-        Some(Told { shape: Shape::of(shape)?, name: head.get(begin..object)?, object })
+        let mut object = begin + usize::from(u16::from_ne_bytes([low, high]));
+        let name = head.get(begin..object)?;
+        let mut memory = None;
+        if shape & LIMITED != 0 {
+            memory = Some(u64::from_ne_bytes(*head.get(object..)?.first_chunk::<LIMITS>()?));
+            object += LIMITS;
+        }
+        Some(Told { shape: Shape::of(shape & !LIMITED)?, name, memory, object })
     }
 }
 

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 
 use super::call::{Callee, Shape, take};
+use super::limits::Options;
 use super::result::timed_out;
 use super::scheduler::locked;
 use super::source::Source;
@@ -88,10 +89,11 @@ impl Imap {
         iterator: Option<Bound<'py, PyIterator>>,
         chunk: usize,
         ordered: bool,
+        options: Option<Bound<'py, Options>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = pool.py();
         let shape = if chunk > 1 { Shape::Each } else { Shape::One };
-        let callee = source.callee(function, shape);
+        let callee = source.callee(function, shape, options);
         let has_thread = iterator.is_none();
         let base = IMapIterator {
             source,

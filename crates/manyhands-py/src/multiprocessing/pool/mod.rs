@@ -7,7 +7,9 @@
 use pyo3::prelude::*;
 
 mod call;
+mod certificate;
 mod imap;
+mod limits;
 mod outcomes;
 mod result;
 mod scheduler;
@@ -22,6 +24,7 @@ pub(crate) use task::Task;
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<scheduler::Scheduler>()?;
+    module.add_class::<limits::Options>()?;
     module.add_class::<threads::Threads>()?;
     module.add_class::<result::ApplyResult>()?;
     module.add_class::<result::MapResult>()?;

@@ -190,7 +190,7 @@ impl Scheduler {
         tag: Tag,
         outcome: Result<Bound<'_, PyAny>, Bound<'_, PyAny>>,
     ) {
-        self.forget_bytes(tag.bytes);
+        self.forget(&tag);
         match tag.to {
             To::Result(result) => match result.get().deliver(py, tag.index, outcome) {
                 Delivered::More => {}
@@ -241,9 +241,17 @@ impl Scheduler {
         self.call_supervisor();
     }
 
-    /// A message is under way no more.
-    pub(super) fn forget_bytes(&self, bytes: usize) {
+    /// A task is under way no more.
+    pub(super) fn forget(&self, tag: &Tag) {
+        self.forget_terms(tag.bytes, tag.timeout().is_some());
+    }
+
+    /// A task with a message of so many bytes is under way no more.
+    pub(super) fn forget_terms(&self, bytes: usize, timed: bool) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if timed {
+            self.timed.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 
     /// As [`Scheduler::deliver`], by a thread that does not lead.

@@ -15,6 +15,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use super::call::{Callee, Callees, Shape};
 use super::imap::Imap;
+use super::limits::{Condemned, Options, Terms};
 use super::result::{ApplyResult, MapResult, Purpose};
 use super::source::Source;
 use super::supervise::Watched;
@@ -29,6 +30,14 @@ pub(super) struct Tag {
     pub(super) index: usize,
     /// How many bytes its message has.
     pub(super) bytes: usize,
+    /// What was agreed on for it.
+    pub(super) terms: Option<Box<Terms>>,
+}
+
+impl Tag {
+    pub(super) fn new(to: To, index: usize) -> Tag {
+        Tag { to, index, bytes: 0, terms: None }
+    }
 }
 
 /// More than so many bytes of messages of tasks without an outcome make who sends wait.
@@ -94,11 +103,19 @@ pub(crate) struct Scheduler {
     /// Wakes the supervisor; until it has ended.
     pub(super) alarm: Mutex<Option<Arc<OwnedFd>>>,
     pub(super) watched: Mutex<Vec<Watched>>,
+    /// How many tasks have no outcome that have a time limit, and the shortest of those that there were;
+    /// in nanoseconds.
+    pub(super) timed: AtomicUsize,
+    pub(super) shortest: AtomicU64,
+    /// The workers that were killed, or will be, for what they do.
+    pub(super) condemned: Mutex<Vec<Condemned>>,
+    /// The signal by which a worker says where it is.
+    pub(super) says_where: i32,
     /// What workers in a row count that ended before they took tasks.
     pub(super) unfit: AtomicUsize,
     /// Those of `imap` that have not sent all that there is.
     pub(super) feeding: Mutex<Vec<Imap>>,
-    /// `rebuild(bytes, text)`, `died(pid, exitcode, function)` and `ended()`, which make exceptions.
+    /// `rebuild(bytes, text)`, `died(**facts)` and `ended()`, which make exceptions.
     pub(super) rebuild: Py<PyAny>,
     pub(super) died: Py<PyAny>,
     ended: Py<PyAny>,
@@ -139,8 +156,17 @@ impl Scheduler {
         Ok(())
     }
 
-    pub(super) fn callee(&self, function: &Bound<'_, PyAny>, shape: Shape) -> Callee {
-        self.callees.get(function, shape)
+    pub(super) fn callee(
+        &self,
+        function: &Bound<'_, PyAny>,
+        shape: Shape,
+        options: Option<Bound<'_, Options>>,
+    ) -> Callee {
+        let callee = self.callees.get(function, shape);
+        match options {
+            None => callee,
+            Some(options) => callee.with_options(options.unbind()),
+        }
     }
 }
 
@@ -153,6 +179,7 @@ impl Scheduler {
         rebuild: Py<PyAny>,
         died: Py<PyAny>,
         ended: Py<PyAny>,
+        says_where: i32,
     ) -> PyResult<Scheduler> {
         let alarm = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|why| os_error(py, &why.into()))?;
@@ -169,6 +196,10 @@ impl Scheduler {
             leader: AtomicU64::new(0),
             alarm: Mutex::new(Some(Arc::new(alarm))),
             watched: Mutex::new(Vec::new()),
+            timed: AtomicUsize::new(0),
+            shortest: AtomicU64::new(u64::MAX),
+            condemned: Mutex::new(Vec::new()),
+            says_where,
             unfit: AtomicUsize::new(0),
             feeding: Mutex::new(Vec::new()),
             rebuild,
@@ -185,6 +216,7 @@ impl Scheduler {
 
     /// Submits `function(*args, **kwds)`; returns its result to be.
     // py: multiprocessing.pool.Pool.apply_async
+    #[expect(clippy::too_many_arguments, reason = "Python's method has as many")]
     fn apply<'py>(
         slf: &Bound<'py, Self>,
         pool: Bound<'py, PyAny>,
@@ -193,17 +225,18 @@ impl Scheduler {
         kwds: Bound<'py, PyAny>,
         callback: Option<Bound<'py, PyAny>>,
         error_callback: Option<Bound<'py, PyAny>>,
+        options: Option<Bound<'py, Options>>,
     ) -> PyResult<Bound<'py, ApplyResult>> {
         let (py, this) = (slf.py(), slf.get());
         let plain = args.is_exact_instance_of::<PyTuple>()
             && kwds.cast_exact::<PyDict>().is_ok_and(|kwds| kwds.is_empty());
         let shape = if plain { Shape::Positional } else { Shape::Keywords };
-        let callee = this.callee(&function, shape);
+        let callee = this.callee(&function, shape, options);
         let purpose = Purpose::new(pool, function, callback, error_callback)?;
         let source = Source::Processes(slf.clone().unbind());
         let result = Bound::new(py, ApplyResult::of_call(source, purpose))?;
         let argument = if plain { args } else { PyTuple::new(py, [args, kwds])?.into_any() };
-        let tag = Tag { to: To::Result(result.clone().unbind()), index: 0, bytes: 0 };
+        let tag = Tag::new(To::Result(result.clone().unbind()), 0);
         this.expect(result.get(), || Self::submit(slf, &callee, argument, tag, &result, 0))?;
         Ok(result)
     }
@@ -222,12 +255,13 @@ impl Scheduler {
         chunk: usize,
         callback: Option<Bound<'py, PyAny>>,
         error_callback: Option<Bound<'py, PyAny>>,
+        options: Option<Bound<'py, Options>>,
     ) -> PyResult<Bound<'py, MapResult>> {
         let (py, this) = (slf.py(), slf.get());
         let tasks = if chunk == 0 { 0 } else { len.div_ceil(chunk) };
         let results = PyList::new(py, (0..len).map(|_| py.None()))?;
         let shape = if starred { Shape::EachStarred } else { Shape::Each };
-        let callee = this.callee(&function, shape);
+        let callee = this.callee(&function, shape, options);
         let purpose = Purpose::new(pool, function, callback, error_callback)?;
         let source = Source::Processes(slf.clone().unbind());
         let result = ApplyResult::of_map(source, purpose, &results, tasks, chunk);
@@ -250,9 +284,10 @@ impl Scheduler {
         iterator: Option<Bound<'py, PyIterator>>,
         chunk: usize,
         ordered: bool,
+        options: Option<Bound<'py, Options>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let source = Source::Processes(slf.clone().unbind());
-        Imap::begin(source, pool, &function, iterator, chunk, ordered)
+        Imap::begin(source, pool, &function, iterator, chunk, ordered, options)
     }
 
     /// Gives a new worker a seat; None if there is none.
@@ -364,6 +399,7 @@ impl Scheduler {
         function: Bound<'py, PyAny>,
         args: Bound<'py, PyAny>,
         kwds: Option<Bound<'py, PyDict>>,
+        options: Option<Bound<'py, Options>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, this) = (slf.py(), slf.get());
         let kwds = kwds.filter(|kwds| !kwds.is_empty());
@@ -374,14 +410,14 @@ impl Scheduler {
         } else {
             Shape::Positional
         };
-        let callee = this.callee(&function, shape);
+        let callee = this.callee(&function, shape, options);
         let made = class.call0()?;
         let future = made.cast::<Future>()?;
         let argument = match kwds {
             Some(kwds) => PyTuple::new(py, [args, kwds.into_any()])?.into_any(),
             None => args,
         };
-        let tag = Tag { to: To::Future(future.clone().unbind()), index: 0, bytes: 0 };
+        let tag = Tag::new(To::Future(future.clone().unbind()), 0);
         match Self::send(slf, &callee, argument, tag) {
             Ok(number) => {
                 let scheduler = slf.clone().unbind();

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 use super::call::{Callee, Shape};
 use super::imap::Imap;
+use super::limits::Options;
 use super::scheduler::{Phase, Scheduler, Tag, To};
 use super::threads::{Target, Threads};
 use crate::news::News;
@@ -40,13 +41,19 @@ impl Source {
     }
 
     /// What a function that is called with items of an iterable is to them.
-    pub(super) fn callee(&self, function: &Bound<'_, PyAny>, shape: Shape) -> Callee {
+    pub(super) fn callee(
+        &self,
+        function: &Bound<'_, PyAny>,
+        shape: Shape,
+        options: Option<Bound<'_, Options>>,
+    ) -> Callee {
         match self {
-            Source::Processes(scheduler) => scheduler.get().callee(function, shape),
+            Source::Processes(scheduler) => scheduler.get().callee(function, shape, options),
             Source::Threads(_) => Callee {
                 function: function.clone().unbind(),
                 named: true,
                 prefix: Arc::from(&[][..]),
+                options: None,
             },
         }
     }
@@ -76,7 +83,7 @@ impl Source {
         let py = object.py();
         match self {
             Source::Processes(scheduler) => {
-                let tag = Tag { to: To::Imap(imap), index, bytes: 0 };
+                let tag = Tag::new(To::Imap(imap), index);
                 Scheduler::send(scheduler.bind(py), callee, object, tag).map(drop)
             }
             Source::Threads(threads) => {

@@ -8,6 +8,7 @@ use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 
 use super::call::{Callee, Chunks};
+use super::limits::Terms;
 use super::outcomes::copy_of;
 use super::result::ApplyResult;
 use super::scheduler::{MOST_BYTES, Phase, Scheduler, Tag, To, locked};
@@ -46,11 +47,16 @@ impl Scheduler {
             let bytes = encoder.head().len() + pieces.iter().map(|piece| piece.len).sum::<usize>();
             tag.bytes = bytes;
             this.bytes.fetch_add(bytes, Ordering::Relaxed);
+            let timeout = callee.options.as_ref().and_then(|options| {
+                tag.terms = Some(Terms::new(options.clone_ref(py), encoder, &pieces));
+                tag.timeout()
+            });
+            timeout.inspect(|&timeout| this.expect_end(timeout));
             #[expect(unsafe_code, reason = "the encoder keeps the payloads while it has them")]
             // SAFETY: see there.
             let sent = unsafe { this.pool.submit(&Outside(py), tag, encoder.head_mut(), &pieces) };
             sent.map_err(|why| {
-                this.bytes.fetch_sub(bytes, Ordering::Relaxed);
+                this.forget_terms(bytes, timeout.is_some());
                 match why {
                     SubmitError::Closed => PyValueError::new_err("Pool not running"),
                     SubmitError::Arena(why) => error(why),
@@ -87,7 +93,7 @@ impl Scheduler {
         match Self::send(slf, callee, argument, tag) {
             Ok(_) => Ok(()),
             Err(why) if why.is_instance_of::<PyException>(py) => {
-                let tag = Tag { to: To::Result(result.clone().unbind()), index, bytes: 0 };
+                let tag = Tag::new(To::Result(result.clone().unbind()), index);
                 let why = why.into_value(py).into_bound(py).into_any();
                 this.deliver_aside(py, tag, Err(why));
                 Ok(())
@@ -106,7 +112,7 @@ impl Scheduler {
         result: &Bound<'_, ApplyResult>,
     ) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
-        let tag = |index| Tag { to: To::Result(result.clone().unbind()), index, bytes: 0 };
+        let tag = |index| Tag::new(To::Result(result.clone().unbind()), index);
         for (index, items) in Chunks::new(iterable, len, chunk).enumerate() {
             match items {
                 Ok(items) => Self::submit(slf, callee, items, tag(index), result, index)?,

@@ -14,8 +14,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::certificate::Dead;
 use super::outcomes::Leading;
-use super::scheduler::{Phase, Ready, Scheduler, Tag, To, locked};
+use super::scheduler::{Phase, Ready, Scheduler, locked};
 use crate::concurrent::future::Future;
 use crate::multiprocessing::arena::{Outside, error};
 use crate::multiprocessing::errors::os_error;
@@ -37,10 +38,10 @@ const MOST_UNFIT: usize = 64;
 
 /// A worker that is waited for.
 pub(super) struct Watched {
-    pid: u32,
-    seat: usize,
+    pub(super) pid: u32,
+    pub(super) seat: usize,
     /// `None` if it had gone already.
-    end: Option<Arc<OwnedFd>>,
+    pub(super) end: Option<Arc<OwnedFd>>,
 }
 
 impl Scheduler {
@@ -55,6 +56,7 @@ impl Scheduler {
             },
         };
         locked(&self.watched).push(Watched { pid, seat, end });
+        self.kill_condemned();
         self.call_supervisor();
         Ok(())
     }
@@ -76,6 +78,7 @@ impl Scheduler {
                 drop(ended);
                 return Ok(());
             }
+            let look_again = this.end_overdue();
             let found = if busy && dead.is_empty() && this.lead_for_a_while(slf)? {
                 py.detach(|| this.dead_workers(Duration::ZERO).0)
             } else {
@@ -84,6 +87,7 @@ impl Scheduler {
                     (true, true) => TURN,
                     (true, false) => UNATTENDED,
                 };
+                let wait = look_again.map_or(wait, |soon| soon.min(wait));
                 py.detach(|| {
                     loop {
                         let (found, rung) = this.dead_workers(wait);
@@ -225,7 +229,7 @@ impl Scheduler {
         let pool = pool.call0()?;
         for each in dead {
             let fate = py.detach(|| self.pool.fate(lead, each.seat)).map_err(error)?;
-            let lost = match fate {
+            let claimed = match fate {
                 Fate::Unsure => {
                     undecided.push(each);
                     continue;
@@ -233,33 +237,36 @@ impl Scheduler {
                 Fate::Spared => None,
                 Fate::Claimed(task) => {
                     self.drain(py, lead)?;
-                    self.pool.condemn(lead, task)
+                    Some(task)
                 }
             };
+            let verdict = self.verdict(each.seat);
             let is_ready = self.pool.is_ready(each.seat);
+            let noted = self.pool.noted(each.seat);
             // Before the next is looked at, who may have the same claim.
             self.pool.release(each.seat);
-            let ended = || -> PyResult<Option<i32>> {
-                if pool.is_none() {
-                    return Ok(None);
-                }
-                pool.call_method1(intern!(py, "_worker_ended"), (each.pid,))?.extract()
-            };
-            let code = ended().unwrap_or_else(|why| {
+            let mut lost = None;
+            if let Some(task) = claimed {
+                let again = verdict.is_none() && self.try_again(py, lead, task)?;
+                let tag = if again { None } else { self.pool.condemn(lead, task) };
+                lost = tag.map(|tag| (task, tag));
+            }
+            let (exitcode, peak) = Self::ended(&pool, each.pid).unwrap_or_else(|why| {
                 why.write_unraisable(py, None);
-                None
+                (None, None)
             });
-            if let Some(tag) = lost {
-                let why = self.death(py, each.pid, code, self.function(py, &tag));
+            let dead = Dead { pid: each.pid, seat: each.seat, exitcode, peak, noted };
+            if let Some((task, tag)) = lost {
+                let why = self.death(py, &dead, Some((task, &tag)), verdict);
                 self.deliver(py, tag, Err(why));
             }
             if is_ready {
                 self.unfit.store(0, Ordering::Relaxed);
             } else {
-                let weight = if code.is_some_and(|code| code < 0) { KILLED } else { UNFIT };
+                let weight = if exitcode.is_some_and(|code| code < 0) { KILLED } else { UNFIT };
                 let unfit = self.unfit.fetch_add(weight, Ordering::Relaxed) + weight;
                 if unfit >= MOST_UNFIT && !self.is_broken() {
-                    self.give_up(py, self.death(py, each.pid, code, None));
+                    self.give_up(py, self.death(py, &dead, None, None));
                 }
             }
         }
@@ -270,23 +277,11 @@ impl Scheduler {
         Ok(undecided)
     }
 
-    /// The exception of a call whose worker has died.
-    fn death<'py>(
-        &self,
-        py: Python<'py>,
-        pid: u32,
-        code: Option<i32>,
-        function: Option<Py<PyAny>>,
-    ) -> Bound<'py, PyAny> {
-        let made = self.died.bind(py).call1((pid, code, function));
-        made.unwrap_or_else(|why| why.into_value(py).into_bound(py).into_any())
-    }
-
-    fn function(&self, py: Python<'_>, tag: &Tag) -> Option<Py<PyAny>> {
-        match &tag.to {
-            To::Result(result) => result.get().function(py),
-            To::Imap(imap) => Some(imap.function(py)),
-            To::Future(future) => future.get().task(py).map(|task| task.function(py)),
+    /// The exit code of a worker, and the most memory that it had, as far as they are known.
+    fn ended(pool: &Bound<'_, PyAny>, pid: u32) -> PyResult<(Option<i32>, Option<u64>)> {
+        if pool.is_none() {
+            return Ok((None, None));
         }
+        pool.call_method1(intern!(pool.py(), "_worker_ended"), (pid,))?.extract()
     }
 }

@@ -65,9 +65,14 @@ impl Task {
         let scheduler = self.scheduler.get();
         let tag = py.detach(|| scheduler.pool.retract(self.number)).map_err(error)?;
         if let Some(tag) = &tag {
-            scheduler.forget_bytes(tag.bytes);
+            scheduler.forget(tag);
         }
         Ok(tag.is_some())
+    }
+
+    /// Breaks it off, which a worker has, if it was submitted with that right; returns whether it did.
+    pub(crate) fn break_off(&self, py: Python<'_>) -> PyResult<bool> {
+        Scheduler::break_off(self.scheduler.bind(py), self.number)
     }
 
     /// From now on somebody wants to know its outcome who does not wait for the future.

@@ -97,7 +97,7 @@ impl Threads {
     /// Does a task.
     fn run(&self, py: Python<'_>, work: Work) {
         let Work { function, shape, argument, target, index } = work;
-        let done = shape.call(function.bind(py), argument.bind(py));
+        let done = shape.call(function.bind(py), argument.bind(py), || ());
         drop((function, argument));
         let _ = self.tasks.task_done();
         let outcome = done.map_err(|why| why.into_value(py).into_bound(py).into_any());
@@ -262,7 +262,7 @@ impl Threads {
         ordered: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let source = Source::Threads(slf.clone().unbind());
-        Imap::begin(source, pool, &function, iterator, chunk, ordered)
+        Imap::begin(source, pool, &function, iterator, chunk, ordered, None)
     }
 
     /// One more worker begins.

@@ -2,10 +2,12 @@
 
 use manyhands_pool::{FIRST_OF_HOST, TASK, Worker};
 use manyhands_shm::{GetError, PutError, Reference};
+use manyhands_sys::limits::MemoryCap;
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::call::{Known, Shape, Told};
+use super::call::{Known, Told};
 use crate::multiprocessing::arena::{Outside, error};
 use crate::multiprocessing::codec::{encode_after, with_encoder};
 use crate::multiprocessing::queue::{decode_message, pieces};
@@ -49,7 +51,7 @@ pub(super) fn work(
         };
         let head = parcel.as_ref().map_or(&scratch[..], |parcel| parcel.head());
         let task = head.first_chunk::<TASK>().copied().unwrap_or_default();
-        let result = run(py, &mut known, &scratch, parcel);
+        let result = run(py, &worker, &mut known, &scratch, parcel);
         let sent = match result {
             Ok(result) => put(py, &worker, &task, DONE, &result).map_err(|why| (why, Some(result))),
             Err(why) => Err((why, None)),
@@ -69,6 +71,7 @@ pub(super) fn work(
 
 fn run<'py>(
     py: Python<'py>,
+    worker: &Worker,
     known: &mut Known,
     scratch: &[u8],
     parcel: Option<manyhands_shm::Parcel>,
@@ -78,26 +81,41 @@ fn run<'py>(
         pyo3::exceptions::PyRuntimeError::new_err("a task's message is not what was sent")
     })?;
     let (shape, skip) = (told.shape, told.object);
+    let memory = told.memory.filter(|&memory| memory > 0);
+    if told.memory.is_some() {
+        worker.hold(u64::from_ne_bytes(head.first_chunk::<TASK>().copied().unwrap_or_default()));
+    }
+    let _cap = memory.map(MemoryCap::new).transpose()?;
     let function = match told.name {
         [] => None,
         name => Some(known.get(py, name)?),
     };
     let object = decode_message(py, scratch, parcel, skip)?;
-    call(shape, function, object)
-}
-
-fn call<'py>(
-    shape: Shape,
-    function: Option<Bound<'py, PyAny>>,
-    object: Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
-    match function {
-        Some(function) => shape.call(&function, &object),
+    let begin = || worker.renew();
+    let called = match function {
+        Some(function) => shape.call(&function, &object, begin),
         None => {
             let pair = object.cast::<PyTuple>()?;
-            shape.call(&pair.get_item(0)?, &pair.get_item(1)?)
+            shape.call(&pair.get_item(0)?, &pair.get_item(1)?, begin)
         }
+    };
+    called.map_err(|why| explained(py, why, memory))
+}
+
+/// A `MemoryError` that says of which limit, if it says nothing.
+fn explained(py: Python<'_>, why: PyErr, memory: Option<u64>) -> PyErr {
+    let Some(memory) = memory else { return why };
+    let value = why.value(py);
+    let is_bare = value.is_exact_instance_of::<PyMemoryError>()
+        && value.getattr("args").is_ok_and(|args| args.len().is_ok_and(|len| len == 0));
+    if is_bare {
+        let text = format!(
+            "the call wants more than {memory} bytes, which with_options(memory=...) allows"
+        );
+        // Without memory for it, it is what it was.
+        let _ = value.setattr("args", (text,));
     }
+    why
 }
 
 /// Puts a result; an error is one of pickling it, or of the queue.

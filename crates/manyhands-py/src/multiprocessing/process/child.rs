@@ -74,6 +74,12 @@ impl PyChild {
         Ok(self.get()?.status().map(ExitStatus::code))
     }
 
+    /// How much memory it had at most, in bytes; None if it has not ended, or nobody knows.
+    #[getter]
+    fn peak_memory(&self) -> PyResult<Option<u64>> {
+        Ok(self.get()?.peak_memory())
+    }
+
     /// Waits for its end, at most so many seconds; returns the exit code, or None if it lives on.
     // py: multiprocessing.popen_fork.Popen.wait
     #[pyo3(signature = (timeout=None))]

@@ -6,11 +6,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, setrlimit,
-};
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, setrlimit};
 
-use crate::process::{Ending, HigherLimit, Program, Waiting};
+use crate::process::{Ended, Ending, HigherLimit, Program, Waiting};
 
 pub(crate) const INTERRUPT: i32 = libc::SIGINT;
 pub(crate) const KILL: i32 = libc::SIGKILL;
@@ -112,17 +110,37 @@ pub(crate) fn open_process(pid: u32) -> io::Result<OwnedFd> {
     Ok(rustix::process::pidfd_open(pid_of(pid)?, PidfdFlags::empty())?)
 }
 
-pub(crate) fn wait_process(child: BorrowedFd<'_>, what: Waiting) -> io::Result<Option<Ending>> {
-    let mut options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+pub(crate) fn wait_process(child: BorrowedFd<'_>, what: Waiting) -> io::Result<Option<Ended>> {
+    let mut options = libc::WEXITED | libc::WNOHANG;
     if what == Waiting::Look {
-        options |= WaitIdOptions::NOWAIT;
+        options |= libc::WNOWAIT;
     }
-    let status = rustix::process::waitid(WaitId::PidFd(child), options)?;
-    Ok(status.and_then(|status| match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => Some(Ending::Exited(code)),
-        (None, Some(signal)) => Some(Ending::Killed(signal)),
-        (None, None) => None,
-    }))
+    let mut status = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the call takes numbers, and fills in what has room for that. The C library's own has no
+    // place for the usage, which the kernel's is that of the child alone.
+    let (status, usage) = unsafe {
+        let result = libc::syscall(
+            libc::SYS_waitid,
+            libc::P_PIDFD,
+            child.as_raw_fd(),
+            status.as_mut_ptr(),
+            options,
+            usage.as_mut_ptr(),
+        );
+        checked(result as c_int)?;
+        (status.assume_init(), usage.assume_init())
+    };
+    // SAFETY: the fields of a child's end, which are 0 where there was none.
+    let (pid, number) = unsafe { (status.si_pid(), status.si_status()) };
+    if pid == 0 {
+        return Ok(None);
+    }
+    let how = match status.si_code {
+        libc::CLD_EXITED => Ending::Exited(number),
+        _ => Ending::Killed(number),
+    };
+    Ok(Some(Ended { how, peak_memory: usage.ru_maxrss.cast_unsigned() << 10 }))
 }
 
 pub(crate) fn send_signal(process: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
@@ -263,6 +281,29 @@ pub(crate) fn raise_descriptor_limit(number: RawFd) -> Option<DescriptorLimit> {
 
 pub(crate) fn restore_descriptor_limit(limit: DescriptorLimit) {
     let _ = setrlimit(Resource::Nofile, limit);
+}
+
+pub(crate) type DataLimit = Rlimit;
+
+/// Allows so many bytes of data more than there are; returns the limit as it was.
+pub(crate) fn cap_data(more: u64) -> io::Result<DataLimit> {
+    let before = getrlimit(Resource::Data);
+    let limit = data_size()?.saturating_add(more);
+    let current = before.current.map_or(limit, |current| current.min(limit));
+    setrlimit(Resource::Data, Rlimit { current: Some(current), maximum: before.maximum })?;
+    Ok(before)
+}
+
+pub(crate) fn restore_data_limit(limit: DataLimit) {
+    let _ = setrlimit(Resource::Data, limit);
+}
+
+/// As the limit counts it, but for the stack, which is counted, too.
+fn data_size() -> io::Result<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: Option<u64> = statm.split(' ').nth(5).and_then(|pages| pages.parse().ok());
+    let pages = pages.ok_or_else(|| io::Error::other("/proc/self/statm is not as expected"))?;
+    Ok(pages * rustix::param::page_size() as u64)
 }
 
 /// posix_spawn's list of what to do with descriptors.

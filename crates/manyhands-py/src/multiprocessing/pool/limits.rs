@@ -1,0 +1,260 @@
+//! What calls may take, and how often they are tried: `with_options`.
+
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use manyhands_shm::Piece;
+use manyhands_sys::process;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use super::scheduler::{Scheduler, Tag, locked};
+use crate::multiprocessing::arena::{Outside, error};
+use crate::multiprocessing::codec::{Encoder, Payload};
+use crate::timeout;
+
+/// How often it is looked at least whether a call has taken too long.
+const OFTEN: Duration = Duration::from_millis(5);
+
+/// How long a worker has to say where it is before it is killed.
+const TIME_TO_SAY: Duration = Duration::from_millis(10);
+
+/// How long `cancel()` waits for a worker to say that it is in the call that it has taken.
+const SOON: Duration = Duration::from_secs(1);
+
+/// The options of a call.
+#[pyclass(frozen, get_all, module = "manyhands._native.multiprocessing")]
+pub(crate) struct Options {
+    /// How long it may take.
+    timeout: Option<Duration>,
+    /// How many bytes more it may have than there are when it begins; 0 for any number.
+    memory: u64,
+    /// How often it is tried again when its worker dies.
+    retries: u32,
+    /// Whether `cancel()` kills its worker.
+    kills: bool,
+}
+
+#[pymethods]
+impl Options {
+    #[new]
+    fn __new__(
+        timeout: Option<&Bound<'_, PyAny>>,
+        memory: u64,
+        retries: u32,
+        kills: bool,
+    ) -> PyResult<Options> {
+        let timeout = timeout.map(timeout::positive).transpose()?;
+        Ok(Options { timeout, memory, retries, kills })
+    }
+}
+
+impl Options {
+    /// Whether the worker has to know of them.
+    pub(super) fn concern_worker(&self) -> bool {
+        self.timeout.is_some() || self.memory > 0 || self.kills
+    }
+
+    pub(super) fn memory(&self) -> u64 {
+        self.memory
+    }
+}
+
+/// The options of a task that is under way.
+pub(super) struct Terms {
+    options: Py<Options>,
+    /// How many workers have died while they did it.
+    died: u32,
+    /// What was sent, if it may have to be sent again.
+    kept: Option<Kept>,
+}
+
+impl Terms {
+    pub(super) fn new(options: Py<Options>, encoder: &Encoder, pieces: &[Piece]) -> Box<Terms> {
+        let kept = (options.get().retries > 0).then(|| Kept::new(encoder, pieces));
+        Box::new(Terms { options, died: 0, kept })
+    }
+}
+
+/// A copy of a message.
+#[derive(Clone)]
+struct Kept {
+    head: Vec<u8>,
+    /// And whether each is writable.
+    pieces: Vec<(Vec<u8>, bool)>,
+}
+
+impl Kept {
+    fn new(encoder: &Encoder, pieces: &[Piece]) -> Kept {
+        let copies = encoder.payloads().iter().map(Payload::to_vec);
+        let pieces = copies.zip(pieces).map(|(copy, piece)| (copy, piece.writable));
+        Kept { head: encoder.head().to_vec(), pieces: pieces.collect() }
+    }
+}
+
+/// A worker that is to be killed for what it does.
+pub(super) struct Condemned {
+    seat: usize,
+    verdict: Verdict,
+    /// When that is to be. `None` when it was done.
+    at: Option<Instant>,
+}
+
+/// Why a worker was killed.
+#[derive(Clone, Copy)]
+pub(super) enum Verdict {
+    /// What it did took longer than that.
+    TimedOut(Duration),
+    /// What it did was cancelled.
+    Cancelled,
+}
+
+impl Tag {
+    fn options(&self) -> Option<&Options> {
+        self.terms.as_ref().map(|terms| terms.options.get())
+    }
+
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        self.options()?.timeout
+    }
+
+    /// How many workers have died that did it, of those before the last.
+    pub(super) fn died_before(&self) -> u32 {
+        self.terms.as_ref().map_or(0, |terms| terms.died.saturating_sub(1))
+    }
+}
+
+impl Scheduler {
+    /// A task with that time limit is about to be sent.
+    pub(super) fn expect_end(&self, timeout: Duration) {
+        let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        let shortest = self.shortest.fetch_min(nanos, Ordering::AcqRel);
+        if self.timed.fetch_add(1, Ordering::AcqRel) == 0 || nanos < shortest {
+            self.call_supervisor();
+        }
+    }
+
+    /// Kills the workers whose calls have taken too long; returns when to look again, if ever.
+    pub(super) fn end_overdue(&self) -> Option<Duration> {
+        if self.timed.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let mut next = Duration::from_nanos(self.shortest.load(Ordering::Acquire));
+        for (seat, task, took) in self.pool.held() {
+            let timeout = self.pool.with_tag(task, |tag| tag.timeout()).flatten();
+            let Some(timeout) = timeout else { continue };
+            if took < timeout {
+                next = next.min(timeout.saturating_sub(took));
+            } else if self.pool.break_off(seat, task) {
+                self.kill(seat, Verdict::TimedOut(timeout));
+            }
+        }
+        if self.kill_condemned() {
+            next = OFTEN;
+        }
+        Some(next.max(OFTEN))
+    }
+
+    /// Kills the worker of that seat, whose task was broken off; if that took too long it may say first
+    /// where it is.
+    fn kill(&self, seat: usize, verdict: Verdict) {
+        let mut at = Instant::now();
+        if matches!(verdict, Verdict::TimedOut(_)) {
+            self.signal(seat, self.says_where);
+            at += TIME_TO_SAY;
+        }
+        locked(&self.condemned).push(Condemned { seat, verdict, at: Some(at) });
+        self.kill_condemned();
+    }
+
+    /// Sends a signal to the worker of that seat; false if it is not watched yet. If it has ended meanwhile
+    /// that is as good.
+    fn signal(&self, seat: usize, signal: i32) -> bool {
+        let watched = locked(&self.watched);
+        let found = watched.iter().find(|each| each.seat == seat);
+        if let Some(end) = found.and_then(|each| each.end.as_ref()) {
+            let _ = process::send_signal(end.as_fd(), signal);
+        }
+        found.is_some()
+    }
+
+    /// Kills those whose time has come; returns whether there are others.
+    pub(super) fn kill_condemned(&self) -> bool {
+        let now = Instant::now();
+        let mut condemned = locked(&self.condemned);
+        for each in condemned.iter_mut().filter(|each| each.at.is_some_and(|at| at <= now)) {
+            if self.signal(each.seat, process::KILL) {
+                each.at = None;
+            }
+        }
+        condemned.iter().any(|each| each.at.is_some())
+    }
+
+    /// Why the worker of that seat was killed, if it was by this pool.
+    pub(super) fn verdict(&self, seat: usize) -> Option<Verdict> {
+        let mut condemned = locked(&self.condemned);
+        let index = condemned.iter().position(|each| each.seat == seat)?;
+        Some(condemned.swap_remove(index).verdict)
+    }
+
+    /// Breaks off a task that a worker has, if it may be; returns whether that was done.
+    pub(super) fn break_off(slf: &Bound<'_, Self>, task: u64) -> PyResult<bool> {
+        let (py, this) = (slf.py(), slf.get());
+        let kills =
+            || this.pool.with_tag(task, |tag| tag.options().is_some_and(|options| options.kills));
+        let until = Instant::now() + SOON;
+        // A worker has taken it, but may not hold it yet; or it was lost and is to be tried again.
+        while kills() == Some(true) {
+            if let Some(seat) = this.pool.seat_of(task)
+                && this.pool.break_off(seat, task)
+            {
+                let tag = this.pool.forget(task);
+                this.kill(seat, Verdict::Cancelled);
+                if let Some(tag) = tag {
+                    this.forget(&tag);
+                    return Ok(true);
+                }
+            }
+            if Instant::now() > until {
+                break;
+            }
+            Self::advance(slf, manyhands_sync::Limit::Never, &|| false)?;
+            py.detach(|| std::thread::sleep(Duration::from_micros(50)));
+        }
+        Ok(false)
+    }
+
+    /// Has a task done again whose worker has died, if it may be; returns whether it is.
+    pub(super) fn try_again(
+        &self,
+        py: Python<'_>,
+        lead: &manyhands_pool::Lead<'_>,
+        task: u64,
+    ) -> PyResult<bool> {
+        let kept = self.pool.with_tag(task, |tag| {
+            let terms = tag.terms.as_mut()?;
+            terms.died += 1;
+            let may = terms.died <= terms.options.get().retries;
+            terms.kept.as_ref().filter(|_| may).cloned()
+        });
+        let Some(Some(mut kept)) = kept else { return Ok(false) };
+        let pieces: Vec<Piece> = kept
+            .pieces
+            .iter()
+            .map(|(bytes, writable)| Piece {
+                start: bytes.as_ptr(),
+                len: bytes.len(),
+                writable: *writable,
+            })
+            .collect();
+        #[expect(unsafe_code, reason = "the copy is here until it is sent")]
+        // SAFETY: see there.
+        let sent = unsafe { self.pool.resubmit(lead, &Outside(py), task, &mut kept.head, &pieces) };
+        sent.map_err(|why| match why {
+            manyhands_pool::SubmitError::Arena(why) => error(why),
+            manyhands_pool::SubmitError::GivenUp(why) => why,
+            manyhands_pool::SubmitError::Closed => PyValueError::new_err("Pool not running"),
+        })
+    }
+}

@@ -1,0 +1,130 @@
+"""What workers of a pool can say of where they are when they are killed, and by whom they are."""
+
+import contextlib
+import faulthandler
+import itertools
+import os
+import re
+import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: Has a worker say where it is.
+SAYS_WHERE = signal.SIGRTMAX - 3
+
+#: How much room each worker has for that.
+_ROOM = 1 << 16
+
+#: The frame from which on a traceback tells only how a worker came to be.
+_WORKER = re.compile(
+    r'  File "[^"]*manyhands/(multiprocessing/pool|concurrent/futures/_worker)\.py", line \d+ in work'
+)
+
+#: What tells how often the system has killed, once that was found.
+_teller: "str | None" = None
+
+
+class LastWords:
+    """Where the workers of a pool write to, and what the system tells of their ends."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._file = os.memfd_create("manyhands-last-words", os.MFD_CLOEXEC)
+        self._killed = out_of_memory_kills()
+
+    def __del__(self) -> None:
+        os.close(self._file)
+
+    def place(self) -> "tuple[int, int]":
+        """Return where that is, for `report_to`."""
+        return self._pid, self._file
+
+    def of(self, seat: int, exitcode: "int | None") -> "dict[str, Any]":
+        """Return what is known of the end of the worker that had that seat."""
+        facts: dict[str, Any] = {"stack": self._take(seat)}
+        if exitcode is not None:
+            facts["out_of_memory"] = False
+        if exitcode == -signal.SIGKILL:
+            killed = out_of_memory_kills()
+            if killed is None or self._killed is None:
+                facts["out_of_memory"] = None
+            else:
+                facts["out_of_memory"] = killed > self._killed
+                # Each is the end of one.
+                self._killed = min(killed, self._killed + 1)
+        return facts
+
+    def _take(self, seat: int) -> "str | None":
+        begin = seat * _ROOM
+        said = os.pread(self._file, _ROOM, begin).rstrip(b"\0")
+        if not said:
+            return None
+        os.pwrite(self._file, bytes(len(said)), begin)
+        lines = said.decode(errors="replace").splitlines()
+        return "\n".join(
+            filter(None, itertools.takewhile(lambda line: not _WORKER.match(line), lines))
+        )
+
+
+def report_to(pid: int, file: int, seat: int) -> None:
+    """Have this process say where it is when it crashes, or is asked to by `SAYS_WHERE`.
+
+    A program that has enabled `faulthandler` by itself has its crashes told there.
+    """
+    # One of its own: with one that was inherited it would move in the file with others.
+    with contextlib.suppress(OSError):
+        own = os.open(f"/proc/{pid}/fd/{file}", os.O_RDWR | os.O_CLOEXEC)
+        os.lseek(own, seat * _ROOM, os.SEEK_SET)
+        if not faulthandler.is_enabled():
+            faulthandler.enable(own, all_threads=False)
+            # The words of a child would be taken for those of its parent.
+            os.register_at_fork(after_in_child=faulthandler.disable)
+        if signal.getsignal(SAYS_WHERE) == signal.SIG_DFL:
+            faulthandler.register(SAYS_WHERE, own, all_threads=False)
+
+
+def out_of_memory_kills() -> "int | None":
+    """Return how many processes the system has killed for want of memory; None if it does not tell.
+
+    They are those of the control group of this process, otherwise those of the machine.
+
+    Source: https://docs.kernel.org/admin-guide/cgroup-v2.html (memory.events)
+    """
+    global _teller
+    for path in tellers("/") if _teller is None else (_teller,):
+        killed = told_by(path)
+        if killed is not None:
+            _teller = path
+            return killed
+    return None
+
+
+def told_by(path: str) -> "int | None":
+    """Return how many processes the system has killed by what a file of it tells, if it does."""
+    with contextlib.suppress(OSError):
+        with open(path, encoding="ascii", errors="replace") as file:
+            found = re.search(r"^oom_kill (\d+)$", file.read(), re.MULTILINE)
+        if found:
+            return int(found[1])
+    return None
+
+
+def tellers(root: str) -> "list[str]":
+    """Return the files below a root that may tell so, the best first."""
+    groups = os.path.join(root, "sys/fs/cgroup")
+    tellers = []
+    with contextlib.suppress(OSError):
+        with open(os.path.join(root, "proc/self/cgroup"), encoding="utf-8") as file:
+            for line in file.read().splitlines():
+                _, controllers, path = line.split(":", 2)
+                path = path.lstrip("/")
+                if not controllers:
+                    tellers.append(os.path.join(groups, path, "memory.events"))
+                elif "memory" in controllers.split(","):
+                    tellers.append(os.path.join(groups, "memory", path, "memory.oom_control"))
+    # In a container its group may be the root of what it sees.
+    tellers.append(os.path.join(groups, "memory.events"))
+    tellers.append(os.path.join(root, "proc/vmstat"))
+    return tellers
