@@ -10,6 +10,7 @@ say "a death at every instruction of locks and the like, and at random moments"
 cargo test --quiet --profile quick -p manyhands-shm --test sync -- steps kills
 say "deaths at random moments, for $MANYHANDS_KILL_SECONDS s"
 cargo test --quiet --profile quick -p manyhands-shm --test kill -- --nocapture
+cargo test --quiet --profile quick -p manyhands --test pool -- killed_at_random
 say "the same of Python's processes and zygotes"
 dir=$(install "$PYTHON")
 tools "$dir"

@@ -4,7 +4,7 @@
 say "cargo test"
 cargo test --quiet --workspace --exclude manyhands-py
 say "examples"
-for example in steamed_buns ticket_office pipe; do
+for example in steamed_buns ticket_office pipe pool; do
     cargo run --quiet --example "$example" -p manyhands >/dev/null
 done
 say "cargo doc"

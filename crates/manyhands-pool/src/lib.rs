@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(not(loom))]
+mod bury;
 mod lead;
 #[cfg(not(loom))]
 mod ledger;
@@ -8,6 +10,8 @@ mod pool;
 #[cfg(not(loom))]
 mod worker;
 
+#[cfg(not(loom))]
+pub use bury::{Buried, Fitness};
 pub use lead::{Lead, Leadership};
 #[cfg(not(loom))]
 pub use pool::{Fate, Pool, SubmitError, Taken, What};

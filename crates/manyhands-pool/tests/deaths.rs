@@ -9,8 +9,8 @@ mod support;
 
 use std::collections::HashMap;
 
-use manyhands_pool::{Fate, Pool, TASK, What, Worker};
-use manyhands_shm::{GetError, Limit, Parcel, Patient, Reference, Statistics, arena};
+use manyhands_pool::{Buried, Lead, Pool, TASK, What, Worker};
+use manyhands_shm::{ArenaError, GetError, Limit, Parcel, Patient, Reference, Statistics, arena};
 use support::{alone, doing, fork, kill, wait};
 
 /// Small ones lie in the ring, large ones in blocks.
@@ -57,6 +57,30 @@ fn work(board: Reference, seat: usize) -> i32 {
     }
 }
 
+fn note(outcomes: &mut HashMap<u32, Outcome>, number: u32, outcome: Outcome) {
+    let before = outcomes.insert(number, outcome);
+    assert_eq!(before, None, "task {number} has a second outcome");
+}
+
+/// Takes the results that are there.
+fn take_all(pool: &Pool<u32>, lead: &Lead<'_>, outcomes: &mut HashMap<u32, Outcome>) {
+    let mut scratch = Vec::new();
+    loop {
+        let taken = match pool.take(lead, &Patient, &mut scratch, Limit::Never) {
+            Ok(taken) => taken,
+            Err(GetError::Empty) => return,
+            Err(why) => panic!("{why}"),
+        };
+        let message = taken.parcel.as_ref().map_or(&scratch[..], Parcel::head);
+        let What::Result(number) = taken.what else { panic!("{:?}", taken.what) };
+        let mut expected = number.to_ne_bytes().to_vec();
+        expected.resize(4 + SIZES[number as usize % SIZES.len()], number as u8);
+        expected.reverse();
+        assert!(message[TASK..] == expected, "the result of {number} is another one's");
+        note(outcomes, number, Outcome::Done);
+    }
+}
+
 impl Scene {
     fn new() -> Scene {
         let pool = Pool::new(8).unwrap();
@@ -98,51 +122,31 @@ impl Scene {
     }
 
     fn note(&mut self, number: u32, outcome: Outcome) {
-        let before = self.outcomes.insert(number, outcome);
-        assert_eq!(before, None, "task {number} has a second outcome");
+        note(&mut self.outcomes, number, outcome);
     }
 
     /// Takes the results that are there.
     fn drain(&mut self) {
-        let mut scratch = Vec::new();
-        loop {
-            let lead = self.pool.try_lead().expect("nobody else leads");
-            let taken = match self.pool.take(&lead, &Patient, &mut scratch, Limit::Never) {
-                Ok(taken) => taken,
-                Err(GetError::Empty) => return,
-                Err(why) => panic!("{why}"),
-            };
-            let message = taken.parcel.as_ref().map_or(&scratch[..], Parcel::head);
-            let What::Result(number) = taken.what else { panic!("{:?}", taken.what) };
-            let mut expected = number.to_ne_bytes().to_vec();
-            expected.resize(4 + SIZES[number as usize % SIZES.len()], number as u8);
-            expected.reverse();
-            assert!(message[TASK..] == expected, "the result of {number} is another one's");
-            drop(lead);
-            self.note(number, Outcome::Done);
-        }
+        let lead = self.pool.try_lead().expect("nobody else leads");
+        take_all(&self.pool, &lead, &mut self.outcomes);
     }
 
     /// A worker is dead: settles what it has left. Returns whether a task was lost.
     fn bury(&mut self, pid: i32) -> bool {
         let seat = self.seats.remove(&pid).expect("a worker");
-        self.drain();
         let lead = self.pool.try_lead().expect("nobody else leads");
-        let fate = self.pool.fate(&lead, seat).unwrap();
-        drop(lead);
-        let lost = match fate {
-            Fate::Spared => None,
-            Fate::Claimed(task) => {
-                self.drain();
-                let lead = self.pool.try_lead().expect("nobody else leads");
-                self.pool.condemn(&lead, task)
-            }
-            Fate::Unsure => panic!("nothing is being put"),
+        let (pool, outcomes) = (&self.pool, &mut self.outcomes);
+        let drain = || {
+            take_all(pool, &lead, outcomes);
+            Ok::<_, ArenaError>(())
         };
+        let Buried::Settled { lost, .. } = pool.bury(&lead, seat, drain).unwrap() else {
+            panic!("nothing is being put")
+        };
+        drop(lead);
         if let Some(number) = lost {
             self.note(number, Outcome::Lost);
         }
-        self.pool.release(seat);
         lost.is_some()
     }
 

@@ -1,5 +1,6 @@
 //! The names under which a Rust user finds things.
 
+use manyhands::pool::{BuildError, Builder, Call, Handle, PoolError};
 use manyhands::queue::{FifoQueue, LifoQueue, PriorityQueue};
 use manyhands::sync::{Barrier, Condition, Event, Lock, RLock, Semaphore};
 use manyhands::watch::{Kind, snapshot};
@@ -24,4 +25,16 @@ fn what_never_made_anybody_wait_is_not_watched() {
     queue.put(1).expect("it is open");
     assert_eq!(queue.get(), Ok(1));
     assert!(snapshot().iter().all(|seen| seen.kind != Kind::Queue));
+}
+
+#[test]
+fn a_pool_is_shared_by_threads() {
+    fn shared<T: Send + Sync>() {}
+    fn sent<T: Send>() {}
+
+    shared::<manyhands::Pool>();
+    shared::<Builder>();
+    shared::<Handle<std::cell::Cell<u8>>>();
+    sent::<Call<u8>>();
+    shared::<(BuildError, PoolError)>();
 }
