@@ -16,9 +16,11 @@ mod submit;
 mod supervise;
 mod task;
 mod threads;
+mod threads_submit;
 mod worker;
 
 pub(crate) use task::Task;
+pub(crate) use threads::Threads;
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<scheduler::Scheduler>()?;
