@@ -505,8 +505,13 @@ impl Future {
     // py: concurrent.futures.Future.result
     #[pyo3(signature = (timeout=None))]
     fn result(slf: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        let outcome = Self::outcome(slf, timeout)?;
-        outcome.map_err(|why| PyErr::from_value(why.into_bound(slf.py())))
+        let why = match Self::outcome(slf, timeout)? {
+            Ok(result) => return Ok(result),
+            Err(why) => why.into_bound(slf.py()),
+        };
+        // Ctrl-C is for all processes: a worker may have told of it before this one has come to it.
+        slf.py().check_signals()?;
+        Err(PyErr::from_value(why))
     }
 
     /// Return the exception of the call, None if it has ended without one; raises what `result` does

@@ -11,6 +11,7 @@ mod imap;
 mod outcomes;
 mod result;
 mod scheduler;
+mod signals;
 mod source;
 mod submit;
 mod supervise;

@@ -290,7 +290,12 @@ impl ApplyResult {
         let value = state.value.as_ref().map_or_else(|| py.None(), |value| value.clone_ref(py));
         let succeeded = state.succeeded;
         drop(state);
-        if succeeded { Ok(value) } else { Err(PyErr::from_value(value.into_bound(py))) }
+        if succeeded {
+            return Ok(value);
+        }
+        // Ctrl-C is for all processes: a worker may have told of it before this one has come to it.
+        py.check_signals()?;
+        Err(PyErr::from_value(value.into_bound(py)))
     }
 
     /// How many tasks have no outcome yet; programs show by it how far a map is.
