@@ -13,7 +13,7 @@ PYTHON ?= python3
 APP ?= examples/steamed_buns.py
 export PYTHON
 
-.PHONY: run test test-all bench check kill loom miri stress clean
+.PHONY: run test test-all bench check kill loom miri soak stress clean
 
 run:
 	@ci/run-app.sh $(APP) $(ARGS)
@@ -38,6 +38,9 @@ loom:
 
 miri:
 	@ci/miri.sh
+
+soak:
+	@ci/soak.sh
 
 stress:
 	@ci/stress.sh

@@ -296,3 +296,44 @@ def test_a_child_that_a_program_forks_ends_beside_its_executor(
         """,
     )
     assert (ended.out, ended.status) == ("0 3 done\n", 0)
+
+
+def test_threads_of_ours_leave_sigint_to_those_of_the_program(
+    our_fork_kind: Any, tmp_path: Path
+) -> None:
+    """One that they took the main thread would notice late. What the program does in such a thread,
+    and what is started there, takes it."""
+    ended = run(
+        our_fork_kind,
+        tmp_path,
+        """
+        import os, signal
+
+        def blocked(task="self"):
+            with open(f"/proc/self/task/{task}/status") as file:
+                fields = dict(line.split(":", 1) for line in file)
+            return int(fields["SigBlk"], 16) >> signal.SIGINT - 1 & 1
+
+        def here():
+            return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+        if __name__ == "__main__":
+            executor = make(1)
+            executor.submit(int).result()
+            others = set(os.listdir("/proc/self/task")) - {str(os.getpid())}
+            while not all(map(blocked, others)):
+                time.sleep(0.001)
+            write(len(others))
+            executor.submit(os._exit, 3).exception()
+            later = executor.submit(here)
+            heard = threading.Event()
+            later.add_done_callback(lambda _: (write(here()), heard.set()))
+            heard.wait()
+            write(later.result())
+            executor.shutdown()
+        """,
+    )
+    assert (ended.status, ended.err) == (0, "")
+    threads, *blocked = ended.words
+    assert int(threads) >= 1
+    assert blocked == ["False", "False"]

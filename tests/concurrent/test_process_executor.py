@@ -233,3 +233,12 @@ def test_other_threads_may_use_and_end_an_executor(forked: Any) -> None:
     Hand(forked.shutdown).finish()
     with pytest.raises(RuntimeError, match="after shutdown"):
         forked.submit(square, 3)
+
+
+def test_ours_refuses_a_call_that_comes_while_it_is_shut_down(our_fork_kind: Any) -> None:
+    with our_fork_kind.make(1) as executor:
+        assert executor.submit(square, 3).result() == 9
+        # As a thread finds it that has looked before another one shut it down.
+        executor._pool.close()
+        with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+            executor.submit(square, 3)

@@ -6,6 +6,7 @@
 use pyo3::prelude::*;
 
 mod concurrent;
+mod crew;
 mod exclusion;
 mod fast;
 mod gate;

@@ -144,6 +144,22 @@ impl<T> Fifo<T> {
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter()
     }
+
+    /// Has the first item that `is_it` is true of leave next; false if there is none.
+    ///
+    /// ```
+    /// use manyhands_queue::{Fifo, Store};
+    ///
+    /// let mut store = Fifo::default();
+    /// (1..4).for_each(|item| store.push(item).unwrap());
+    /// assert!(store.bring_forward(|item| *item == 3));
+    /// assert!(!store.bring_forward(|item| *item == 4));
+    /// assert_eq!(store.drain(), [3, 1, 2]);
+    /// ```
+    pub fn bring_forward(&mut self, is_it: impl FnMut(&T) -> bool) -> bool {
+        let item = self.0.iter().position(is_it).and_then(|index| self.0.remove(index));
+        item.map(|item| self.0.push_front(item)).is_some()
+    }
 }
 
 impl<T> Lifo<T> {

@@ -4,7 +4,8 @@ A `Pool` is native: what is called goes to the workers, and comes back, through 
 memory, and whoever waits for a result takes it from there. A worker that is killed takes the call
 with it that it was doing, which raises `WorkerDied`, and is replaced.
 
-A `ThreadPool` has the same results, which its threads bring at once.
+A `ThreadPool` has the same results, which its threads bring at once. While one of them waits for
+another call of its pool that has to be done first, there may be one thread more.
 
 A pool is the standard library's where its class replaces what that is made of, or its context is
 not ours.
@@ -367,7 +368,7 @@ class ThreadPool(Pool, _original.ThreadPool):
         self._maxtasksperchild = None
         self._lock = original("threading").RLock()
         self._helper = None
-        self._scheduler = threads = _native.Threads(self._ended)
+        self._scheduler = threads = _native.Threads(processes, weakref.ref(self), self._ended)
         try:
             for _ in range(processes):
                 self._start_worker()
@@ -393,6 +394,22 @@ class ThreadPool(Pool, _original.ThreadPool):
     def with_options(self, **options):
         """Raise NotImplementedError: a call cannot be ended in a thread."""
         raise NotImplementedError("a call cannot be ended in a thread; use a Pool of processes")
+
+    def _grow(self):
+        """Start one more worker for one that waits for another call; return whether there is."""
+        threads = self._scheduler
+        if not threads.hire():
+            return False
+        with self._lock:
+            if len(self._pool) > 2 * threads.workers:
+                self._pool[:] = [each for each in self._pool if each.is_alive()]
+            try:
+                self._start_worker()
+            except RuntimeError:
+                # There can be no more threads: it waits as it would in the standard library's.
+                threads.dismiss()
+                return False
+        return True
 
     def _call_back(self):
         """Start the thread that calls callbacks, one after the other, if it is not there."""
@@ -433,8 +450,12 @@ class ThreadPool(Pool, _original.ThreadPool):
             return
         util.debug("joining pool")
         self._check_joinable()
-        for worker_obj in self._pool:
-            worker_obj.join()
+        joined = set()
+        # Meanwhile there may be more.
+        while left := set(self._pool) - joined:
+            for worker_obj in left:
+                worker_obj.join()
+            joined |= left
         if self._helper is not None:
             self._helper.join()
 

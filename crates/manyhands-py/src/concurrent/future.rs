@@ -1,6 +1,6 @@
 //! `concurrent.futures.Future`
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use manyhands_sync::Limit;
@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
+use crate::crew::{Awaited, Blocked};
 use crate::multiprocessing::Task;
 use crate::news::News;
 use crate::timeout;
@@ -62,6 +63,10 @@ pub(crate) struct Future {
     done: AtomicBool,
     /// That it is done.
     news: News,
+    /// The number of the pool of threads whose call it is of; 0 for none.
+    pool: AtomicU64,
+    /// By workers of that pool.
+    pub(super) awaited: Awaited,
     inner: Mutex<Inner>,
 }
 
@@ -101,6 +106,21 @@ impl Future {
 
     pub(crate) fn is_done(&self) -> bool {
         self.done.load(Ordering::Acquire)
+    }
+
+    /// The number of the pool of threads whose call it is of.
+    pub(super) fn pool(&self) -> u64 {
+        self.pool.load(Ordering::Relaxed)
+    }
+
+    /// It is of a call of that pool.
+    pub(super) fn belong_to(&self, pool: u64) {
+        self.pool.store(pool, Ordering::Relaxed);
+    }
+
+    /// Whether nobody has begun the call.
+    pub(super) fn is_pending(&self) -> bool {
+        self.inner().state == State::Pending
     }
 
     /// Whether somebody is to be called when it is done.
@@ -271,6 +291,8 @@ impl Future {
         if let Some(task) = this.task(py) {
             return task.wait(py, limit, &|| this.is_done());
         }
+        let awaited = (slf.as_any(), Some(&this.awaited));
+        let _blocked = Blocked::begin(py, this.pool(), limit, || this.is_pending(), Some(awaited))?;
         this.news.wait(py, "result", limit, || this.is_done()).map(drop)
     }
 
@@ -336,12 +358,24 @@ impl Future {
 
     /// As [`Future::settle`], and calls back; it is an error if it was done already.
     pub(crate) fn settle_by_hand(slf: &Bound<'_, Self>, outcome: Outcome<'_>) -> PyResult<()> {
+        Self::settle_and(slf, outcome, || {})
+    }
+
+    /// The same, with `before_callbacks` done before them, if there are any.
+    pub(super) fn settle_and(
+        slf: &Bound<'_, Self>,
+        outcome: Outcome<'_>,
+        before_callbacks: impl FnOnce(),
+    ) -> PyResult<()> {
         let task = slf.get().task(slf.py());
         let settled = Self::settle(slf, outcome)?;
         if let Some(task) = task {
             task.nudge(slf.py());
         }
         if !matches!(settled, Settled::Before) {
+            if matches!(settled, Settled::WithCallbacks(_)) {
+                before_callbacks();
+            }
             return Self::call_back_by_name(slf, settled);
         }
         let name = slf.get().inner().state.name();
@@ -398,6 +432,8 @@ impl Future {
         Future {
             done: AtomicBool::new(false),
             news: News::new(),
+            pool: AtomicU64::new(0),
+            awaited: Awaited::default(),
             inner: Mutex::new(Inner {
                 state: State::Pending,
                 result: None,
@@ -472,8 +508,13 @@ impl Future {
     // py: concurrent.futures.Future.result
     #[pyo3(signature = (timeout=None))]
     fn result(slf: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        let outcome = Self::outcome(slf, timeout)?;
-        outcome.map_err(|why| PyErr::from_value(why.into_bound(slf.py())))
+        let why = match Self::outcome(slf, timeout)? {
+            Ok(result) => return Ok(result),
+            Err(why) => why.into_bound(slf.py()),
+        };
+        // Ctrl-C is for all processes: a worker may have told of it before this one has come to it.
+        slf.py().check_signals()?;
+        Err(PyErr::from_value(why))
     }
 
     /// Return the exception of the call, None if it has ended without one; raises what `result` does

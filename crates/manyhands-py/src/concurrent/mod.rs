@@ -2,13 +2,18 @@
 
 use pyo3::prelude::*;
 
+mod executor;
 pub(crate) mod future;
 mod threads;
+mod waits;
+
+pub(crate) use threads::Jobs;
 
 pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
     let module = PyModule::new(parent.py(), "manyhands._native.concurrent")?;
     module.add_class::<future::Future>()?;
     module.add_class::<threads::Jobs>()?;
-    module.add_class::<threads::ThreadPoolExecutor>()?;
+    module.add_class::<executor::ThreadPoolExecutor>()?;
+    waits::register(&module)?;
     parent.add("concurrent", module)
 }

@@ -1,10 +1,7 @@
-//! What is native of `concurrent.futures.ThreadPoolExecutor`: its queue of jobs, the loop of its
-//! workers, and `submit`.
+//! What is native of `concurrent.futures.ThreadPoolExecutor`: its queue of jobs, and the loop of its
+//! workers.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use manyhands_queue::{Fifo, FifoQueue, GetError, PutError, Queue, Store};
-use manyhands_sync::{Limit, Protected};
+use manyhands_queue::{Fifo, FifoQueue, PutError, Queue, Store};
 use manyhands_sys::fork;
 use manyhands_watch::Kind;
 use pyo3::exceptions::PyRuntimeError;
@@ -15,12 +12,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use super::future::{Future, Outcome};
+use crate::crew::{self, Crew, Employer};
 use crate::exclusion::Interpreter;
-use crate::gate::Outside;
-use crate::made::Made;
 use crate::queue::Failure;
-
-type Cell<S> = <Interpreter as manyhands_sync::Exclusion>::Cell<S>;
 
 /// What a worker is to do.
 enum Job {
@@ -66,9 +60,9 @@ impl WorkItem {
 }
 
 impl WorkItem {
-    /// Calls the function, if nobody has cancelled that, and settles the future. `when_free` is called
-    /// once this worker can be counted on for the next job.
-    fn run(self, py: Python<'_>, when_free: impl Fn()) -> PyResult<()> {
+    /// Calls the function, if nobody has cancelled that, and settles the future.
+    fn run(self, jobs: &Bound<'_, Jobs>) -> PyResult<()> {
+        let (py, when_free) = (jobs.py(), || jobs.get().one_done());
         let WorkItem { future, function, args, keywords } = self;
         let future = future.into_bound(py);
         let has_begun = Future::begin(&future);
@@ -90,7 +84,13 @@ impl WorkItem {
         if is_free {
             when_free();
         }
-        let settled = Future::settle_by_hand(&future, outcome);
+        jobs.get().crew.let_go(&future.get().awaited);
+        let mut engaged = None;
+        let settled = Future::settle_and(&future, outcome, || {
+            // One was added since.
+            engaged = is_free.then(|| Engaged::new(jobs));
+        });
+        drop(engaged);
         if !is_free {
             when_free();
         }
@@ -98,18 +98,38 @@ impl WorkItem {
     }
 }
 
+/// While there is one, a worker that counted as free calls callbacks.
+struct Engaged<'a>(&'a Crew);
+
+impl<'a> Engaged<'a> {
+    fn new(jobs: &'a Bound<'_, Jobs>) -> Engaged<'a> {
+        let crew = &jobs.get().crew;
+        crew.engage();
+        if let Err(why) = Employer::Executor(jobs.clone().unbind()).grow(jobs.py()) {
+            why.write_unraisable(jobs.py(), None);
+        }
+        Engaged(crew)
+    }
+}
+
+impl Drop for Engaged<'_> {
+    fn drop(&mut self) {
+        self.0.disengage();
+    }
+}
+
 /// The calls that an executor's workers are to make; for each of them an iterator that makes one at a
 /// time, so that the interpreter can give others a turn in between.
 ///
-/// It knows nothing of the executor, whose end is the end of its workers.
+/// It does not keep the executor, whose end is the end of its workers.
 // py: concurrent.futures.ThreadPoolExecutor._work_queue
 #[pyclass(frozen, weakref, module = "manyhands._native.concurrent")]
 pub(crate) struct Jobs {
     /// Those under way count as unfinished.
     queue: FifoQueue<Job, Interpreter>,
-    /// How many workers there are, and how many there can be.
-    workers: AtomicUsize,
-    limit: usize,
+    pub(crate) crew: Crew,
+    /// A weak reference to the executor, which starts workers.
+    pub(crate) pool: Py<PyAny>,
     /// The fork before which they began: in a child of theirs there are none.
     epoch: u32,
 }
@@ -120,12 +140,21 @@ impl Jobs {
     }
 
     /// Whether another worker would have something to do.
-    fn wants_worker(&self) -> bool {
-        let workers = self.workers.load(Ordering::Relaxed);
-        workers < self.limit && self.queue.unfinished() > workers
+    pub(crate) fn wants_worker(&self) -> bool {
+        self.crew.wants(self.queue.unfinished()) && !self.is_foreign()
     }
 
-    fn is_foreign(&self) -> bool {
+    /// Has the call of a future made next, if no worker has begun it.
+    pub(crate) fn prefer(&self, future: &Bound<'_, PyAny>) {
+        self.queue.with_store(|jobs| {
+            jobs.bring_forward(|job| match job {
+                Job::Call(item) => item.future.as_ptr() == future.as_ptr(),
+                Job::Other(_) => false,
+            })
+        });
+    }
+
+    pub(super) fn is_foreign(&self) -> bool {
         self.epoch != fork::epoch()
     }
 
@@ -146,8 +175,10 @@ fn work_item<'py>(
     function: Bound<'py, PyAny>,
     args: Bound<'py, PyTuple>,
     keywords: Option<Bound<'py, PyDict>>,
+    crew: &Crew,
 ) -> PyResult<(Bound<'py, Future>, WorkItem)> {
     let future = future_class(function.py())?.call0()?.cast_into::<Future>()?;
+    future.get().belong_to(crew.number());
     let item = WorkItem {
         future: future.clone().unbind(),
         function: function.unbind(),
@@ -160,48 +191,46 @@ fn work_item<'py>(
 #[pymethods]
 impl Jobs {
     #[new]
-    fn __new__(limit: usize) -> Jobs {
+    fn __new__(limit: usize, pool: Py<PyAny>) -> Jobs {
         Jobs {
             queue: Queue::over(Fifo::default(), Kind::SimpleQueue, 0),
-            workers: AtomicUsize::new(0),
-            limit,
+            crew: Crew::new(limit, 0),
+            pool,
             epoch: fork::epoch(),
         }
     }
 
     /// Has a call made; returns its future, or None if no more are taken.
-    fn call<'py>(
+    pub(super) fn call<'py>(
         &self,
         function: Bound<'py, PyAny>,
         args: Bound<'py, PyTuple>,
         keywords: Option<Bound<'py, PyDict>>,
     ) -> PyResult<Option<Bound<'py, Future>>> {
-        let (future, item) = work_item(function, args, keywords)?;
+        let (future, item) = work_item(function, args, keywords, &self.crew)?;
         Ok(self.put_job(Job::Call(item)).is_ok().then_some(future))
     }
 
     /// Makes room for one more worker if one is wanted; returns its number.
     fn hire(&self) -> Option<usize> {
-        loop {
-            let workers = self.workers.load(Ordering::Relaxed);
-            if !self.wants_worker() {
-                return None;
-            }
-            let hired = self.workers.compare_exchange(
-                workers,
-                workers + 1,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
-            if hired.is_ok() {
-                return Some(workers);
-            }
-        }
+        self.crew.hire(|| self.queue.unfinished())
     }
 
     /// A worker could not be started.
     fn dismiss(&self) {
-        self.workers.fetch_sub(1, Ordering::Relaxed);
+        self.crew.dismiss();
+    }
+
+    /// How many calls have no outcome, but for those that almost have.
+    #[getter]
+    fn pending(&self) -> usize {
+        self.queue.unfinished()
+    }
+
+    /// How many workers there are.
+    #[getter]
+    fn workers(&self) -> usize {
+        self.crew.workers()
     }
 
     /// Takes no more calls; workers end when those that there are have been made.
@@ -294,25 +323,24 @@ impl Jobs {
         self.queue.is_empty()
     }
 
+    /// This thread is a worker from now on.
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        crew::work_for(Some(Employer::Executor(slf.clone().unbind())));
         slf
     }
 
-    /// Waits for a call, and makes it; the end comes when there will be none.
-    fn __next__(&self, py: Python<'_>) -> PyResult<Option<bool>> {
-        let job = match self.queue.try_get() {
-            Ok(job) => job,
-            Err(_) => match self.queue.get_with(&Outside(py), Limit::Forever) {
-                Ok(job) => job,
-                Err(GetError::GivenUp(why)) => return Err(why),
-                Err(_) => return Ok(None),
-            },
+    /// Waits for a call, and makes it; the end comes when there will be none for this worker.
+    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<bool>> {
+        let (py, this) = (slf.py(), slf.get());
+        let Some(job) = this.crew.next(py, &this.queue)? else {
+            crew::work_for(None);
+            return Ok(None);
         };
         let done = match job {
-            Job::Call(item) => item.run(py, || self.one_done()),
+            Job::Call(item) => item.run(slf),
             Job::Other(item) => {
                 let done = item.call_method0(py, intern!(py, "run"));
-                self.one_done();
+                this.one_done();
                 done.map(drop)
             }
         };
@@ -320,82 +348,11 @@ impl Jobs {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.pool)?;
         self.queue.with_store(|store| store.iter().try_for_each(|job| job.traverse(&visit)))
     }
 
     fn __clear__(&self) {
         drop(self.queue.with_store(Store::drain));
-    }
-}
-
-/// The base of the class that programs see, for its `submit`.
-// py: concurrent.futures.ThreadPoolExecutor
-#[pyclass(frozen, subclass, module = "manyhands._native.concurrent")]
-pub(crate) struct ThreadPoolExecutor {
-    made: Made,
-    /// None before it is initialized, and where it works as the standard library's.
-    jobs: Cell<Option<Py<Jobs>>>,
-}
-
-#[pymethods]
-impl ThreadPoolExecutor {
-    #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
-    fn __new__(
-        _args: &Bound<'_, PyTuple>,
-        _kwargs: Option<&Bound<'_, PyDict>>,
-    ) -> ThreadPoolExecutor {
-        ThreadPoolExecutor { made: Made::new(), jobs: Cell::new(None) }
-    }
-
-    fn __init__(&self) {}
-
-    #[getter]
-    fn _jobs(&self, py: Python<'_>) -> Option<Py<Jobs>> {
-        self.jobs.with(|jobs| jobs.as_ref().map(|jobs| jobs.clone_ref(py)))
-    }
-
-    #[setter(_jobs)]
-    fn set_jobs(&self, jobs: Option<Py<Jobs>>) {
-        let before = self.jobs.with(|known| std::mem::replace(known, jobs));
-        drop(before);
-    }
-
-    /// Have `fn(*args, **kwargs)` called by a worker; return its `Future`.
-    // py: concurrent.futures.ThreadPoolExecutor.submit
-    #[pyo3(signature = (r#fn, /, *args, **kwargs))]
-    fn submit<'py>(
-        slf: &Bound<'py, Self>,
-        r#fn: Bound<'py, PyAny>,
-        args: Bound<'py, PyTuple>,
-        kwargs: Option<Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        // The first is another matter: a worker has to be there before the executor can be shut down.
-        let jobs = slf.get()._jobs(py).filter(|jobs| {
-            jobs.get().workers.load(Ordering::Relaxed) > 0 && !jobs.get().is_foreign()
-        });
-        if let Some(jobs) = jobs {
-            let jobs = jobs.get();
-            let (future, item) = work_item(r#fn.clone(), args.clone(), kwargs.clone())?;
-            if jobs.put_job(Job::Call(item)).is_ok() {
-                if jobs.wants_worker() {
-                    slf.call_method0(intern!(py, "_adjust_thread_count"))?;
-                }
-                return Ok(future.into_any());
-            }
-        }
-        slf.call_method1(intern!(py, "_submit"), (r#fn, args, kwargs))
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if !self.made.is() {
-            return Ok(());
-        }
-        self.jobs.with(|jobs| visit.call(&*jobs))
-    }
-
-    fn __clear__(&self) {
-        self.set_jobs(None);
     }
 }

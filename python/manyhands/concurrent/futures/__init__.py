@@ -1,7 +1,7 @@
 """Futures and executors: the standard library's `concurrent.futures` on the Rust engine.
 
 `Future`, `ProcessPoolExecutor` and `ThreadPoolExecutor` are ours, and inherit from the standard
-library's; everything else (`wait`, `as_completed`, `Executor`, exceptions) is its own.
+library's; everything else (`Executor`, exceptions, what `wait` and `as_completed` do) is its own.
 
 Source: https://docs.python.org/3/library/concurrent.futures.html
 """

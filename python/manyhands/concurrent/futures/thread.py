@@ -2,7 +2,8 @@
 
 What is submitted goes into a native queue, from which workers take it; they sleep outside of the
 interpreter while there is nothing. At most one of them is being woken at a time, which wakes the
-next if there is more to do: so those who submit are not interrupted for each call.
+next if there is more to do: so those who submit are not interrupted for each call. While a worker
+waits for another call of its executor that has to be done first, there may be one worker more.
 
 An executor works as the standard library's where a subclass replaces what that is made of, or the
 program puts a queue of its own into the executor.
@@ -59,7 +60,7 @@ class ThreadPoolExecutor(_native.ThreadPoolExecutor, _original.ThreadPoolExecuto
         self._thread_name_prefix = thread_name_prefix or f"ThreadPoolExecutor-{self._counter()}"
         self._initializer = initializer
         self._initargs = initargs
-        self._jobs = _jobs(max_workers)
+        self._jobs = _jobs(self)
 
     def _become_theirs(self, max_workers, prefix, initializer, initargs, ctxkwargs):
         """Work as the standard library's from now on."""
@@ -106,7 +107,7 @@ class ThreadPoolExecutor(_native.ThreadPoolExecutor, _original.ThreadPoolExecuto
             if not self._jobs.is_open:
                 # This is a child of the process with the workers, or the program has ended them.
                 self._threads = set()
-                self._jobs = _jobs(self._max_workers)
+                self._jobs = _jobs(self)
             future = self._jobs.call(fn, args, kwargs)
             self._hire()
         return future
@@ -121,11 +122,24 @@ class ThreadPoolExecutor(_native.ThreadPoolExecutor, _original.ThreadPoolExecuto
             if not (self._shutdown or _original._shutdown):
                 self._hire()
 
+    def _grow(self):
+        """Start one more worker for one that waits for another call; return whether there is."""
+        with self._shutdown_lock, _original._global_shutdown_lock:
+            if self._jobs is None:
+                return False
+            if len(self._threads) > 2 * self._jobs.workers:
+                self._threads -= {each for each in self._threads if not each.is_alive()}
+            try:
+                return self._hire()
+            except RuntimeError:
+                # There can be no more threads: it waits as it would in the standard library's.
+                return False
+
     def _hire(self):
         jobs = self._jobs
         number = jobs.hire()
         if number is None:
-            return
+            return False
         thread = _threading.Thread(
             name=f"{self._thread_name_prefix or self}_{number}",
             target=_work,
@@ -139,6 +153,7 @@ class ThreadPoolExecutor(_native.ThreadPoolExecutor, _original.ThreadPoolExecuto
         self._threads.add(thread)
         # By that the standard library ends them, and waits for them, when the interpreter ends.
         _original._threads_queues[thread] = jobs
+        return True
 
     def _initializer_failed(self):
         if self._jobs is None:
@@ -183,8 +198,12 @@ class ThreadPoolExecutor(_native.ThreadPoolExecutor, _original.ThreadPoolExecuto
             for future in jobs.drain():
                 future.cancel()
         if wait:
-            for thread in list(self._threads):
-                thread.join()
+            joined = set()
+            # Meanwhile there may be more.
+            while left := set(self._threads) - joined:
+                for thread in left:
+                    thread.join()
+                joined |= left
 
 
 def _is_native(cls):
@@ -193,9 +212,10 @@ def _is_native(cls):
     return not any(_PARTS & vars(each).keys() for each in own)
 
 
-def _jobs(max_workers):
+def _jobs(executor):
     # As many as there can be, for what is no number of a size.
-    return _native.Jobs(int(-(-min(max_workers, 2**32) // 1)))
+    limit = int(-(-min(executor._max_workers, 2**32) // 1))
+    return _native.Jobs(limit, weakref.ref(executor))
 
 
 def _submit_next(reference, fn, calls):

@@ -330,7 +330,8 @@ impl IMapIterator {
                 !state.items.is_empty() || state.is_complete()
             };
             let limit = timeout::optional(timeout)?;
-            waited = !this.source.advance(py, &this.news, limit, &is_over)?;
+            let awaited = (slf.as_any(), None, true);
+            waited = !this.source.advance(py, &this.news, limit, &is_over, awaited)?;
         }
     }
 
@@ -339,7 +340,8 @@ impl IMapIterator {
     #[getter]
     fn _index(slf: &Bound<'_, Self>) -> PyResult<usize> {
         let this = slf.get();
-        this.source.advance(slf.py(), &this.news, Limit::Never, &|| false)?;
+        let awaited = (slf.as_any(), None, true);
+        this.source.advance(slf.py(), &this.news, Limit::Never, &|| false, awaited)?;
         Ok(locked(&this.state).come)
     }
 

@@ -13,14 +13,17 @@ mod limits;
 mod outcomes;
 mod result;
 mod scheduler;
+mod signals;
 mod source;
 mod submit;
 mod supervise;
 mod task;
 mod threads;
+mod threads_submit;
 mod worker;
 
 pub(crate) use task::Task;
+pub(crate) use threads::Threads;
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<scheduler::Scheduler>()?;

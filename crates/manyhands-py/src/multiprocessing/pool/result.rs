@@ -11,6 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyType};
 
 use super::source::Source;
+use crate::crew::Awaited;
 use crate::news::News;
 use crate::timeout;
 
@@ -20,6 +21,10 @@ use crate::timeout;
 pub(crate) struct ApplyResult {
     source: Source,
     ready: AtomicBool,
+    /// Whether a worker has begun it; of threads, and of single calls.
+    begun: AtomicBool,
+    /// By workers of its pool of threads.
+    pub(super) awaited: Awaited,
     /// That it is ready, where threads bring it about.
     news: News,
     state: Mutex<State>,
@@ -97,6 +102,8 @@ impl ApplyResult {
         ApplyResult {
             source,
             ready: AtomicBool::new(left == 0),
+            begun: AtomicBool::new(false),
+            awaited: Awaited::default(),
             news: News::new(),
             state: Mutex::new(State {
                 succeeded: true,
@@ -195,8 +202,16 @@ impl ApplyResult {
     }
 
     /// Waits until it is ready, at most until the limit.
-    fn advance(&self, py: Python<'_>, limit: Limit) -> PyResult<()> {
-        self.source.advance(py, &self.news, limit, &|| self.is_ready()).map(drop)
+    fn advance(slf: &Bound<'_, Self>, limit: Limit) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        let presses = !this.begun.load(Ordering::Relaxed);
+        let awaited = (slf.as_any(), Some(&this.awaited), presses);
+        this.source.advance(py, &this.news, limit, &|| this.is_ready(), awaited).map(drop)
+    }
+
+    /// A worker thread has begun its only task.
+    pub(super) fn set_begun(&self) {
+        self.begun.store(true, Ordering::Relaxed);
     }
 }
 
@@ -235,7 +250,7 @@ impl ApplyResult {
     fn ready(slf: &Bound<'_, Self>) -> PyResult<bool> {
         let this = slf.get();
         if !this.is_ready() {
-            this.advance(slf.py(), Limit::Never)?;
+            Self::advance(slf, Limit::Never)?;
         }
         Ok(this.is_ready())
     }
@@ -256,7 +271,7 @@ impl ApplyResult {
         let this = slf.get();
         let limit = timeout::optional(timeout)?;
         if !this.is_ready() {
-            this.advance(slf.py(), limit)?;
+            Self::advance(slf, limit)?;
         }
         Ok(())
     }
@@ -275,7 +290,12 @@ impl ApplyResult {
         let value = state.value.as_ref().map_or_else(|| py.None(), |value| value.clone_ref(py));
         let succeeded = state.succeeded;
         drop(state);
-        if succeeded { Ok(value) } else { Err(PyErr::from_value(value.into_bound(py))) }
+        if succeeded {
+            return Ok(value);
+        }
+        // Ctrl-C is for all processes: a worker may have told of it before this one has come to it.
+        py.check_signals()?;
+        Err(PyErr::from_value(value.into_bound(py)))
     }
 
     /// How many tasks have no outcome yet; programs show by it how far a map is.

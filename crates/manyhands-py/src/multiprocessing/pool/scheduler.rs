@@ -424,14 +424,19 @@ impl Scheduler {
                 let task = Task::new(scheduler, number, pool.unbind(), function.unbind());
                 future.get().expect(task);
             }
-            Err(why) if this.phase() != Phase::Running || this.is_broken() => return Err(why),
-            Err(why) if why.is_instance_of::<PyException>(py) => {
+            Err(why) if this.is_broken() || !why.is_instance_of::<PyException>(py) => {
+                return Err(why);
+            }
+            Err(_) if this.phase() != Phase::Running => {
+                let text = "cannot schedule new futures after shutdown";
+                return Err(PyRuntimeError::new_err(text));
+            }
+            Err(why) => {
                 Future::settle(
                     future,
                     Outcome::Exception(why.into_value(py).into_bound(py).into_any()),
                 )?;
             }
-            Err(why) => return Err(why),
         }
         Ok(made)
     }

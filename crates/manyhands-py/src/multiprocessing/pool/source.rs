@@ -10,6 +10,7 @@ use super::imap::Imap;
 use super::limits::Options;
 use super::scheduler::{Phase, Scheduler, Tag, To};
 use super::threads::{Target, Threads};
+use crate::crew::{Awaited, Blocked};
 use crate::news::News;
 
 /// What a result comes from.
@@ -26,17 +27,24 @@ impl Source {
         }
     }
 
-    /// Waits until `is_over`, at most until the limit; returns whether it is. Threads tell the news.
+    /// Waits until `is_over`, at most until the limit; returns whether it is. Threads tell the news. With what
+    /// is awaited comes whether no worker has begun it.
     pub(super) fn advance(
         &self,
         py: Python<'_>,
         news: &News,
         limit: Limit,
         is_over: &dyn Fn() -> bool,
+        (object, awaited, presses): (&Bound<'_, PyAny>, Option<&Awaited>, bool),
     ) -> PyResult<bool> {
         match self {
             Source::Processes(scheduler) => Scheduler::advance(scheduler.bind(py), limit, is_over),
-            Source::Threads(_) => news.wait(py, "get", limit, is_over),
+            Source::Threads(threads) => {
+                let number = threads.get().crew.number();
+                let awaited = Some((object, awaited));
+                let _blocked = Blocked::begin(py, number, limit, || presses, awaited)?;
+                news.wait(py, "get", limit, is_over)
+            }
         }
     }
 
@@ -88,7 +96,8 @@ impl Source {
             }
             Source::Threads(threads) => {
                 let function = callee.function.clone_ref(py);
-                threads.get().submit(py, function, shape, object, Target::Imap(imap), index)
+                let target = Target::Imap(imap);
+                Threads::submit(threads.bind(py), function, shape, object, target, index)
             }
         }
     }

@@ -17,6 +17,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::certificate::Dead;
 use super::outcomes::Leading;
 use super::scheduler::{Phase, Ready, Scheduler, locked};
+use super::signals::{Deaf, Hearing};
 use crate::concurrent::future::Future;
 use crate::multiprocessing::arena::{Outside, error};
 use crate::multiprocessing::errors::os_error;
@@ -67,6 +68,7 @@ impl Scheduler {
         pool: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
+        let _deaf = Deaf::begin();
         let mut dead = Vec::new();
         loop {
             this.call_back(py);
@@ -130,6 +132,8 @@ impl Scheduler {
     /// Calls the callbacks of what is ready but for that.
     fn call_back(&self, py: Python<'_>) {
         let ready = std::mem::take(&mut *locked(&self.called_back));
+        // What the program starts there inherits it.
+        let _hearing = (!ready.is_empty()).then(Hearing::begin);
         for each in ready {
             let result = match each {
                 Ready::Result(result) => result,
@@ -272,6 +276,7 @@ impl Scheduler {
         }
         drop(leading);
         if !pool.is_none() && self.phase() != Phase::Ended {
+            let _hearing = Hearing::begin();
             pool.call_method0(intern!(py, "_replace_workers"))?;
         }
         Ok(undecided)

@@ -7,17 +7,17 @@ use manyhands_queue::{Fifo, FifoQueue, GetError, Queue, Store};
 use manyhands_sync::Limit;
 use manyhands_sys::fork;
 use manyhands_watch::Kind;
-use pyo3::exceptions::PyException;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyTuple};
 
-use super::call::{Chunks, Shape};
+use super::call::Shape;
 use super::imap::Imap;
 use super::outcomes::copy_of;
 use super::result::{ApplyResult, Delivered, MapResult, Purpose};
-use super::scheduler::{Phase, Scheduler, locked};
+use super::scheduler::{Phase, locked};
 use super::source::Source;
+use crate::crew::{self, Crew, Employer};
 use crate::exclusion::Interpreter;
 use crate::gate::Outside;
 
@@ -28,12 +28,12 @@ pub(super) enum Target {
 }
 
 /// What a worker is to do.
-struct Work {
-    function: Py<PyAny>,
-    shape: Shape,
-    argument: Py<PyAny>,
-    target: Target,
-    index: usize,
+pub(super) struct Work {
+    pub(super) function: Py<PyAny>,
+    pub(super) shape: Shape,
+    pub(super) argument: Py<PyAny>,
+    pub(super) target: Target,
+    pub(super) index: usize,
 }
 
 type Outcome<'py> = Result<Bound<'py, PyAny>, Bound<'py, PyAny>>;
@@ -41,13 +41,17 @@ type Outcome<'py> = Result<Bound<'py, PyAny>, Bound<'py, PyAny>>;
 /// The tasks of a `ThreadPool`; for each worker an iterator that does one at a time, so that the
 /// interpreter can give others a turn in between.
 ///
-/// It knows nothing of the pool, whose end is the end of its workers.
+/// It does not keep the pool, whose end is the end of its workers.
 #[pyclass(frozen, weakref, module = "manyhands._native.multiprocessing")]
 pub(crate) struct Threads {
     /// Those under way count as unfinished.
-    tasks: FifoQueue<Work, Interpreter>,
+    pub(super) tasks: FifoQueue<Work, Interpreter>,
     /// What is ready but for a callback, which one thread calls after the other.
     ready: FifoQueue<Py<ApplyResult>, Interpreter>,
+    pub(crate) crew: Crew,
+    /// A weak reference to the pool, which starts workers.
+    pub(crate) pool: Py<PyAny>,
+    /// Those that have not ended.
     workers: AtomicUsize,
     phase: AtomicU8,
     /// Why no call can be done.
@@ -56,7 +60,7 @@ pub(crate) struct Threads {
     /// `ended()` makes the exception of what was not done.
     ended: Py<PyAny>,
     /// The fork before which they began: in a child of theirs there are none.
-    epoch: u32,
+    pub(super) epoch: u32,
 }
 
 impl Threads {
@@ -68,28 +72,23 @@ impl Threads {
         self.phase() == Phase::Ended || locked(&self.broken).is_some()
     }
 
-    /// Has a task done; what it comes to if none are taken is that.
-    pub(super) fn submit(
-        &self,
-        py: Python<'_>,
-        function: Py<PyAny>,
-        shape: Shape,
-        argument: Bound<'_, PyAny>,
-        target: Target,
-        index: usize,
-    ) -> PyResult<()> {
-        if self.epoch != fork::epoch() {
-            return Err(Scheduler::not_own());
-        }
-        let work = Work { function, shape, argument: argument.unbind(), target, index };
-        let Err(refused) = self.tasks.try_put(work) else { return Ok(()) };
-        let why = self.why(py)?;
-        Self::deliver(py, self, refused.item.target, index, Err(why));
-        Ok(())
+    /// Whether another worker would have something to do.
+    pub(crate) fn wants_worker(&self) -> bool {
+        self.crew.wants(self.tasks.unfinished()) && self.epoch == fork::epoch()
+    }
+
+    /// Has a task of a result done next, if no worker has taken it.
+    pub(crate) fn prefer(&self, awaited: &Bound<'_, PyAny>) {
+        self.tasks.with_store(|tasks| {
+            tasks.bring_forward(|work| match &work.target {
+                Target::Result(result) => result.as_ptr() == awaited.as_ptr(),
+                Target::Imap(imap) => imap.object().as_ptr() == awaited.as_ptr(),
+            })
+        });
     }
 
     /// Why a task is not done.
-    fn why<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    pub(super) fn why<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let broken = locked(&self.broken).as_ref().map(|why| why.clone_ref(py));
         broken.map_or_else(|| self.ended.bind(py).call0(), |why| Ok(copy_of(why.bind(py))))
     }
@@ -97,14 +96,30 @@ impl Threads {
     /// Does a task.
     fn run(&self, py: Python<'_>, work: Work) {
         let Work { function, shape, argument, target, index } = work;
+        let single = match (&target, shape) {
+            (Target::Result(result), Shape::Positional | Shape::Keywords) => Some(result.get()),
+            _ => None,
+        };
+        if let Some(result) = single {
+            result.set_begun();
+        }
         let done = shape.call(function.bind(py), argument.bind(py), || ());
         drop((function, argument));
         let _ = self.tasks.task_done();
+        if let Some(result) = single {
+            self.crew.let_go(&result.awaited);
+        }
         let outcome = done.map_err(|why| why.into_value(py).into_bound(py).into_any());
         Self::deliver(py, self, target, index, outcome);
     }
 
-    fn deliver(py: Python<'_>, this: &Threads, target: Target, index: usize, outcome: Outcome<'_>) {
+    pub(super) fn deliver(
+        py: Python<'_>,
+        this: &Threads,
+        target: Target,
+        index: usize,
+        outcome: Outcome<'_>,
+    ) {
         match target {
             Target::Imap(imap) => imap.deliver(index, outcome),
             Target::Result(result) => match result.get().deliver(py, index, outcome) {
@@ -145,45 +160,17 @@ impl Threads {
             imap.stop(why);
         }
     }
-
-    /// Submits the items of a sequence, or of an iterable that is as long, so many at a time.
-    fn submit_chunks(
-        &self,
-        function: &Bound<'_, PyAny>,
-        shape: Shape,
-        iterable: &Bound<'_, PyAny>,
-        (len, chunk): (usize, usize),
-        result: &Bound<'_, ApplyResult>,
-    ) -> PyResult<()> {
-        let py = function.py();
-        let target = || Target::Result(result.clone().unbind());
-        for (index, items) in Chunks::new(iterable, len, chunk).enumerate() {
-            match items {
-                Ok(items) => {
-                    self.submit(py, function.clone().unbind(), shape, items, target(), index)?;
-                }
-                Err(why) if why.is_instance_of::<PyException>(py) => {
-                    // The iterable has nothing more to give: neither this task nor those after it.
-                    let why = why.into_value(py).into_bound(py).into_any();
-                    for index in index..len.div_ceil(chunk) {
-                        Self::deliver(py, self, target(), index, Err(why.clone()));
-                    }
-                    break;
-                }
-                Err(why) => return Err(why),
-            }
-        }
-        Ok(())
-    }
 }
 
 #[pymethods]
 impl Threads {
     #[new]
-    fn __new__(ended: Py<PyAny>) -> Threads {
+    fn __new__(workers: usize, pool: Py<PyAny>, ended: Py<PyAny>) -> Threads {
         Threads {
             tasks: Queue::over(Fifo::default(), Kind::SimpleQueue, 0),
             ready: Queue::over(Fifo::default(), Kind::SimpleQueue, 0),
+            crew: Crew::new(workers, workers),
+            pool,
             workers: AtomicUsize::new(0),
             phase: AtomicU8::new(Phase::Running as u8),
             broken: Mutex::new(None),
@@ -204,7 +191,7 @@ impl Threads {
         callback: Option<Bound<'py, PyAny>>,
         error_callback: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, ApplyResult>> {
-        let (py, this) = (slf.py(), slf.get());
+        let py = slf.py();
         let plain = args.is_exact_instance_of::<PyTuple>()
             && kwds.cast_exact::<PyDict>().is_ok_and(|kwds| kwds.is_empty());
         let (shape, argument) = if plain {
@@ -216,7 +203,7 @@ impl Threads {
         let source = Source::Threads(slf.clone().unbind());
         let result = Bound::new(py, ApplyResult::of_call(source, purpose))?;
         let target = Target::Result(result.clone().unbind());
-        this.submit(py, function.unbind(), shape, argument, target, 0)?;
+        Self::submit(slf, function.unbind(), shape, argument, target, 0)?;
         Ok(result)
     }
 
@@ -235,7 +222,7 @@ impl Threads {
         callback: Option<Bound<'py, PyAny>>,
         error_callback: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, MapResult>> {
-        let (py, this) = (slf.py(), slf.get());
+        let py = slf.py();
         let tasks = if chunk == 0 { 0 } else { len.div_ceil(chunk) };
         let results = PyList::new(py, (0..len).map(|_| py.None()))?;
         let shape = if starred { Shape::EachStarred } else { Shape::Each };
@@ -245,7 +232,7 @@ impl Threads {
         let result = Bound::new(py, PyClassInitializer::from(result).add_subclass(MapResult))?;
         if tasks > 0 {
             let base = result.as_super();
-            this.submit_chunks(&function, shape, &iterable, (len, chunk), base)?;
+            Self::submit_chunks(slf, &function, shape, &iterable, (len, chunk), base)?;
         }
         Ok(result)
     }
@@ -263,6 +250,22 @@ impl Threads {
     ) -> PyResult<Bound<'py, PyAny>> {
         let source = Source::Threads(slf.clone().unbind());
         Imap::begin(source, pool, &function, iterator, chunk, ordered, None)
+    }
+
+    /// Makes room for one more worker if one is wanted; returns whether it did.
+    fn hire(&self) -> bool {
+        self.crew.hire(|| self.tasks.unfinished()).is_some()
+    }
+
+    /// It could not be started.
+    fn dismiss(&self) {
+        self.crew.dismiss();
+    }
+
+    /// How many workers there are that have not been told to end.
+    #[getter]
+    fn workers(&self) -> usize {
+        self.crew.workers()
     }
 
     /// One more worker begins.
@@ -328,19 +331,17 @@ impl Threads {
         Ok(())
     }
 
+    /// This thread is a worker from now on.
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        crew::work_for(Some(Employer::Pool(slf.clone().unbind())));
         slf
     }
 
-    /// Waits for a task, and does it; the end comes when there will be none.
+    /// Waits for a task, and does it; the end comes when there will be none for this worker.
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<bool>> {
-        let work = match self.tasks.try_get() {
-            Ok(work) => work,
-            Err(_) => match self.tasks.get_with(&Outside(py), Limit::Forever) {
-                Ok(work) => work,
-                Err(GetError::GivenUp(why)) => return Err(why),
-                Err(_) => return Ok(None),
-            },
+        let Some(work) = self.crew.next(py, &self.tasks)? else {
+            crew::work_for(None);
+            return Ok(None);
         };
         self.run(py, work);
         Ok(Some(true))
@@ -348,6 +349,7 @@ impl Threads {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.ended)?;
+        visit.call(&self.pool)?;
         if let Ok(broken) = self.broken.try_lock() {
             visit.call(&*broken)?;
         }
