@@ -15,6 +15,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use super::future::{Future, Outcome};
+use crate::contextvars::Submitted;
 use crate::exclusion::Interpreter;
 use crate::gate::Outside;
 use crate::made::Made;
@@ -48,6 +49,7 @@ struct WorkItem {
     #[pyo3(get)]
     args: Py<PyTuple>,
     keywords: Option<Py<PyDict>>,
+    context: Submitted,
 }
 
 #[pymethods]
@@ -61,7 +63,8 @@ impl WorkItem {
         visit.call(&self.future)?;
         visit.call(&self.function)?;
         visit.call(&self.args)?;
-        visit.call(&self.keywords)
+        visit.call(&self.keywords)?;
+        self.context.traverse(&visit)
     }
 }
 
@@ -69,7 +72,7 @@ impl WorkItem {
     /// Calls the function, if nobody has cancelled that, and settles the future. `when_free` is called
     /// once this worker can be counted on for the next job.
     fn run(self, py: Python<'_>, when_free: impl Fn()) -> PyResult<()> {
-        let WorkItem { future, function, args, keywords } = self;
+        let WorkItem { future, function, args, keywords, context } = self;
         let future = future.into_bound(py);
         let has_begun = Future::begin(&future);
         if !matches!(has_begun, Ok(true)) {
@@ -77,9 +80,10 @@ impl WorkItem {
             return has_begun.map(drop);
         }
         let keywords = keywords.map(|keywords| keywords.into_bound(py));
-        let done = function.bind(py).call(args.bind(py), keywords.as_ref());
+        let call = || function.bind(py).call(args.bind(py), keywords.as_ref());
+        let done = context.call(py, call);
         // Who has the result may count on it that nothing of the call is kept here.
-        drop((function, args, keywords));
+        drop((function, args, keywords, context));
         let outcome = match done {
             Ok(result) => Outcome::Result(result),
             Err(why) => Outcome::Exception(why.into_value(py).into_bound(py).into_any()),
@@ -147,12 +151,14 @@ fn work_item<'py>(
     args: Bound<'py, PyTuple>,
     keywords: Option<Bound<'py, PyDict>>,
 ) -> PyResult<(Bound<'py, Future>, WorkItem)> {
-    let future = future_class(function.py())?.call0()?.cast_into::<Future>()?;
+    let py = function.py();
+    let future = future_class(py)?.call0()?.cast_into::<Future>()?;
     let item = WorkItem {
         future: future.clone().unbind(),
         function: function.unbind(),
         args: args.unbind(),
         keywords: keywords.map(Bound::unbind),
+        context: Submitted::here(py)?,
     };
     Ok((future, item))
 }
@@ -249,6 +255,7 @@ impl Jobs {
                     function: known.function.clone_ref(py),
                     args: known.args.clone_ref(py),
                     keywords: known.keywords.as_ref().map(|keywords| keywords.clone_ref(py)),
+                    context: known.context.again(py),
                 })
             }
             Err(_) => Job::Other(item.unbind()),

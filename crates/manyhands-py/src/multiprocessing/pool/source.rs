@@ -8,7 +8,8 @@ use pyo3::prelude::*;
 use super::call::{Callee, Shape};
 use super::imap::Imap;
 use super::scheduler::{Phase, Scheduler, Tag, To};
-use super::threads::{Target, Threads};
+use super::threads::{Target, Threads, Work};
+use crate::contextvars::Submitted;
 use crate::news::News;
 
 /// What a result comes from.
@@ -51,6 +52,14 @@ impl Source {
         }
     }
 
+    /// What the calls of an `imap` that is begun here are to see, where threads do them.
+    pub(super) fn context(&self, py: Python<'_>) -> PyResult<Submitted> {
+        match self {
+            Source::Processes(_) => Ok(Submitted::none()),
+            Source::Threads(_) => Submitted::here(py),
+        }
+    }
+
     /// Those of `imap` that have not sent all that there is.
     pub(super) fn feeding(&self) -> &Mutex<Vec<Imap>> {
         match self {
@@ -67,7 +76,7 @@ impl Source {
     /// Sends a task of an `imap`.
     pub(super) fn send(
         &self,
-        callee: &Callee,
+        (callee, context): (&Callee, &Submitted),
         shape: Shape,
         object: Bound<'_, PyAny>,
         imap: Imap,
@@ -80,8 +89,10 @@ impl Source {
                 Scheduler::send(scheduler.bind(py), callee, object, tag).map(drop)
             }
             Source::Threads(threads) => {
-                let function = callee.function.clone_ref(py);
-                threads.get().submit(py, function, shape, object, Target::Imap(imap), index)
+                let (function, context) = (callee.function.clone_ref(py), context.again(py));
+                let (argument, target) = (object.unbind(), Target::Imap(imap));
+                let work = Work { function, shape, argument, context, target, index };
+                threads.get().submit(py, work)
             }
         }
     }

@@ -18,6 +18,7 @@ use super::outcomes::copy_of;
 use super::result::{ApplyResult, Delivered, MapResult, Purpose};
 use super::scheduler::{Phase, Scheduler, locked};
 use super::source::Source;
+use crate::contextvars::Submitted;
 use crate::exclusion::Interpreter;
 use crate::gate::Outside;
 
@@ -28,12 +29,13 @@ pub(super) enum Target {
 }
 
 /// What a worker is to do.
-struct Work {
-    function: Py<PyAny>,
-    shape: Shape,
-    argument: Py<PyAny>,
-    target: Target,
-    index: usize,
+pub(super) struct Work {
+    pub(super) function: Py<PyAny>,
+    pub(super) shape: Shape,
+    pub(super) argument: Py<PyAny>,
+    pub(super) context: Submitted,
+    pub(super) target: Target,
+    pub(super) index: usize,
 }
 
 type Outcome<'py> = Result<Bound<'py, PyAny>, Bound<'py, PyAny>>;
@@ -69,22 +71,13 @@ impl Threads {
     }
 
     /// Has a task done; what it comes to if none are taken is that.
-    pub(super) fn submit(
-        &self,
-        py: Python<'_>,
-        function: Py<PyAny>,
-        shape: Shape,
-        argument: Bound<'_, PyAny>,
-        target: Target,
-        index: usize,
-    ) -> PyResult<()> {
+    pub(super) fn submit(&self, py: Python<'_>, work: Work) -> PyResult<()> {
         if self.epoch != fork::epoch() {
             return Err(Scheduler::not_own());
         }
-        let work = Work { function, shape, argument: argument.unbind(), target, index };
         let Err(refused) = self.tasks.try_put(work) else { return Ok(()) };
         let why = self.why(py)?;
-        Self::deliver(py, self, refused.item.target, index, Err(why));
+        Self::deliver(py, self, refused.item.target, refused.item.index, Err(why));
         Ok(())
     }
 
@@ -96,9 +89,9 @@ impl Threads {
 
     /// Does a task.
     fn run(&self, py: Python<'_>, work: Work) {
-        let Work { function, shape, argument, target, index } = work;
-        let done = shape.call(function.bind(py), argument.bind(py));
-        drop((function, argument));
+        let Work { function, shape, argument, context, target, index } = work;
+        let done = context.call(py, || shape.call(function.bind(py), argument.bind(py)));
+        drop((function, argument, context));
         let _ = self.tasks.task_done();
         let outcome = done.map_err(|why| why.into_value(py).into_bound(py).into_any());
         Self::deliver(py, self, target, index, outcome);
@@ -157,10 +150,13 @@ impl Threads {
     ) -> PyResult<()> {
         let py = function.py();
         let target = || Target::Result(result.clone().unbind());
+        let context = Submitted::here(py)?;
         for (index, items) in Chunks::new(iterable, len, chunk).enumerate() {
             match items {
                 Ok(items) => {
-                    self.submit(py, function.clone().unbind(), shape, items, target(), index)?;
+                    let (function, argument) = (function.clone().unbind(), items.unbind());
+                    let (context, target) = (context.again(py), target());
+                    self.submit(py, Work { function, shape, argument, context, target, index })?;
                 }
                 Err(why) if why.is_instance_of::<PyException>(py) => {
                     // The iterable has nothing more to give: neither this task nor those after it.
@@ -215,8 +211,10 @@ impl Threads {
         let purpose = Purpose::new(pool, function.clone(), callback, error_callback)?;
         let source = Source::Threads(slf.clone().unbind());
         let result = Bound::new(py, ApplyResult::of_call(source, purpose))?;
+        let (function, argument) = (function.unbind(), argument.unbind());
+        let context = Submitted::here(py)?;
         let target = Target::Result(result.clone().unbind());
-        this.submit(py, function.unbind(), shape, argument, target, 0)?;
+        this.submit(py, Work { function, shape, argument, context, target, index: 0 })?;
         Ok(result)
     }
 
@@ -359,6 +357,7 @@ impl Threads {
             store.iter().try_for_each(|work| {
                 visit.call(&work.function)?;
                 visit.call(&work.argument)?;
+                work.context.traverse(&visit)?;
                 match &work.target {
                     Target::Result(result) => visit.call(result),
                     Target::Imap(imap) => visit.call(imap.object()),
