@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 
 mod call;
 mod imap;
+mod notices;
 mod outcomes;
 mod result;
 mod scheduler;
@@ -27,5 +28,6 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<result::MapResult>()?;
     module.add_class::<imap::IMapIterator>()?;
     module.add_class::<imap::IMapUnorderedIterator>()?;
+    module.add_class::<notices::Notices>()?;
     module.add_function(wrap_pyfunction!(worker::work, module)?)
 }

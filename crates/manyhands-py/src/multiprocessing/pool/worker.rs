@@ -1,11 +1,14 @@
 //! What a worker process does.
 
+use std::sync::Arc;
+
 use manyhands_pool::{FIRST_OF_HOST, TASK, Worker};
 use manyhands_shm::{GetError, PutError, Reference};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::call::{Known, Shape, Told};
+use super::notices::Notices;
 use crate::multiprocessing::arena::{Outside, error};
 use crate::multiprocessing::codec::{encode_after, with_encoder};
 use crate::multiprocessing::queue::{decode_message, pieces};
@@ -18,7 +21,7 @@ pub(super) const DONE: u8 = 0;
 pub(super) const FAILED: u8 = 1;
 
 /// Does the tasks of a pool, as many as `maxtasks` says, or until there are no more. `describe` makes a
-/// picklable object of an exception; `initialize` is called first, and if it raises no task is done.
+/// picklable object of an exception; `initialize` is called first, with the way of notices, and if it raises no task is done.
 /// Returns how many were done.
 #[pyfunction]
 pub(super) fn work(
@@ -30,8 +33,8 @@ pub(super) fn work(
     initialize: &Bound<'_, PyAny>,
     describe: &Bound<'_, PyAny>,
 ) -> PyResult<u64> {
-    let worker = Worker::join(Reference { arena, block }, seat).map_err(error)?;
-    if let Err(why) = initialize.call0() {
+    let worker = Arc::new(Worker::join(Reference { arena, block }, seat).map_err(error)?);
+    if let Err(why) = initialize.call1((Notices(Arc::clone(&worker)),)) {
         let why = why.into_value(py);
         put(py, &worker, &UNFIT.to_ne_bytes(), FAILED, &describe.call1((why,))?)?;
         return Ok(0);
@@ -101,7 +104,7 @@ fn call<'py>(
 }
 
 /// Puts a result; an error is one of pickling it, or of the queue.
-fn put(
+pub(super) fn put(
     py: Python<'_>,
     worker: &Worker,
     task: &[u8; TASK],
