@@ -1,11 +1,14 @@
 //! `contextvars`: those of who submits a call are there for the call.
+//!
+//! A thread gets the context itself. A process gets the values of those variables that both find by their
+//! names, as bytes; `manyhands.multiprocessing._variables` names them.
 
 use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyIterator;
+use pyo3::types::{PyBytes, PyIterator};
 
 /// The context variables that were set where a call was submitted; nothing if none were.
 pub(crate) struct Submitted(Option<Py<PyAny>>);
@@ -13,10 +16,7 @@ pub(crate) struct Submitted(Option<Py<PyAny>>);
 impl Submitted {
     /// Those that are set here and now.
     pub(crate) fn here(py: Python<'_>) -> PyResult<Submitted> {
-        let context = copy_of_current(py)?;
-        if context.is_empty()? {
-            return Ok(Submitted(None));
-        }
+        let Some(context) = current(py)? else { return Ok(Submitted(None)) };
         if let Some(variable) = decimal_variable(py)?
             && let Some(value) = value_in(&context, variable)?
         {
@@ -52,6 +52,28 @@ impl Submitted {
     }
 }
 
+/// What of the context here and now can be told to another process; `None` if there is nothing.
+pub(crate) fn told(py: Python<'_>) -> PyResult<Option<Bound<'_, PyBytes>>> {
+    static ENCODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let Some(context) = current(py)? else { return Ok(None) };
+    let encode = ENCODE.import(py, "manyhands.multiprocessing._variables", "encode")?;
+    Ok(encode.call1((context,))?.extract()?)
+}
+
+/// Makes a call that sees what another process has told, as [`Submitted::call`].
+pub(crate) fn call_with<R>(
+    py: Python<'_>,
+    told: &[u8],
+    call: impl FnOnce() -> PyResult<R>,
+) -> PyResult<R> {
+    static DECODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let decode = DECODE.import(py, "manyhands.multiprocessing._variables", "decode")?;
+    let values = decode.call1((PyBytes::new(py, told),))?;
+    let entered = Entered::enter(copy_of_current(py)?)?;
+    entered.set_all(&values)?;
+    call()
+}
+
 /// The variables of a context on top of those of this thread.
 fn enter_with<'py>(submitted: &Bound<'py, PyAny>) -> PyResult<Entered<'py>> {
     let py = submitted.py();
@@ -61,10 +83,7 @@ fn enter_with<'py>(submitted: &Bound<'py, PyAny>) -> PyResult<Entered<'py>> {
         Entered::enter(submitted.call_method0(intern!(py, "copy"))?)?
     } else {
         let entered = Entered::enter(own)?;
-        for item in submitted.call_method0(intern!(py, "items"))?.try_iter()? {
-            let (variable, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item?.extract()?;
-            entered.set(&variable, &value)?;
-        }
+        entered.set_all(&submitted.call_method0(intern!(py, "items"))?)?;
         entered
     };
     if let Some(variable) = decimal_variable(py)?
@@ -84,6 +103,15 @@ impl<'py> Entered<'py> {
         // SAFETY: it is a context, and this thread has the interpreter.
         let entered = unsafe { ffi::PyContext_Enter(context.as_ptr()) };
         if entered < 0 { Err(PyErr::fetch(context.py())) } else { Ok(Entered(context)) }
+    }
+
+    /// Sets variables to values: pairs of them.
+    fn set_all(&self, values: &Bound<'py, PyAny>) -> PyResult<()> {
+        for pair in values.try_iter()? {
+            let (variable, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = pair?.extract()?;
+            self.set(&variable, &value)?;
+        }
+        Ok(())
     }
 
     fn set(&self, variable: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> PyResult<()> {
@@ -109,6 +137,12 @@ impl Drop for Entered<'_> {
             PyErr::fetch(py).write_unraisable(py, Some(&self.0));
         }
     }
+}
+
+/// The context here and now, if anything is set in it.
+fn current(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let context = copy_of_current(py)?;
+    Ok(if context.is_empty()? { None } else { Some(context) })
 }
 
 fn copy_of_current(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {

@@ -9,6 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyFunction, PyIterator, PyList, PyTuple, PyType};
 
+use crate::contextvars;
 use crate::multiprocessing::codec::{Buffers, Keeper, decode, encode, with_encoder};
 
 /// How a function is called with what is sent.
@@ -111,6 +112,22 @@ fn prefix(shape: Shape, name: &[u8]) -> Prefix {
     prefix.into()
 }
 
+/// In the byte of a shape: the message has context variables after the function's name; the length of
+/// that, and what [`contextvars::told`] gives.
+const WITH_CONTEXT: u8 = 0x40;
+
+/// The prefix of a call that is submitted here, whose context goes with it.
+fn with_context(py: Python<'_>, prefix: Prefix) -> PyResult<Prefix> {
+    let Some(told) = contextvars::told(py)? else { return Ok(prefix) };
+    let told = told.as_bytes();
+    let Ok(len) = u32::try_from(told.len()) else { return Ok(prefix) };
+    let mut prefix = prefix.to_vec();
+    prefix[TASK] |= WITH_CONTEXT;
+    prefix.extend_from_slice(&len.to_ne_bytes());
+    prefix.extend_from_slice(told);
+    Ok(prefix.into())
+}
+
 /// The functions that were called last, and their prefixes: a program calls few.
 #[derive(Default)]
 pub(super) struct Callees(Mutex<Vec<(Py<PyAny>, Shape, Prefix)>>);
@@ -128,7 +145,14 @@ impl Callees {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn get(&self, function: &Bound<'_, PyAny>, shape: Shape) -> Callee {
+    /// A function that is called from here.
+    pub(super) fn get(&self, function: &Bound<'_, PyAny>, shape: Shape) -> PyResult<Callee> {
+        let mut callee = self.find(function, shape);
+        callee.prefix = with_context(function.py(), callee.prefix)?;
+        Ok(callee)
+    }
+
+    fn find(&self, function: &Bound<'_, PyAny>, shape: Shape) -> Callee {
         let callee = |prefix, named| Callee { function: function.clone().unbind(), named, prefix };
         {
             let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -190,6 +214,8 @@ pub(super) struct Known(HashMap<Box<[u8]>, Py<PyAny>>);
 pub(super) struct Told<'a> {
     pub(super) shape: Shape,
     pub(super) name: &'a [u8],
+    /// The context variables, if any were set.
+    pub(super) context: &'a [u8],
     /// Where the object begins.
     pub(super) object: usize,
 }
@@ -198,8 +224,16 @@ impl Told<'_> {
     pub(super) fn read(head: &[u8]) -> Option<Told<'_>> {
         let (&[shape, low, high], _) = head.get(TASK..)?.split_first_chunk()?;
         let begin = TASK + 3;
-        let object = begin + usize::from(u16::from_ne_bytes([low, high]));
-        Some(Told { shape: Shape::of(shape)?, name: head.get(begin..object)?, object })
+        let mut object = begin + usize::from(u16::from_ne_bytes([low, high]));
+        let name = head.get(begin..object)?;
+        let mut context = &[][..];
+        if shape & WITH_CONTEXT != 0 {
+            let (len, rest) = head.get(object..)?.split_first_chunk()?;
+            let len = usize::try_from(u32::from_ne_bytes(*len)).ok()?;
+            context = rest.get(..len)?;
+            object += size_of::<u32>() + len;
+        }
+        Some(Told { shape: Shape::of(shape & !WITH_CONTEXT)?, name, context, object })
     }
 }
 

@@ -94,7 +94,7 @@ impl Imap {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = pool.py();
         let shape = if chunk > 1 { Shape::Each } else { Shape::One };
-        let callee = source.callee(function, shape);
+        let callee = source.callee(function, shape)?;
         let context = source.context(py)?;
         let has_thread = iterator.is_none();
         let base = IMapIterator {

@@ -41,14 +41,14 @@ impl Source {
     }
 
     /// What a function that is called with items of an iterable is to them.
-    pub(super) fn callee(&self, function: &Bound<'_, PyAny>, shape: Shape) -> Callee {
+    pub(super) fn callee(&self, function: &Bound<'_, PyAny>, shape: Shape) -> PyResult<Callee> {
         match self {
             Source::Processes(scheduler) => scheduler.get().callee(function, shape),
-            Source::Threads(_) => Callee {
+            Source::Threads(_) => Ok(Callee {
                 function: function.clone().unbind(),
                 named: true,
                 prefix: Arc::from(&[][..]),
-            },
+            }),
         }
     }
 

@@ -9,6 +9,7 @@ use pyo3::types::PyTuple;
 
 use super::call::{Known, Shape, Told};
 use super::notices::Notices;
+use crate::contextvars;
 use crate::multiprocessing::arena::{Outside, error};
 use crate::multiprocessing::codec::{encode_after, with_encoder};
 use crate::multiprocessing::queue::{decode_message, pieces};
@@ -81,12 +82,16 @@ fn run<'py>(
         pyo3::exceptions::PyRuntimeError::new_err("a task's message is not what was sent")
     })?;
     let (shape, skip) = (told.shape, told.object);
+    let context = told.context.to_vec();
     let function = match told.name {
         [] => None,
         name => Some(known.get(py, name)?),
     };
     let object = decode_message(py, scratch, parcel, skip)?;
-    call(shape, function, object)
+    if context.is_empty() {
+        return call(shape, function, object);
+    }
+    contextvars::call_with(py, &context, || call(shape, function, object))
 }
 
 fn call<'py>(
