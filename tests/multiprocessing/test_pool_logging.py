@@ -10,21 +10,19 @@ import logging
 import logging.handlers
 import os
 import signal
-import threading
 import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import traveltasks
+from keeping import Kept
 from manyhands import multiprocessing
 from manyhands.concurrent.futures import ProcessPoolExecutor
-from manyhands.multiprocessing import _logs
 from manyhands.multiprocessing.pool import WorkerDied
-from pooltasks import keep, pass_gate, square
-from support import Hand, run_file, until
+from pooltasks import keep, square
+from support import until
 from traveltasks import log, log_many
 
 METHODS = ["fork", "forkserver", "spawn"]
@@ -36,36 +34,6 @@ WARNING = logging.WARNING
 def pools_are_collected(helpers_end: None) -> Iterator[None]:
     yield
     gc.collect()
-
-
-class Kept(logging.Handler):
-    """Keeps what it handles."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
-
-    def texts(self, name: str = "kitchen") -> list[str]:
-        return [record.getMessage() for record in self.records if record.name.startswith(name)]
-
-
-@pytest.fixture
-def kept() -> Iterator[Kept]:
-    """A handler of the root logger; loggers are as new afterwards."""
-    handler = Kept()
-    logging.getLogger().addHandler(handler)
-    yield handler
-    logging.getLogger().removeHandler(handler)
-    logging.disable(logging.NOTSET)
-    for logger in list(logging.root.manager.loggerDict.values()):
-        if isinstance(logger, logging.Logger) and logger.name.startswith("kitchen"):
-            logger.setLevel(logging.NOTSET)
-            logger.disabled, logger.propagate = False, True
-            logger.handlers.clear()
-            logger.filters.clear()
 
 
 @pytest.fixture(params=METHODS)
@@ -305,192 +273,3 @@ def test_pools_in_workers_log_by_their_workers(kept: Kept, context: Any) -> None
     assert kept.texts() == ["soup"]
     if context.get_start_method() == "fork":
         assert kept.records[0].process == inner
-
-
-def test_a_handler_may_wait_for_results_of_those_who_log(
-    our: Any, kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The thread that takes the results wants a lock of the one that waits for them."""
-    monkeypatch.setattr(_logs, "_PATIENCE", 0.05)
-    gate = our.Event()
-    with our.Pool(2, keep, (gate,)) as pool:
-
-        def emit(record: logging.LogRecord) -> None:
-            kept.records.append(record)
-            if record.getMessage() == "ask":
-                pool.apply(log, ("kitchen", WARNING, "asked"))
-
-        monkeypatch.setattr(kept, "emit", emit)
-        leader = Hand(pool.apply, pass_gate, (None,)).blocks()
-        asks = Hand(logging.getLogger("kitchen").warning, "ask")
-        asks.result()
-        until(lambda: not _logs._late)
-        gate.set()
-        leader.result()
-        # What is logged then is handled as before.
-        pool.apply(log, ("kitchen", WARNING, "later"))
-        assert kept.texts() == ["ask", "asked", "later"]
-
-
-def test_a_handler_may_ask_its_own_pool(
-    our: Any, kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The thread that handles a record, and so takes results, waits for one."""
-    with our.Pool(1) as pool:
-        squares = []
-
-        def emit(record: logging.LogRecord) -> None:
-            kept.records.append(record)
-            squares.append(pool.apply(square, (len(squares),)))
-
-        monkeypatch.setattr(kept, "emit", emit)
-        for number in range(5):
-            pool.apply(log, ("kitchen", WARNING, str(number)))
-    assert kept.texts() == list("01234")
-    assert squares == [0, 1, 4, 9, 16]
-
-
-def test_a_signal_handler_may_wait_while_a_record_is_handled(
-    our: Any, kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with our.Pool(1) as pool:
-        ran = []
-
-        def ask(number: int, frame: Any) -> None:
-            ran.append(pool.apply(log, ("kitchen", WARNING, "asked")))
-
-        def emit(record: logging.LogRecord) -> None:
-            if not kept.records:
-                kept.records.append(record)
-                os.kill(os.getpid(), signal.SIGUSR1)
-                until(lambda: ran)
-            else:
-                kept.records.append(record)
-
-        monkeypatch.setattr(kept, "emit", emit)
-        before = signal.signal(signal.SIGUSR1, ask)
-        try:
-            pool.apply(log, ("kitchen", WARNING, "soup"))
-        finally:
-            signal.signal(signal.SIGUSR1, before)
-        assert kept.texts() == ["soup", "asked"]
-
-
-def test_another_logger_does_not_wait_for_a_lock_of_logging(our: Any, kept: Kept) -> None:
-    """Who configures loggers has it, and may have to wait for results."""
-    name = "kitchen.known"
-    logging.getLogger(name)
-    held, gate = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with logging._lock:  # type: ignore[attr-defined]
-            held.set()
-            gate.wait()
-
-    with our.Pool(1) as pool:
-        pool.apply(square, (1,))
-        holder = Hand(hold)
-        held.wait()
-        try:
-            pool.apply(log, (name, WARNING, "soup"))
-        finally:
-            gate.set()
-            holder.result()
-    assert kept.texts() == ["soup"]
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_nothing_is_done_where_nobody_logs(tmp_path: Path, method: str) -> None:
-    out = run_file(
-        tmp_path / "program.py",
-        """
-        import sys
-        from manyhands import multiprocessing
-
-        def loaded(name):
-            return name in sys.modules
-
-        if __name__ == "__main__":
-            context = multiprocessing.get_context(sys.argv[1])
-            with context.Pool(1) as pool:
-                print(pool.apply(loaded, ("logging",)), "logging" in sys.modules)
-            import logging
-            if sys.argv[1] == "forkserver":
-                with context.Pool(1) as pool:
-                    print(pool.apply(loaded, ("logging",)))
-        """,
-        method,
-    )
-    assert set(out.split()) == {"False"}
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_a_worker_that_imports_logging_late_logs_as_its_parent(tmp_path: Path, method: str) -> None:
-    out = run_file(
-        tmp_path / "program.py",
-        """
-        import sys
-        from manyhands import multiprocessing
-
-        def log(text):
-            import logging
-            logging.info(text)
-            return len(logging.root.handlers), logging.root.level
-
-        if __name__ == "__main__":
-            import logging
-            logging.basicConfig(level="INFO", stream=sys.stdout, format="<%(message)s>")
-            context = multiprocessing.get_context(sys.argv[1])
-            with context.Pool(1) as pool:
-                print(pool.apply(log, ("soup",)))
-        """,
-        method,
-    )
-    assert out == "<soup>\n(1, 20)\n"
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_a_worker_may_choose_where_its_program_has_not(tmp_path: Path, method: str) -> None:
-    out = run_file(
-        tmp_path / "program.py",
-        """
-        import logging, sys
-        from manyhands import multiprocessing
-
-        def log(text):
-            logging.basicConfig(stream=sys.stdout, format="<%(message)s>", level="INFO")
-            logging.info(text)
-            sys.stdout.flush()
-
-        if __name__ == "__main__":
-            with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:
-                pool.apply(log, ("soup",))
-        """,
-        method,
-    )
-    assert out == "<soup>\n"
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_a_main_module_that_says_how_it_logs_says_it_once(tmp_path: Path, method: str) -> None:
-    """Whether children run it again or not."""
-    out = run_file(
-        tmp_path / "program.py",
-        """
-        import logging, sys
-        from manyhands import multiprocessing
-
-        logging.basicConfig(stream=sys.stdout, format="<%(message)s>", level="INFO")
-        logger = logging.getLogger("kitchen")
-        logger.addHandler(logging.StreamHandler(sys.stdout))
-
-        def log(text):
-            logger.info(text)
-
-        if __name__ == "__main__":
-            with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:
-                pool.apply(log, ("soup",))
-        """,
-        method,
-    )
-    assert out == "soup\n<soup>\n"

@@ -64,22 +64,26 @@ def _loggers() -> "Iterator[logging.Logger]":
             yield logger
 
 
-class _Worker:
+class Worker:
     """How a worker logs."""
 
-    def __init__(self, put: "Callable[[bytes], object]") -> None:
-        self._put = put
-        self._pid = os.getpid()
+    def __init__(self, state: "dict[str, Any] | None" = None) -> None:
+        """As this process, which is about to be copied, or as one that told this of itself."""
         #: The handlers that the parent has, too, and whose they are.
         self._inherited: dict[tuple[int, int], logging.Handler] = {}
         self._with_handlers: list[logging.Logger] = []
-
-    def begin(self, state: "dict[str, Any] | None") -> None:
         if state is not None:
             self._become(state)
         for logger in (logging.root, *_loggers()):
             for handler in logger.handlers:
                 self._inherit(logger, handler)
+
+    def begin(self, put: "Callable[[bytes], object]") -> "Callable[[], None]":
+        """Have records of this process, a worker, handled by its parent. What is returned is to be
+        called after the initializer.
+        """
+        self._put = put
+        self._pid = os.getpid()
         call_handlers = logging.Logger.callHandlers
 
         def dispatch(logger: logging.Logger, record: logging.LogRecord) -> None:
@@ -89,10 +93,11 @@ class _Worker:
                 self._send(logger, record)
 
         logging.Logger.callHandlers = dispatch  # type: ignore[method-assign, assignment]
+        return self._settle
 
-    def settle(self) -> None:
-        """After the initializer: loggers that have handlers in the parent have some here, for
-        programs that add one only where there is none."""
+    def _settle(self) -> None:
+        # Loggers that have handlers in the parent have some here, for programs that add one only
+        # where there is none.
         for logger in self._with_handlers:
             if not logger.handlers:
                 handler = logging.NullHandler()
@@ -167,15 +172,6 @@ def _told(value: object) -> object:
     except Exception:
         return repr(value)
     return value
-
-
-def begin(state: "dict[str, Any] | None", put: "Callable[[bytes], object]") -> "Callable[[], None]":
-    """Have records of this process, a worker, handled by its parent, which logs like that (None:
-    this is a copy of it). What is returned is to be called after the initializer.
-    """
-    worker = _Worker(put)
-    worker.begin(state)
-    return worker.settle
 
 
 #: Records that could not be handled in time, in their order, and whether a thread is at them.

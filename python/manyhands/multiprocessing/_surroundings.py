@@ -4,7 +4,6 @@ A fork is a copy. Others are told of the filters of warnings, and of how the pro
 """
 
 import importlib
-import importlib.util
 import pickle
 import sys
 import warnings
@@ -24,7 +23,7 @@ def collect(method: str) -> "Any":
     """Return what a worker that is started in that way is to be told."""
     logs = importlib.import_module(_LOGS) if "logging" in sys.modules else None
     if method == "fork":
-        return None
+        return None if logs is None else logs.Worker()
     return _pickled_filters(), None if logs is None else logs.collect()
 
 
@@ -33,15 +32,15 @@ def enter(told: "Any", put: "Callable[[bytes], object]") -> "Callable[[], None]"
     is to be called after the initializer.
     """
     if told is None:
-        if _LOGS in sys.modules:
-            return _begin_to_log(None, put)
         return _nothing
+    if type(told) is not tuple:
+        return _begin_to_log(told, put)
     filters, logs = told
     _set_filters(filters)
     if logs is None:
         return _nothing
     if "logging" in sys.modules:
-        return _begin_to_log(logs, put)
+        return _begin_to_log_as(logs, put)
     return _AtImport(logs, put).settle
 
 
@@ -49,8 +48,12 @@ def _nothing() -> None:
     pass
 
 
-def _begin_to_log(logs: "Any", put: "Callable[[bytes], object]") -> "Callable[[], None]":
-    settle: Callable[[], None] = importlib.import_module(_LOGS).begin(logs, put)
+def _begin_to_log_as(state: "Any", put: "Callable[[bytes], object]") -> "Callable[[], None]":
+    return _begin_to_log(importlib.import_module(_LOGS).Worker(state), put)
+
+
+def _begin_to_log(worker: "Any", put: "Callable[[bytes], object]") -> "Callable[[], None]":
+    settle: Callable[[], None] = worker.begin(put)
     return settle
 
 
@@ -70,6 +73,8 @@ class _AtImport:
     def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
         if name != "logging":
             return None
+        import importlib.util
+
         if self in sys.meta_path:
             sys.meta_path.remove(self)
         spec: Any = importlib.util.find_spec(name)
@@ -83,7 +88,7 @@ class _AtImport:
     def exec_module(self, module: "Any") -> None:
         module.__loader__ = module.__spec__.loader = self._loader
         self._loader.exec_module(module)
-        self._settle = _begin_to_log(self._logs, self._put)
+        self._settle = _begin_to_log_as(self._logs, self._put)
         if self._is_settled:
             self._settle()
 
