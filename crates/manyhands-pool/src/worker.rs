@@ -57,6 +57,14 @@ impl Worker {
         self.tasks.get_noting(pause, scratch, Limit::Forever, |head| seat.claim(task_of(head)))
     }
 
+    /// How many messages of workers the pool has not taken.
+    ///
+    /// # Errors
+    /// No address space.
+    pub fn untaken(&self) -> Result<usize, ArenaError> {
+        self.results.len()
+    }
+
     /// Puts a result. The head begins with the [`TASK`] bytes of the task, or a number of the host's
     /// ([`FIRST_OF_HOST`]).
     ///
