@@ -105,3 +105,25 @@ def test_a_main_module_that_says_how_it_logs_says_it_once(tmp_path: Path, method
         method,
     )
     assert out == "soup\n<soup>\n"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_program_may_have_a_module_of_that_name(tmp_path: Path, method: str) -> None:
+    (tmp_path / "logging.py").write_text("cabin = 'of logs'\n")
+    out = run_file(
+        tmp_path / "program.py",
+        """
+        import sys
+        import logging
+        from manyhands import multiprocessing
+
+        def cabin():
+            return logging.cabin
+
+        if __name__ == "__main__":
+            with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:
+                print(pool.apply(cabin))
+        """,
+        method,
+    )
+    assert out == "of logs\n"

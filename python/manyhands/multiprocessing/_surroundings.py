@@ -3,6 +3,7 @@
 A fork is a copy. Others are told of the filters of warnings, and of how the program logs.
 """
 
+import contextlib
 import importlib
 import pickle
 import sys
@@ -21,10 +22,14 @@ _last_filters: "tuple[list[Any], list[bytes]]" = ([], [])
 
 def collect(method: str) -> "Any":
     """Return what a worker that is started in that way is to be told."""
-    logs = importlib.import_module(_LOGS) if "logging" in sys.modules else None
-    if method == "fork":
-        return None if logs is None else logs.Worker()
-    return _pickled_filters(), None if logs is None else logs.collect()
+    is_copy = method == "fork"
+    logs = None
+    if "logging" in sys.modules:
+        # It may be a module of the program's that is named so.
+        with contextlib.suppress(Exception):
+            module = importlib.import_module(_LOGS)
+            logs = module.Worker() if is_copy else module.collect()
+    return logs if is_copy else (_pickled_filters(), logs)
 
 
 def enter(told: "Any", put: "Callable[[bytes], object]") -> "Callable[[], None]":
@@ -88,9 +93,10 @@ class _AtImport:
     def exec_module(self, module: "Any") -> None:
         module.__loader__ = module.__spec__.loader = self._loader
         self._loader.exec_module(module)
-        self._settle = _begin_to_log_as(self._logs, self._put)
-        if self._is_settled:
-            self._settle()
+        with contextlib.suppress(Exception):
+            self._settle = _begin_to_log_as(self._logs, self._put)
+            if self._is_settled:
+                self._settle()
 
 
 def _pickled_filters() -> "list[bytes]":
