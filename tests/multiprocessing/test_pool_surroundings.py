@@ -51,6 +51,8 @@ def ask(request: pytest.FixtureRequest) -> Any:
 def test_workers_begin_with_the_filters_of_warnings(context: Any, ask: Any) -> None:
     with warnings.catch_warnings():
         warnings.resetwarnings()
+        # Of forks while other threads run.
+        warnings.simplefilter("ignore", DeprecationWarning)
         warnings.filterwarnings("ignore", "the soup .*", TableWarning)
         warnings.filterwarnings("error", category=TableWarning, module="traveltasks", append=True)
         warnings.simplefilter("ignore", UserWarning, append=True)
@@ -63,12 +65,12 @@ def test_workers_begin_with_the_filters_of_warnings(context: Any, ask: Any) -> N
 
 def test_filters_are_as_they_are_when_a_worker_is_started(context: Any) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", TableWarning)
         with context.Pool(1, maxtasksperchild=1) as pool:
             with pytest.raises(TableWarning):
                 pool.apply(traveltasks.warn, ("no table",))
             # The next worker may be there already, but not the one after it.
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore", TableWarning)
             outcomes = [pool.apply_async(traveltasks.warn, ("no table",)) for _ in range(2)]
             for outcome in outcomes:
                 outcome.wait()
@@ -79,6 +81,8 @@ def test_a_category_that_a_worker_cannot_have_is_no_harm(context: Any) -> None:
     local = type("LocalWarning", (UserWarning,), {})
     with warnings.catch_warnings():
         warnings.resetwarnings()
+        # Of forks while other threads run.
+        warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("error", TableWarning)
         warnings.simplefilter("ignore", local)
         with pytest.raises(TableWarning, match="no table"):
