@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import multiprocessing as stdlib
 import os
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from keeping import Kept
 from manyhands import multiprocessing
 from manyhands._stdlib import original
 from manyhands.multiprocessing import _nursery
@@ -95,3 +97,19 @@ def pools_are_collected(helpers_end: None) -> Iterator[None]:
 def our() -> Any:
     """Our fork context."""
     return multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def kept() -> Iterator[Kept]:
+    """A handler of the root logger; loggers are as new afterwards."""
+    handler = Kept()
+    logging.getLogger().addHandler(handler)
+    yield handler
+    logging.getLogger().removeHandler(handler)
+    logging.disable(logging.NOTSET)
+    for logger in list(logging.root.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger) and logger.name.startswith("kitchen"):
+            logger.setLevel(logging.NOTSET)
+            logger.disabled, logger.propagate = False, True
+            logger.handlers.clear()
+            logger.filters.clear()

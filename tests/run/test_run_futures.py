@@ -89,3 +89,37 @@ def test_modules_are_left_to_who_patches_them(place):
     done = place.run("program.py")
     assert done.returncode == 0, done
     assert "are left to it" in done.stderr
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_what_workers_log_comes_by_the_handlers_of_the_program(place, method):
+    place.write(
+        "program.py",
+        f"""
+        import logging, multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
+        logger = logging.getLogger("kitchen")
+
+        def cook(number):
+            for step in range(3):
+                logger.info("dish %d, step %d", number, step)
+            return number
+
+        class Shown(logging.Handler):
+            def emit(self, record):
+                print(record.processName != "MainProcess", self.format(record))
+
+        if __name__ == "__main__":
+            logging.basicConfig(level="INFO", format="%(message)s", handlers=[Shown()])
+            context = multiprocessing.get_context("{method}")
+            with ProcessPoolExecutor(1, context) as executor:
+                print(list(executor.map(cook, range(2))))
+            with context.Pool(1) as pool:
+                print(pool.map(cook, range(2)))
+        """,
+    )
+    done = place.run("program.py")
+    steps = [f"True dish {number}, step {step}" for number in range(2) for step in range(3)]
+    assert done.stdout.splitlines() == [*steps, "[0, 1]", *steps, "[0, 1]"], done
+    assert done.stderr == ""

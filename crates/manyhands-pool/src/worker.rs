@@ -94,6 +94,14 @@ impl Worker {
         }
     }
 
+    /// How many messages of workers the pool has not taken.
+    ///
+    /// # Errors
+    /// No address space.
+    pub fn untaken(&self) -> Result<usize, ArenaError> {
+        self.results.len()
+    }
+
     /// Puts a result. The head begins with the [`TASK`] bytes of the task, or a number of the host's
     /// ([`FIRST_OF_HOST`]). Does not return if the pool has broken off the task, see [`Worker::hold`].
     ///

@@ -6,6 +6,7 @@
 use pyo3::prelude::*;
 
 mod concurrent;
+mod contextvars;
 mod crew;
 mod exclusion;
 mod fast;

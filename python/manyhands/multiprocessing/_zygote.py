@@ -49,6 +49,7 @@ _SMALL_PATH = os.path.join(os.path.dirname(__file__), os.pardir, "watch.py")
 
 #: Modules that children need or are likely to; only the standard library's and ours.
 MODULES = (
+    "manyhands.multiprocessing._surroundings",
     "manyhands.multiprocessing.connection",
     "manyhands.multiprocessing.context",
     "manyhands.multiprocessing.forkserver",
@@ -73,6 +74,8 @@ def main():
     if method == "spawn":
         os.read(SOCKET, 1)
         _ahead.load(*setup)
+        if "logging" in sys.modules:
+            __import__("manyhands.multiprocessing._logs")
     elif setup is not None and BARE not in sys.argv:
         if ticket is not None:
             _native.join_arena(ARENA, ticket)

@@ -27,7 +27,7 @@ import weakref
 from manyhands import _native
 from manyhands._mirror import forward
 from manyhands._stdlib import original
-from manyhands.multiprocessing import _processors, context, util
+from manyhands.multiprocessing import _processors, _surroundings, context, util
 from manyhands.multiprocessing._last_words import SAYS_WHERE, LastWords, report_to
 from manyhands.multiprocessing._options import view_of
 
@@ -184,6 +184,7 @@ class Pool(_original.Pool):
                     self._initargs,
                     self._maxtasksperchild,
                     self._wrap_exception,
+                    _surroundings.collect(self._ctx.get_start_method()),
                 ),
             )
             if self._worker_name is not None:
@@ -555,13 +556,15 @@ def _send(results, iterable, size):
 _END = object()
 
 
-def worker(board, seat, last_words, initializer, initargs, maxtasks, wrap_exception):
+def worker(board, seat, last_words, initializer, initargs, maxtasks, wrap_exception, surroundings):
     """Do a pool's tasks: what a worker process runs."""
     report_to(*last_words, seat)
 
-    def initialize():
+    def initialize(notices):
+        settle = _surroundings.enter(surroundings, notices.log)
         if initializer is not None:
             initializer(*initargs)
+        settle()
 
     def describe(error, *result):
         return _describe(error, result, wrap_exception)

@@ -12,6 +12,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use super::future::{Future, Outcome};
+use crate::contextvars::Submitted;
 use crate::crew::{self, Crew, Employer};
 use crate::exclusion::Interpreter;
 use crate::queue::Failure;
@@ -42,6 +43,7 @@ struct WorkItem {
     #[pyo3(get)]
     args: Py<PyTuple>,
     keywords: Option<Py<PyDict>>,
+    context: Submitted,
 }
 
 #[pymethods]
@@ -55,7 +57,8 @@ impl WorkItem {
         visit.call(&self.future)?;
         visit.call(&self.function)?;
         visit.call(&self.args)?;
-        visit.call(&self.keywords)
+        visit.call(&self.keywords)?;
+        self.context.traverse(&visit)
     }
 }
 
@@ -63,7 +66,7 @@ impl WorkItem {
     /// Calls the function, if nobody has cancelled that, and settles the future.
     fn run(self, jobs: &Bound<'_, Jobs>) -> PyResult<()> {
         let (py, when_free) = (jobs.py(), || jobs.get().one_done());
-        let WorkItem { future, function, args, keywords } = self;
+        let WorkItem { future, function, args, keywords, context } = self;
         let future = future.into_bound(py);
         let has_begun = Future::begin(&future);
         if !matches!(has_begun, Ok(true)) {
@@ -71,9 +74,10 @@ impl WorkItem {
             return has_begun.map(drop);
         }
         let keywords = keywords.map(|keywords| keywords.into_bound(py));
-        let done = function.bind(py).call(args.bind(py), keywords.as_ref());
+        let call = || function.bind(py).call(args.bind(py), keywords.as_ref());
+        let done = context.call(py, call);
         // Who has the result may count on it that nothing of the call is kept here.
-        drop((function, args, keywords));
+        drop((function, args, keywords, context));
         let outcome = match done {
             Ok(result) => Outcome::Result(result),
             Err(why) => Outcome::Exception(why.into_value(py).into_bound(py).into_any()),
@@ -177,13 +181,15 @@ fn work_item<'py>(
     keywords: Option<Bound<'py, PyDict>>,
     crew: &Crew,
 ) -> PyResult<(Bound<'py, Future>, WorkItem)> {
-    let future = future_class(function.py())?.call0()?.cast_into::<Future>()?;
+    let py = function.py();
+    let future = future_class(py)?.call0()?.cast_into::<Future>()?;
     future.get().belong_to(crew.number());
     let item = WorkItem {
         future: future.clone().unbind(),
         function: function.unbind(),
         args: args.unbind(),
         keywords: keywords.map(Bound::unbind),
+        context: Submitted::here(py)?,
     };
     Ok((future, item))
 }
@@ -278,6 +284,7 @@ impl Jobs {
                     function: known.function.clone_ref(py),
                     args: known.args.clone_ref(py),
                     keywords: known.keywords.as_ref().map(|keywords| keywords.clone_ref(py)),
+                    context: known.context.again(py),
                 })
             }
             Err(_) => Job::Other(item.unbind()),

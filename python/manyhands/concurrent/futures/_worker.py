@@ -4,20 +4,22 @@ import signal
 import sys
 
 from manyhands._native import multiprocessing as _native
-from manyhands.multiprocessing import current_process
+from manyhands.multiprocessing import _surroundings, current_process
 from manyhands.multiprocessing._last_words import report_to
 
 
-def work(board, seat, last_words, initializer, initargs, maxtasks, wrap_exception):
+def work(board, seat, last_words, initializer, initargs, maxtasks, wrap_exception, surroundings):
     """Do an executor's tasks, until there are no more or so many are done."""
     report_to(*last_words, seat)
 
-    def initialize():
+    def initialize(notices):
+        settle = _surroundings.enter(surroundings, notices.log)
         if initializer is not None:
             try:
                 initializer(*initargs)
             except BaseException as error:
                 raise _unfit(error) from error
+        settle()
 
     # It ends with its parent as daemons do, but may have children.
     current_process()._config["daemon"] = False

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyFunction, PyIterator, PyList, PyTuple, PyType};
 
 use super::limits::Options;
+use crate::contextvars;
 use crate::multiprocessing::codec::{Buffers, Keeper, decode, encode, with_encoder};
 
 /// How a function is called with what is sent.
@@ -135,6 +136,22 @@ fn prefix(shape: Shape, name: &[u8]) -> Prefix {
     prefix.into()
 }
 
+/// In the byte of a shape: the message has context variables after the function's name; the length of
+/// that, and what [`contextvars::told`] gives.
+const WITH_CONTEXT: u8 = 0x40;
+
+/// The prefix of a call that is submitted here, whose context goes with it.
+fn with_context(py: Python<'_>, prefix: Prefix) -> PyResult<Prefix> {
+    let Some(told) = contextvars::told(py)? else { return Ok(prefix) };
+    let told = told.as_bytes();
+    let Ok(len) = u32::try_from(told.len()) else { return Ok(prefix) };
+    let mut prefix = prefix.to_vec();
+    prefix[TASK] |= WITH_CONTEXT;
+    prefix.extend_from_slice(&len.to_ne_bytes());
+    prefix.extend_from_slice(told);
+    Ok(prefix.into())
+}
+
 /// The functions that were called last, and their prefixes: a program calls few.
 #[derive(Default)]
 pub(super) struct Callees(Mutex<Vec<(Py<PyAny>, Shape, Prefix)>>);
@@ -152,7 +169,22 @@ impl Callees {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn get(&self, function: &Bound<'_, PyAny>, shape: Shape) -> Callee {
+    /// A function that is called from here, with those options.
+    pub(super) fn get(
+        &self,
+        function: &Bound<'_, PyAny>,
+        shape: Shape,
+        options: Option<Bound<'_, Options>>,
+    ) -> PyResult<Callee> {
+        let mut callee = self.find(function, shape);
+        if let Some(options) = options {
+            callee = callee.with_options(options.unbind());
+        }
+        callee.prefix = with_context(function.py(), callee.prefix)?;
+        Ok(callee)
+    }
+
+    fn find(&self, function: &Bound<'_, PyAny>, shape: Shape) -> Callee {
         let callee = |prefix, named| {
             let function = function.clone().unbind();
             Callee { function, named, prefix, options: None }
@@ -219,6 +251,8 @@ pub(super) struct Told<'a> {
     pub(super) name: &'a [u8],
     /// How many bytes more it may have than there are, 0 for any number, if it has limits.
     pub(super) memory: Option<u64>,
+    /// The context variables, if any were set.
+    pub(super) context: &'a [u8],
     /// Where the object begins.
     pub(super) object: usize,
 }
@@ -234,7 +268,15 @@ impl Told<'_> {
             memory = Some(u64::from_ne_bytes(*head.get(object..)?.first_chunk::<LIMITS>()?));
             object += LIMITS;
         }
-        Some(Told { shape: Shape::of(shape & !LIMITED)?, name, memory, object })
+        let mut context = &[][..];
+        if shape & WITH_CONTEXT != 0 {
+            let (len, rest) = head.get(object..)?.split_first_chunk()?;
+            let len = usize::try_from(u32::from_ne_bytes(*len)).ok()?;
+            context = rest.get(..len)?;
+            object += size_of::<u32>() + len;
+        }
+        let shape = Shape::of(shape & !(LIMITED | WITH_CONTEXT))?;
+        Some(Told { shape, name, memory, context, object })
     }
 }
 

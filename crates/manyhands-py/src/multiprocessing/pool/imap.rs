@@ -17,6 +17,7 @@ use super::limits::Options;
 use super::result::timed_out;
 use super::scheduler::locked;
 use super::source::Source;
+use crate::contextvars::Submitted;
 use crate::multiprocessing::arena::Outside;
 use crate::news::News;
 use crate::timeout;
@@ -30,6 +31,8 @@ const WINDOW: usize = 512;
 pub(crate) struct IMapIterator {
     source: Source,
     callee: Callee,
+    /// What is to be there for the calls, if it is not in what is sent.
+    context: Submitted,
     shape: Shape,
     /// How many items a task has.
     chunk: usize,
@@ -93,11 +96,13 @@ impl Imap {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = pool.py();
         let shape = if chunk > 1 { Shape::Each } else { Shape::One };
-        let callee = source.callee(function, shape, options);
+        let callee = source.callee(function, shape, options)?;
+        let context = source.context(py)?;
         let has_thread = iterator.is_none();
         let base = IMapIterator {
             source,
             callee,
+            context,
             shape,
             chunk,
             ordered,
@@ -175,7 +180,8 @@ impl Imap {
             state.sent += 1;
             state.sent - 1
         };
-        let sent = this.source.send(&this.callee, this.shape, object, self.again(py), index);
+        let callee = (&this.callee, &this.context);
+        let sent = this.source.send(callee, this.shape, object, self.again(py), index);
         let Err(why) = sent else { return Ok(()) };
         self.deliver(index, Err(why.value(py).clone().into_any()));
         this.source.nudge(py, &this.news);
@@ -385,6 +391,7 @@ impl IMapIterator {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(self.source.held())?;
         visit.call(&self.callee.function)?;
+        self.context.traverse(&visit)?;
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
         for outcome in state.items.iter().chain(state.early.values()) {
             match outcome {

@@ -1,7 +1,7 @@
 //! `manyhands.multiprocessing.pool`, as far as it is native.
 //!
 //! A message of a task is its number, a [`Shape`](call::Shape), the length of the function's name, that
-//! name, and the arguments as an object; a function that is no global of a module goes with these. A
+//! name, the context variables if any are set, and the arguments as an object; a function that is no global of a module goes with these. A
 //! result's is the task's number, whether it went well, and an object.
 
 use pyo3::prelude::*;
@@ -10,6 +10,7 @@ mod call;
 mod certificate;
 mod imap;
 mod limits;
+mod notices;
 mod outcomes;
 mod result;
 mod scheduler;
@@ -33,5 +34,6 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<result::MapResult>()?;
     module.add_class::<imap::IMapIterator>()?;
     module.add_class::<imap::IMapUnorderedIterator>()?;
+    module.add_class::<notices::Notices>()?;
     module.add_function(wrap_pyfunction!(worker::work, module)?)
 }

@@ -9,6 +9,7 @@ use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use super::notices::{LOGGED, handle_record};
 use super::result::Delivered;
 use super::scheduler::{Ready, Scheduler, Tag, To, locked};
 use super::worker::{DONE, UNFIT};
@@ -177,6 +178,11 @@ impl Scheduler {
             What::Notice(UNFIT) => {
                 if let Err(why) = outcome {
                     self.give_up(py, why);
+                }
+            }
+            What::Notice(LOGGED) => {
+                if let Ok(record) = outcome {
+                    raised = raised.or(handle_record(&record).err());
                 }
             }
             What::Notice(_) | What::Nothing => {}

@@ -161,12 +161,8 @@ impl Scheduler {
         function: &Bound<'_, PyAny>,
         shape: Shape,
         options: Option<Bound<'_, Options>>,
-    ) -> Callee {
-        let callee = self.callees.get(function, shape);
-        match options {
-            None => callee,
-            Some(options) => callee.with_options(options.unbind()),
-        }
+    ) -> PyResult<Callee> {
+        self.callees.get(function, shape, options)
     }
 }
 
@@ -231,7 +227,7 @@ impl Scheduler {
         let plain = args.is_exact_instance_of::<PyTuple>()
             && kwds.cast_exact::<PyDict>().is_ok_and(|kwds| kwds.is_empty());
         let shape = if plain { Shape::Positional } else { Shape::Keywords };
-        let callee = this.callee(&function, shape, options);
+        let callee = this.callee(&function, shape, options)?;
         let purpose = Purpose::new(pool, function, callback, error_callback)?;
         let source = Source::Processes(slf.clone().unbind());
         let result = Bound::new(py, ApplyResult::of_call(source, purpose))?;
@@ -261,7 +257,7 @@ impl Scheduler {
         let tasks = if chunk == 0 { 0 } else { len.div_ceil(chunk) };
         let results = PyList::new(py, (0..len).map(|_| py.None()))?;
         let shape = if starred { Shape::EachStarred } else { Shape::Each };
-        let callee = this.callee(&function, shape, options);
+        let callee = this.callee(&function, shape, options)?;
         let purpose = Purpose::new(pool, function, callback, error_callback)?;
         let source = Source::Processes(slf.clone().unbind());
         let result = ApplyResult::of_map(source, purpose, &results, tasks, chunk);
@@ -410,7 +406,7 @@ impl Scheduler {
         } else {
             Shape::Positional
         };
-        let callee = this.callee(&function, shape, options);
+        let callee = this.callee(&function, shape, options)?;
         let made = class.call0()?;
         let future = made.cast::<Future>()?;
         let argument = match kwds {

@@ -9,7 +9,8 @@ use super::call::{Callee, Shape};
 use super::imap::Imap;
 use super::limits::Options;
 use super::scheduler::{Phase, Scheduler, Tag, To};
-use super::threads::{Target, Threads};
+use super::threads::{Target, Threads, Work};
+use crate::contextvars::Submitted;
 use crate::crew::{Awaited, Blocked};
 use crate::news::News;
 
@@ -54,15 +55,23 @@ impl Source {
         function: &Bound<'_, PyAny>,
         shape: Shape,
         options: Option<Bound<'_, Options>>,
-    ) -> Callee {
+    ) -> PyResult<Callee> {
         match self {
             Source::Processes(scheduler) => scheduler.get().callee(function, shape, options),
-            Source::Threads(_) => Callee {
+            Source::Threads(_) => Ok(Callee {
                 function: function.clone().unbind(),
                 named: true,
                 prefix: Arc::from(&[][..]),
                 options: None,
-            },
+            }),
+        }
+    }
+
+    /// What the calls of an `imap` that is begun here are to see, where threads do them.
+    pub(super) fn context(&self, py: Python<'_>) -> PyResult<Submitted> {
+        match self {
+            Source::Processes(_) => Ok(Submitted::none()),
+            Source::Threads(_) => Submitted::here(py),
         }
     }
 
@@ -82,7 +91,7 @@ impl Source {
     /// Sends a task of an `imap`.
     pub(super) fn send(
         &self,
-        callee: &Callee,
+        (callee, context): (&Callee, &Submitted),
         shape: Shape,
         object: Bound<'_, PyAny>,
         imap: Imap,
@@ -95,9 +104,10 @@ impl Source {
                 Scheduler::send(scheduler.bind(py), callee, object, tag).map(drop)
             }
             Source::Threads(threads) => {
-                let function = callee.function.clone_ref(py);
-                let target = Target::Imap(imap);
-                Threads::submit(threads.bind(py), function, shape, object, target, index)
+                let (function, context) = (callee.function.clone_ref(py), context.again(py));
+                let (argument, target) = (object.unbind(), Target::Imap(imap));
+                let work = Work { function, shape, argument, context, target, index };
+                Threads::submit(threads.bind(py), work)
             }
         }
     }

@@ -75,6 +75,10 @@ impl Scheduler {
             let phase = this.phase();
             let busy = this.awaited.load(Ordering::Acquire) > 0;
             if phase == Phase::Ended && !busy {
+                // What workers have logged last, also if nobody waits for them any more.
+                if let Err(why) = this.drain_unattended(py) {
+                    why.write_unraisable(py, None);
+                }
                 let ended =
                     (locked(&this.alarm).take(), std::mem::take(&mut *locked(&this.watched)));
                 drop(ended);
@@ -93,14 +97,14 @@ impl Scheduler {
                 py.detach(|| {
                     loop {
                         let (found, rung) = this.dead_workers(wait);
-                        let idle = wait == UNATTENDED && this.pool.pending() == 0;
+                        let idle = wait == UNATTENDED && !this.is_unattended();
                         if rung || !found.is_empty() || !idle {
                             return found;
                         }
                     }
                 })
             };
-            if !busy && this.pool.pending() > 0 && !this.pool.is_led() {
+            if !busy && this.is_unattended() && !this.pool.is_led() {
                 this.drain_unattended(py)?;
             }
             dead.extend(found);
@@ -108,6 +112,11 @@ impl Scheduler {
                 dead = this.bury(slf, pool, dead)?;
             }
         }
+    }
+
+    /// Whether something may be there to be taken, or come.
+    fn is_unattended(&self) -> bool {
+        self.pool.pending() > 0 || self.pool.waiting().is_ok_and(|count| count > 0)
     }
 
     /// Takes the results that are there and nobody waits for: they may be large, and what they are for

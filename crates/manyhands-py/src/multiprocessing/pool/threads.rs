@@ -17,6 +17,7 @@ use super::outcomes::copy_of;
 use super::result::{ApplyResult, Delivered, MapResult, Purpose};
 use super::scheduler::{Phase, locked};
 use super::source::Source;
+use crate::contextvars::Submitted;
 use crate::crew::{self, Crew, Employer};
 use crate::exclusion::Interpreter;
 use crate::gate::Outside;
@@ -32,6 +33,7 @@ pub(super) struct Work {
     pub(super) function: Py<PyAny>,
     pub(super) shape: Shape,
     pub(super) argument: Py<PyAny>,
+    pub(super) context: Submitted,
     pub(super) target: Target,
     pub(super) index: usize,
 }
@@ -95,7 +97,7 @@ impl Threads {
 
     /// Does a task.
     fn run(&self, py: Python<'_>, work: Work) {
-        let Work { function, shape, argument, target, index } = work;
+        let Work { function, shape, argument, context, target, index } = work;
         let single = match (&target, shape) {
             (Target::Result(result), Shape::Positional | Shape::Keywords) => Some(result.get()),
             _ => None,
@@ -103,8 +105,9 @@ impl Threads {
         if let Some(result) = single {
             result.set_begun();
         }
-        let done = shape.call(function.bind(py), argument.bind(py), || ());
-        drop((function, argument));
+        let call = || shape.call(function.bind(py), argument.bind(py), || ());
+        let done = context.call(py, call);
+        drop((function, argument, context));
         let _ = self.tasks.task_done();
         if let Some(result) = single {
             self.crew.let_go(&result.awaited);
@@ -202,8 +205,10 @@ impl Threads {
         let purpose = Purpose::new(pool, function.clone(), callback, error_callback)?;
         let source = Source::Threads(slf.clone().unbind());
         let result = Bound::new(py, ApplyResult::of_call(source, purpose))?;
+        let (function, argument) = (function.unbind(), argument.unbind());
+        let context = Submitted::here(py)?;
         let target = Target::Result(result.clone().unbind());
-        Self::submit(slf, function.unbind(), shape, argument, target, 0)?;
+        Self::submit(slf, Work { function, shape, argument, context, target, index: 0 })?;
         Ok(result)
     }
 
@@ -361,6 +366,7 @@ impl Threads {
             store.iter().try_for_each(|work| {
                 visit.call(&work.function)?;
                 visit.call(&work.argument)?;
+                work.context.traverse(&visit)?;
                 match &work.target {
                     Target::Result(result) => visit.call(result),
                     Target::Imap(imap) => visit.call(imap.object()),

@@ -8,23 +8,16 @@ use super::call::{Chunks, Shape};
 use super::result::ApplyResult;
 use super::scheduler::Scheduler;
 use super::threads::{Target, Threads, Work};
+use crate::contextvars::Submitted;
 use crate::crew::Employer;
 
 impl Threads {
     /// Has a task done; what it comes to if none are taken is that.
-    pub(super) fn submit(
-        slf: &Bound<'_, Self>,
-        function: Py<PyAny>,
-        shape: Shape,
-        argument: Bound<'_, PyAny>,
-        target: Target,
-        index: usize,
-    ) -> PyResult<()> {
+    pub(super) fn submit(slf: &Bound<'_, Self>, work: Work) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
         if this.epoch != fork::epoch() {
             return Err(Scheduler::not_own());
         }
-        let work = Work { function, shape, argument: argument.unbind(), target, index };
         let Err(refused) = this.tasks.try_put(work) else {
             if this.crew.is_pressed() {
                 Employer::Pool(slf.clone().unbind()).grow(py)?;
@@ -32,7 +25,7 @@ impl Threads {
             return Ok(());
         };
         let why = this.why(py)?;
-        Self::deliver(py, this, refused.item.target, index, Err(why));
+        Self::deliver(py, this, refused.item.target, refused.item.index, Err(why));
         Ok(())
     }
 
@@ -47,10 +40,13 @@ impl Threads {
     ) -> PyResult<()> {
         let py = slf.py();
         let target = || Target::Result(result.clone().unbind());
+        let context = Submitted::here(py)?;
         for (index, items) in Chunks::new(iterable, len, chunk).enumerate() {
             match items {
                 Ok(items) => {
-                    Self::submit(slf, function.clone().unbind(), shape, items, target(), index)?;
+                    let (function, argument) = (function.clone().unbind(), items.unbind());
+                    let (context, target) = (context.again(py), target());
+                    Self::submit(slf, Work { function, shape, argument, context, target, index })?;
                 }
                 Err(why) if why.is_instance_of::<PyException>(py) => {
                     // The iterable has nothing more to give: neither this task nor those after it.

@@ -1,5 +1,7 @@
 //! What a worker process does.
 
+use std::sync::Arc;
+
 use manyhands_pool::{FIRST_OF_HOST, TASK, Worker};
 use manyhands_shm::{GetError, PutError, Reference};
 use manyhands_sys::limits::MemoryCap;
@@ -8,6 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::call::{Known, Told};
+use super::notices::Notices;
+use crate::contextvars;
 use crate::multiprocessing::arena::{Outside, error};
 use crate::multiprocessing::codec::{encode_after, with_encoder};
 use crate::multiprocessing::queue::{decode_message, pieces};
@@ -20,7 +24,7 @@ pub(super) const DONE: u8 = 0;
 pub(super) const FAILED: u8 = 1;
 
 /// Does the tasks of a pool, as many as `maxtasks` says, or until there are no more. `describe` makes a
-/// picklable object of an exception; `initialize` is called first, and if it raises no task is done.
+/// picklable object of an exception; `initialize` is called first, with the way of notices, and if it raises no task is done.
 /// Returns how many were done.
 #[pyfunction]
 pub(super) fn work(
@@ -32,8 +36,8 @@ pub(super) fn work(
     initialize: &Bound<'_, PyAny>,
     describe: &Bound<'_, PyAny>,
 ) -> PyResult<u64> {
-    let worker = Worker::join(Reference { arena, block }, seat).map_err(error)?;
-    if let Err(why) = initialize.call0() {
+    let worker = Arc::new(Worker::join(Reference { arena, block }, seat).map_err(error)?);
+    if let Err(why) = initialize.call1((Notices(Arc::clone(&worker)),)) {
         let why = why.into_value(py);
         put(py, &worker, &UNFIT.to_ne_bytes(), FAILED, &describe.call1((why,))?)?;
         return Ok(0);
@@ -86,19 +90,22 @@ fn run<'py>(
         worker.hold(u64::from_ne_bytes(head.first_chunk::<TASK>().copied().unwrap_or_default()));
     }
     let _cap = memory.map(MemoryCap::new).transpose()?;
+    let context = told.context.to_vec();
     let function = match told.name {
         [] => None,
         name => Some(known.get(py, name)?),
     };
     let object = decode_message(py, scratch, parcel, skip)?;
     let begin = || worker.renew();
-    let called = match function {
+    let call = || match function {
         Some(function) => shape.call(&function, &object, begin),
         None => {
             let pair = object.cast::<PyTuple>()?;
             shape.call(&pair.get_item(0)?, &pair.get_item(1)?, begin)
         }
     };
+    let called =
+        if context.is_empty() { call() } else { contextvars::call_with(py, &context, call) };
     called.map_err(|why| explained(py, why, memory))
 }
 
@@ -119,7 +126,7 @@ fn explained(py: Python<'_>, why: PyErr, memory: Option<u64>) -> PyErr {
 }
 
 /// Puts a result; an error is one of pickling it, or of the queue.
-fn put(
+pub(super) fn put(
     py: Python<'_>,
     worker: &Worker,
     task: &[u8; TASK],
