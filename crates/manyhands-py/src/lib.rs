@@ -13,6 +13,7 @@ mod made;
 mod multiprocessing;
 mod news;
 mod queue;
+mod tally;
 mod threading;
 mod timeout;
 mod watch;

@@ -19,6 +19,7 @@ use crate::exclusion::Interpreter;
 use crate::gate::Outside;
 use crate::made::Made;
 use crate::queue::Failure;
+use crate::tally::{Progress, Tally};
 
 type Cell<S> = <Interpreter as manyhands_sync::Exclusion>::Cell<S>;
 
@@ -68,11 +69,12 @@ impl WorkItem {
 impl WorkItem {
     /// Calls the function, if nobody has cancelled that, and settles the future. `when_free` is called
     /// once this worker can be counted on for the next job.
-    fn run(self, py: Python<'_>, when_free: impl Fn()) -> PyResult<()> {
+    fn run(self, py: Python<'_>, tally: &Tally, when_free: impl Fn()) -> PyResult<()> {
         let WorkItem { future, function, args, keywords } = self;
         let future = future.into_bound(py);
         let has_begun = Future::begin(&future);
         if !matches!(has_begun, Ok(true)) {
+            tally.withdraw(1);
             when_free();
             return has_begun.map(drop);
         }
@@ -80,6 +82,7 @@ impl WorkItem {
         let done = function.bind(py).call(args.bind(py), keywords.as_ref());
         // Who has the result may count on it that nothing of the call is kept here.
         drop((function, args, keywords));
+        tally.settle(1, done.is_ok());
         let outcome = match done {
             Ok(result) => Outcome::Result(result),
             Err(why) => Outcome::Exception(why.into_value(py).into_bound(py).into_any()),
@@ -110,13 +113,15 @@ pub(crate) struct Jobs {
     /// How many workers there are, and how many there can be.
     workers: AtomicUsize,
     limit: usize,
+    tally: Py<Tally>,
     /// The fork before which they began: in a child of theirs there are none.
     epoch: u32,
 }
 
 impl Jobs {
     fn put_job(&self, job: Job) -> Result<(), PutError<Job>> {
-        self.queue.try_put(job)
+        self.tally.get().submit(1);
+        self.queue.try_put(job).inspect_err(|_| self.tally.get().withdraw(1))
     }
 
     /// Whether another worker would have something to do.
@@ -160,13 +165,14 @@ fn work_item<'py>(
 #[pymethods]
 impl Jobs {
     #[new]
-    fn __new__(limit: usize) -> Jobs {
-        Jobs {
+    fn __new__(py: Python<'_>, limit: usize) -> PyResult<Jobs> {
+        Ok(Jobs {
             queue: Queue::over(Fifo::default(), Kind::SimpleQueue, 0),
             workers: AtomicUsize::new(0),
             limit,
+            tally: Py::new(py, Tally::default())?,
             epoch: fork::epoch(),
-        }
+        })
     }
 
     /// Has a call made; returns its future, or None if no more are taken.
@@ -220,6 +226,7 @@ impl Jobs {
     fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let futures = PyList::empty(py);
         while let Ok(job) = self.queue.try_get() {
+            self.tally.get().withdraw(1);
             self.one_done();
             if let Job::Call(item) = job {
                 futures.append(&item.future)?;
@@ -266,6 +273,7 @@ impl Jobs {
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
         let job = self.queue.try_get().map_err(|_| Failure::Empty.raise(py))?;
+        self.tally.get().withdraw(1);
         self.one_done();
         match job {
             Job::Call(item) => Ok(Py::new(py, item)?.into_any()),
@@ -294,6 +302,20 @@ impl Jobs {
         self.queue.is_empty()
     }
 
+    /// What counts its calls.
+    #[getter]
+    fn tally(&self, py: Python<'_>) -> Py<Tally> {
+        self.tally.clone_ref(py)
+    }
+
+    /// How far its calls have come.
+    fn progress(&self) -> Progress {
+        let (submitted, done, failed) = self.tally.get().read();
+        let pending = self.queue.unfinished();
+        let is_over = !self.is_open() && pending == 0;
+        (submitted, done, failed, pending.saturating_sub(self.queue.len()), is_over)
+    }
+
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         slf
     }
@@ -309,9 +331,10 @@ impl Jobs {
             },
         };
         let done = match job {
-            Job::Call(item) => item.run(py, || self.one_done()),
+            Job::Call(item) => item.run(py, self.tally.get(), || self.one_done()),
             Job::Other(item) => {
                 let done = item.call_method0(py, intern!(py, "run"));
+                self.tally.get().settle(1, done.is_ok());
                 self.one_done();
                 done.map(drop)
             }

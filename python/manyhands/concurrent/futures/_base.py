@@ -1,5 +1,9 @@
-"""What all executors have in common: `Future` is ours, all else the standard library's."""
+"""What all executors have in common.
 
+`Future` is ours, `as_completed` can show how far it is, and all else is the standard library's.
+"""
+
+from manyhands import _progress
 from manyhands._mirror import copy
 from manyhands._native import concurrent as _native
 from manyhands._stdlib import original
@@ -28,5 +32,34 @@ class Future(_native.Future, _original.Future, metaclass=_Meta):
 
 
 Future.__module__ = "concurrent.futures._base"
+
+
+def as_completed(fs, timeout=None, *, progress=False):
+    """Return an iterator over futures that gives each when it has ended or was cancelled.
+
+    TimeoutError is raised if one has not ended `timeout` seconds after the first is asked for.
+    `progress` shows how far they are.
+    """
+    if not progress:
+        return _original.as_completed(fs, timeout)
+    return _as_completed(set(fs), timeout, progress)
+
+
+def _as_completed(futures, timeout, progress):
+    tally = _native.Tally()
+    left = list(futures)
+    _progress.count_all(left, tally)
+
+    def read():
+        running = _progress.running_of(left)
+        total, done, failed = tally.read()
+        return _progress.Numbers(total, done, failed, running, False)
+
+    with _progress.show(progress, read):
+        completed = _original.as_completed(futures, timeout)
+        # None that was given out is kept.
+        del futures
+        yield from completed
+
 
 copy(globals(), _original)

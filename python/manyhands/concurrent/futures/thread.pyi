@@ -13,4 +13,5 @@ class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
         timeout: float | None = None,
         chunksize: int = 1,
         buffersize: int | None = None,
+        progress: bool | str = False,
     ) -> Iterator[_T]: ...

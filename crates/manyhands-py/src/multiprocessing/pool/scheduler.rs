@@ -22,10 +22,12 @@ use super::task::Task;
 use crate::concurrent::future::{Future, Outcome};
 use crate::multiprocessing::arena::error;
 use crate::multiprocessing::errors::os_error;
+use crate::tally::{Progress, Tally};
 
 /// Where the outcome of a task goes.
 pub(super) struct Tag {
     pub(super) to: To,
+    /// Which of the tasks of a map it is; of a future: how many items it has.
     pub(super) index: usize,
     /// How many bytes its message has.
     pub(super) bytes: usize,
@@ -98,6 +100,7 @@ pub(crate) struct Scheduler {
     pub(super) unfit: AtomicUsize,
     /// Those of `imap` that have not sent all that there is.
     pub(super) feeding: Mutex<Vec<Imap>>,
+    pub(super) tally: Py<Tally>,
     /// `rebuild(bytes, text)`, `died(pid, exitcode, function)` and `ended()`, which make exceptions.
     pub(super) rebuild: Py<PyAny>,
     pub(super) died: Py<PyAny>,
@@ -171,6 +174,7 @@ impl Scheduler {
             watched: Mutex::new(Vec::new()),
             unfit: AtomicUsize::new(0),
             feeding: Mutex::new(Vec::new()),
+            tally: Py::new(py, Tally::default())?,
             rebuild,
             died,
             ended,
@@ -222,6 +226,7 @@ impl Scheduler {
         chunk: usize,
         callback: Option<Bound<'py, PyAny>>,
         error_callback: Option<Bound<'py, PyAny>>,
+        tally: Option<Py<Tally>>,
     ) -> PyResult<Bound<'py, MapResult>> {
         let (py, this) = (slf.py(), slf.get());
         let tasks = if chunk == 0 { 0 } else { len.div_ceil(chunk) };
@@ -230,7 +235,7 @@ impl Scheduler {
         let callee = this.callee(&function, shape);
         let purpose = Purpose::new(pool, function, callback, error_callback)?;
         let source = Source::Processes(slf.clone().unbind());
-        let result = ApplyResult::of_map(source, purpose, &results, tasks, chunk);
+        let result = ApplyResult::of_map(source, purpose, &results, tasks, chunk, tally);
         let result = Bound::new(py, PyClassInitializer::from(result).add_subclass(MapResult))?;
         let base = result.as_super();
         if tasks == 0 {
@@ -250,9 +255,10 @@ impl Scheduler {
         iterator: Option<Bound<'py, PyIterator>>,
         chunk: usize,
         ordered: bool,
+        tally: Option<Py<Tally>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let source = Source::Processes(slf.clone().unbind());
-        Imap::begin(source, pool, &function, iterator, chunk, ordered)
+        Imap::begin(source, pool, &function, iterator, chunk, ordered, tally)
     }
 
     /// Gives a new worker a seat; None if there is none.
@@ -311,6 +317,26 @@ impl Scheduler {
         Ok(slf.get().pool.pending())
     }
 
+    /// What counts its calls.
+    #[getter]
+    fn tally(&self, py: Python<'_>) -> Py<Tally> {
+        self.tally.clone_ref(py)
+    }
+
+    /// How far its calls have come, as far as results were taken.
+    fn progress(&self) -> PyResult<Progress> {
+        let (submitted, done, failed) = self.tally.get().read();
+        let pending = self.pool.pending();
+        let waiting = self.pool.backlog().map_err(error)? + self.pool.waiting().map_err(error)?;
+        let has_more = pending > 0 || !locked(&self.feeding).is_empty();
+        let is_over = match self.phase() {
+            Phase::Running => self.is_broken(),
+            Phase::Closed => !has_more,
+            Phase::Ended => true,
+        };
+        Ok((submitted, done, failed, pending.saturating_sub(waiting), is_over))
+    }
+
     /// Takes no more calls.
     // py: multiprocessing.pool.Pool.close
     fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -367,7 +393,9 @@ impl Scheduler {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, this) = (slf.py(), slf.get());
         let kwds = kwds.filter(|kwds| !kwds.is_empty());
-        let shape = if args.is_exact_instance_of::<PyList>() {
+        let mut items = 1;
+        let shape = if let Ok(list) = args.cast_exact::<PyList>() {
+            items = list.len();
             Shape::EachStarred
         } else if kwds.is_some() {
             Shape::Keywords
@@ -381,21 +409,29 @@ impl Scheduler {
             Some(kwds) => PyTuple::new(py, [args, kwds.into_any()])?.into_any(),
             None => args,
         };
-        let tag = Tag { to: To::Future(future.clone().unbind()), index: 0, bytes: 0 };
+        let tag = Tag { to: To::Future(future.clone().unbind()), index: items, bytes: 0 };
+        this.tally.get().submit(items);
         match Self::send(slf, &callee, argument, tag) {
             Ok(number) => {
                 let scheduler = slf.clone().unbind();
                 let task = Task::new(scheduler, number, pool.unbind(), function.unbind());
                 future.get().expect(task);
             }
-            Err(why) if this.phase() != Phase::Running || this.is_broken() => return Err(why),
+            Err(why) if this.phase() != Phase::Running || this.is_broken() => {
+                this.tally.get().withdraw(items);
+                return Err(why);
+            }
             Err(why) if why.is_instance_of::<PyException>(py) => {
+                this.tally.get().settle(items, false);
                 Future::settle(
                     future,
                     Outcome::Exception(why.into_value(py).into_bound(py).into_any()),
                 )?;
             }
-            Err(why) => return Err(why),
+            Err(why) => {
+                this.tally.get().withdraw(items);
+                return Err(why);
+            }
         }
         Ok(made)
     }

@@ -10,6 +10,7 @@ use super::imap::Imap;
 use super::scheduler::{Phase, Scheduler, Tag, To};
 use super::threads::{Target, Threads};
 use crate::news::News;
+use crate::tally::Tally;
 
 /// What a result comes from.
 pub(super) enum Source {
@@ -22,6 +23,13 @@ impl Source {
         match self {
             Source::Processes(scheduler) => scheduler.as_any(),
             Source::Threads(threads) => threads.as_any(),
+        }
+    }
+
+    pub(super) fn tally(&self) -> &Tally {
+        match self {
+            Source::Processes(scheduler) => scheduler.get().tally.get(),
+            Source::Threads(threads) => threads.get().tally.get(),
         }
     }
 

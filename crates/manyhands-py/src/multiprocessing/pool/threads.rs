@@ -20,6 +20,7 @@ use super::scheduler::{Phase, Scheduler, locked};
 use super::source::Source;
 use crate::exclusion::Interpreter;
 use crate::gate::Outside;
+use crate::tally::{Progress, Tally};
 
 /// Where the outcome of a task goes.
 pub(super) enum Target {
@@ -53,6 +54,7 @@ pub(crate) struct Threads {
     /// Why no call can be done.
     broken: Mutex<Option<Py<PyAny>>>,
     pub(super) feeding: Mutex<Vec<Imap>>,
+    pub(super) tally: Py<Tally>,
     /// `ended()` makes the exception of what was not done.
     ended: Py<PyAny>,
     /// The fork before which they began: in a child of theirs there are none.
@@ -180,17 +182,18 @@ impl Threads {
 #[pymethods]
 impl Threads {
     #[new]
-    fn __new__(ended: Py<PyAny>) -> Threads {
-        Threads {
+    fn __new__(py: Python<'_>, ended: Py<PyAny>) -> PyResult<Threads> {
+        Ok(Threads {
             tasks: Queue::over(Fifo::default(), Kind::SimpleQueue, 0),
             ready: Queue::over(Fifo::default(), Kind::SimpleQueue, 0),
             workers: AtomicUsize::new(0),
             phase: AtomicU8::new(Phase::Running as u8),
             broken: Mutex::new(None),
             feeding: Mutex::new(Vec::new()),
+            tally: Py::new(py, Tally::default())?,
             ended,
             epoch: fork::epoch(),
-        }
+        })
     }
 
     /// Has `function(*args, **kwds)` called; returns its result to be.
@@ -234,6 +237,7 @@ impl Threads {
         chunk: usize,
         callback: Option<Bound<'py, PyAny>>,
         error_callback: Option<Bound<'py, PyAny>>,
+        tally: Option<Py<Tally>>,
     ) -> PyResult<Bound<'py, MapResult>> {
         let (py, this) = (slf.py(), slf.get());
         let tasks = if chunk == 0 { 0 } else { len.div_ceil(chunk) };
@@ -241,7 +245,7 @@ impl Threads {
         let shape = if starred { Shape::EachStarred } else { Shape::Each };
         let purpose = Purpose::new(pool, function.clone(), callback, error_callback)?;
         let source = Source::Threads(slf.clone().unbind());
-        let result = ApplyResult::of_map(source, purpose, &results, tasks, chunk);
+        let result = ApplyResult::of_map(source, purpose, &results, tasks, chunk, tally);
         let result = Bound::new(py, PyClassInitializer::from(result).add_subclass(MapResult))?;
         if tasks > 0 {
             let base = result.as_super();
@@ -260,9 +264,10 @@ impl Threads {
         iterator: Option<Bound<'py, PyIterator>>,
         chunk: usize,
         ordered: bool,
+        tally: Option<Py<Tally>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let source = Source::Threads(slf.clone().unbind());
-        Imap::begin(source, pool, &function, iterator, chunk, ordered)
+        Imap::begin(source, pool, &function, iterator, chunk, ordered, tally)
     }
 
     /// One more worker begins.
@@ -305,6 +310,21 @@ impl Threads {
     #[getter]
     fn pending(&self) -> usize {
         self.tasks.unfinished()
+    }
+
+    /// What counts its calls.
+    #[getter]
+    fn tally(&self, py: Python<'_>) -> Py<Tally> {
+        self.tally.clone_ref(py)
+    }
+
+    /// How far its calls have come.
+    fn progress(&self) -> Progress {
+        let (submitted, done, failed) = self.tally.get().read();
+        let pending = self.tasks.unfinished();
+        let has_more = pending > 0 || !locked(&self.feeding).is_empty();
+        let is_over = self.has_ended() || self.phase() == Phase::Closed && !has_more;
+        (submitted, done, failed, pending.saturating_sub(self.tasks.len()), is_over)
     }
 
     /// Takes no more calls.
