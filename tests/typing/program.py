@@ -2,10 +2,11 @@
 
 import contextlib
 import sys
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any
 
-from manyhands import multiprocessing, queue, threading, watch
+from manyhands import asyncio as our_asyncio, multiprocessing, queue, threading, watch
 from manyhands.concurrent import futures
 from manyhands.multiprocessing import pool as pool_module, queues, shared_memory, synchronize
 
@@ -128,3 +129,13 @@ with futures.ThreadPoolExecutor(2) as executor:
     assert_type(list(executor.map(len, ["a", "b"], progress=True)), list[int])
     for future in futures.as_completed([executor.submit(len, "a")], progress="words"):
         assert_type(future.result(), int)
+
+
+async def fan_out(items: AsyncIterator[str]) -> None:
+    async with our_asyncio.Pool(2) as pool, our_asyncio.ThreadPool(2) as threads:
+        assert_type(await pool.apply(len, ("a",)), int)
+        assert_type(await threads.map(len, items), list[int])
+        async for length in pool.imap_unordered(len, ["a"], chunksize=2):
+            assert_type(length, int)
+        pool.close()
+        await pool.join()
