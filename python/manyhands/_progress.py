@@ -48,6 +48,7 @@ class Bar:
         #: Whether there may be more calls after a while without any.
         self._is_lasting = is_lasting
         self._begin = time.monotonic()
+        self.screen: Screen | None = None
         self._view: Lines | TqdmBar | None = None
 
     def step(self, screen: "Screen") -> bool:
@@ -96,8 +97,9 @@ class Bar:
 
     def end(self) -> None:
         """Show for the last time how far it is, unless that was done."""
-        screen = _screen
-        if screen is not None:
+        screen = self.screen
+        # In a forked child somebody may hold its lock who is not there.
+        if screen is not None and screen.pid == os.getpid():
             screen.remove(self)
 
 
@@ -128,6 +130,7 @@ class Screen:
                 self._has_thread = True
             # What has ended meanwhile makes room.
             self._step()
+            bar.screen = self
             self._bars.append(bar)
             if self._hook is None:
                 self._hook = sys.excepthook

@@ -1,3 +1,4 @@
+from abc import ABCMeta
 from collections.abc import Callable
 from typing import Any
 
@@ -5,7 +6,7 @@ __all__ = ["ManyhandsBackend"]
 
 NAME: str
 
-class ManyhandsBackend:
+class ManyhandsBackend(metaclass=ABCMeta):
     supports_retrieve_callback: bool
     supports_inner_max_num_threads: bool
     def effective_n_jobs(self, n_jobs: int | None) -> int: ...
