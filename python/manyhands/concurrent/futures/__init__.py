@@ -1,7 +1,8 @@
 """Futures and executors: the standard library's `concurrent.futures` on the Rust engine.
 
 `Future`, `ProcessPoolExecutor` and `ThreadPoolExecutor` are ours, and inherit from the standard
-library's; everything else (`wait`, `as_completed`, `Executor`, exceptions) is its own.
+library's; `as_completed` is its own, but can show how far it is, and everything else (`wait`,
+`Executor`, exceptions) is just its own.
 
 Source: https://docs.python.org/3/library/concurrent.futures.html
 """
