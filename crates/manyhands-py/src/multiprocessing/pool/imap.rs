@@ -267,10 +267,9 @@ impl Imap {
         outcome: Result<Bound<'_, PyAny>, Bound<'_, PyAny>>,
     ) {
         let this = self.0.get();
-        let items = match self.state().short {
-            Some((short, items)) if short == index => items,
-            _ => this.chunk,
-        };
+        let is_short = |(short, _): &(usize, usize)| *short == index;
+        let short = if this.chunk == 1 { None } else { self.state().short.filter(is_short) };
+        let items = short.map_or(this.chunk, |(_, items)| items);
         let well = outcome.is_ok();
         this.each_tally(|tally| tally.settle(items, well));
         self.put(index, outcome);
