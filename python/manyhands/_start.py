@@ -34,6 +34,12 @@ SWITCH = "MANYHANDS_RUN"
 #: The switch's value that asks for the table of modules, in the first process only.
 WITH_REPORT = "report"
 
+#: Says that this program's pools are to be shown, but not those of its children.
+PROGRESS = "MANYHANDS_PROGRESS"
+
+#: The process whose pools are to be shown.
+shows_progress_in: int | None = None
+
 _SLACK = "/proc/self/timerslack_ns"
 _DEFAULT_SLACK = b"50000"
 _MARK = b"50021"
@@ -49,6 +55,9 @@ def start() -> None:
         say(_imported_early(early))
     left = [*early, "multiprocessing"] if _is_stdlib_child() else early
     sys.meta_path.insert(0, MirrorFinder([name for name in MIRRORED if name not in left]))
+    global shows_progress_in
+    if os.environ.pop(PROGRESS, None) is not None:
+        shows_progress_in = os.getpid()
     if os.environ.get(SWITCH) == WITH_REPORT:
         os.environ[SWITCH] = "1"
         from manyhands._start_report import report

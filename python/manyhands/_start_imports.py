@@ -29,6 +29,9 @@ else:
 #: Modules that change what is in the standard library's, or put others in its place.
 PATCHERS = ("gevent.monkey", "eventlet.patcher")
 
+#: The module of joblib's that knows its backends.
+JOBLIB = "joblib.parallel"
+
 #: The modules of a mirrored package that are ours too. Its others are the standard library's, which
 #: find ours where they import from their package.
 SUBMODULES = {
@@ -73,6 +76,11 @@ class MirrorFinder:
             return None
         if name in PATCHERS:
             self.withdraw(name)
+        if name == JOBLIB:
+            spec = self.find_original(name, path, target)
+            if spec is not None and hasattr(spec.loader, "exec_module"):
+                spec.loader = _JoblibLoader(spec.loader)
+            return spec
         parent = name.rpartition(".")[0]
         if parent in self._locks:
             if not is_ours(parent):
@@ -259,6 +267,26 @@ class _CircleLoader(Loader):
 
     def exec_module(self, module: "ModuleType") -> None:
         module.__spec__ = self._spec
+
+
+class _JoblibLoader(Loader):
+    """Loads that module of joblib's, and tells it where our backend is, for who asks for that."""
+
+    def __init__(self, loader: "Any") -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> "ModuleType | None":
+        module: ModuleType | None = self._loader.create_module(spec)
+        return module
+
+    def exec_module(self, module: "ModuleType") -> None:
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        backends = getattr(module, "EXTERNAL_BACKENDS", None)
+        if isinstance(backends, dict):
+            backends.setdefault("manyhands", lambda: __import__("manyhands.joblib"))
 
 
 def _become(mirror: "ModuleType", original: "ModuleType") -> None:

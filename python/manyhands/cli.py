@@ -10,7 +10,7 @@ in an interpreter of its own, before the program's, so it imports next to nothin
 import os
 import sys
 
-from manyhands._start import SWITCH, WITH_REPORT
+from manyhands._start import PROGRESS, SWITCH, WITH_REPORT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ START_METHOD = "MANYHANDS_START_METHOD"
 START_METHODS = ("fork", "forkserver", "spawn")
 
 RUN_USAGE = """\
-usage: manyhands run [--engine] [--start-method METHOD] [PYTHON OPTIONS]
-                     [FILE | -m MODULE | -c CODE | -] ...\
+usage: manyhands run [--engine] [--progress] [--start-method METHOD]
+                     [PYTHON OPTIONS] [FILE | -m MODULE | -c CODE | -] ...\
 """
 
 RUN_HELP = f"""\
@@ -56,6 +56,8 @@ python, whose options are all understood: -u, -O, -X dev, -W error, ...
 options:
   -h, --help             show this text
   --engine               tell on stderr, at start, which module comes from where
+  --progress             show on stderr, if that is a terminal, how far the program's pools and
+                         executors are with what they have to do
   --start-method METHOD  how processes are started where the program does not choose: fork,
                          forkserver or spawn; by default as with python
 
@@ -87,6 +89,7 @@ def main() -> None:
 def run(arguments: list[str]) -> None:
     """Become the interpreter that runs the program; does not return."""
     report = False
+    progress = False
     start_method = None
     options = outer_options()
     while True:
@@ -99,6 +102,8 @@ def run(arguments: list[str]) -> None:
         used = 1
         if word == "--engine":
             report = True
+        elif word == "--progress":
+            progress = True
         elif name == "--start-method":
             if not equals:
                 value = "".join(arguments[end + 1 : end + 2])
@@ -120,6 +125,9 @@ def run(arguments: list[str]) -> None:
     check_installation(user_site="s" not in letters and "I" not in letters)
     environment = initial_environment()
     environment[SWITCH] = WITH_REPORT if report else "1"
+    environment.pop(PROGRESS, None)
+    if progress:
+        environment[PROGRESS] = "1"
     if start_method is not None:
         environment[START_METHOD] = start_method
     try:

@@ -2,11 +2,13 @@
 
 import contextlib
 import sys
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any
 
-from manyhands import multiprocessing, queue, threading, watch
-from manyhands.multiprocessing import queues, shared_memory, synchronize
+from manyhands import asyncio as our_asyncio, multiprocessing, queue, threading, watch
+from manyhands.concurrent import futures
+from manyhands.multiprocessing import pool as pool_module, queues, shared_memory, synchronize
 
 if sys.version_info >= (3, 11):
     from typing import assert_type
@@ -117,6 +119,23 @@ assert_type(multiprocessing.get_start_method(), str)
 receiving, sending = multiprocessing.Pipe(duplex=False)
 receiving.recv_bytes(maxlength=3)
 with multiprocessing.Pool(2) as pool:
-    assert_type(pool.map(len, ["a", "b"]), list[int])
+    assert_type(pool.map(len, ["a", "b"], progress=True), list[int])
 assert_type(shared_memory.SharedMemory(create=True, size=10).name, str)
 warned: type[Warning] = synchronize.AbandonedLockWarning
+with pool_module.ThreadPool(2) as threads:
+    assert_type(threads.map(len, ["a", "b"], progress=True), list[int])
+    assert_type(next(threads.imap_unordered(len, ["a", "b"], progress="words")), int)
+with futures.ThreadPoolExecutor(2) as executor:
+    assert_type(list(executor.map(len, ["a", "b"], progress=True)), list[int])
+    for future in futures.as_completed([executor.submit(len, "a")], progress="words"):
+        assert_type(future.result(), int)
+
+
+async def fan_out(items: AsyncIterator[str]) -> None:
+    async with our_asyncio.Pool(2) as pool, our_asyncio.ThreadPool(2) as threads:
+        assert_type(await pool.apply(len, ("a",)), int)
+        assert_type(await threads.map(len, items), list[int])
+        async for length in pool.imap_unordered(len, ["a"], chunksize=2):
+            assert_type(length, int)
+        pool.close()
+        await pool.join()

@@ -15,6 +15,7 @@ mod made;
 mod multiprocessing;
 mod news;
 mod queue;
+mod tally;
 mod threading;
 mod timeout;
 mod watch;

@@ -23,7 +23,7 @@ else:
 #: The most characters that are shown of a call.
 _MOST = 200
 
-#: How a function was called with what was sent: as crates/manyhands-py/src/multiprocessing/pool/call.rs.
+#: How a function was called with what was sent; as in the engine (multiprocessing/pool/call.rs).
 _ONE, _POSITIONAL, _KEYWORDS, _EACH, _EACH_STARRED = range(5)
 
 
@@ -31,9 +31,9 @@ class _Certificate:
     """What is known of a worker process that has ended in a call.
 
     `pid` is the process's number, `exitcode` its exit code (negative: the signal that killed it;
-    None: unknown), `call` shows function and arguments, `out_of_memory` is whether the system killed
-    it for want of memory, `peak_memory` the most bytes of memory that it had, `stack` the traceback
-    of where it was, if it could still say so. What is not known is None.
+    None: unknown), `call` shows function and arguments, `out_of_memory` is whether the system
+    killed it for want of memory, `peak_memory` the most bytes of memory that it had, `stack` the
+    traceback of where it was, if it could still say so. What is not known is None.
     """
 
     pid: int
@@ -57,8 +57,8 @@ def _rebuilt(cls: "type[BaseException]", text: str, facts: "dict[str, Any]") -> 
 class WorkerDied(_Certificate, BrokenProcessPool):
     """The worker process that did the call has died, and only this call with it.
 
-    It tells `pid`, `exitcode`, `call`, `out_of_memory`, `peak_memory` and `stack`, as far as they are
-    known.
+    It tells `pid`, `exitcode`, `call`, `out_of_memory`, `peak_memory` and `stack`, as far as they
+    are known.
     """
 
     def __init__(self, pid: int, exitcode: "int | None", text: str) -> None:

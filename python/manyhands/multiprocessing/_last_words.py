@@ -19,7 +19,8 @@ _ROOM = 1 << 16
 
 #: The frame from which on a traceback tells only how a worker came to be.
 _WORKER = re.compile(
-    r'  File "[^"]*manyhands/(multiprocessing/pool|concurrent/futures/_worker)\.py", line \d+ in work'
+    r'  File "[^"]*manyhands/(multiprocessing/pool|concurrent/futures/_worker)\.py", '
+    r"line \d+ in work"
 )
 
 #: What tells how often the system has killed, once that was found.
@@ -115,15 +116,15 @@ def tellers(root: str) -> "list[str]":
     """Return the files below a root that may tell so, the best first."""
     groups = os.path.join(root, "sys/fs/cgroup")
     tellers = []
-    with contextlib.suppress(OSError):
-        with open(os.path.join(root, "proc/self/cgroup"), encoding="utf-8") as file:
-            for line in file.read().splitlines():
-                _, controllers, path = line.split(":", 2)
-                path = path.lstrip("/")
-                if not controllers:
-                    tellers.append(os.path.join(groups, path, "memory.events"))
-                elif "memory" in controllers.split(","):
-                    tellers.append(os.path.join(groups, "memory", path, "memory.oom_control"))
+    own = os.path.join(root, "proc/self/cgroup")
+    with contextlib.suppress(OSError), open(own, encoding="utf-8") as file:
+        for line in file.read().splitlines():
+            _, controllers, path = line.split(":", 2)
+            path = path.lstrip("/")
+            if not controllers:
+                tellers.append(os.path.join(groups, path, "memory.events"))
+            elif "memory" in controllers.split(","):
+                tellers.append(os.path.join(groups, "memory", path, "memory.oom_control"))
     # In a container its group may be the root of what it sees.
     tellers.append(os.path.join(groups, "memory.events"))
     tellers.append(os.path.join(root, "proc/vmstat"))

@@ -1,3 +1,4 @@
+from collections.abc import Callable, Iterable
 from multiprocessing import context
 from multiprocessing.context import (
     AuthenticationError as AuthenticationError,
@@ -10,7 +11,7 @@ from multiprocessing.context import (
 )
 from typing import Any, ClassVar, Literal, overload
 
-from manyhands.multiprocessing import queues, synchronize
+from manyhands.multiprocessing import pool, queues, synchronize
 
 __all__ = ()
 
@@ -22,6 +23,13 @@ class BaseContext(context.BaseContext):
     def Queue(self, maxsize: int = 0) -> queues.Queue[Any]: ...
     def JoinableQueue(self, maxsize: int = 0) -> queues.JoinableQueue[Any]: ...  # type: ignore[override]
     def SimpleQueue(self) -> queues.SimpleQueue[Any]: ...
+    def Pool(
+        self,
+        processes: int | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: Iterable[Any] = (),
+        maxtasksperchild: int | None = None,
+    ) -> pool.Pool: ...
     @overload
     def get_context(self, method: None = None) -> DefaultContext: ...
     @overload

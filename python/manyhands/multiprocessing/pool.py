@@ -24,7 +24,7 @@ import time
 import traceback
 import weakref
 
-from manyhands import _native
+from manyhands import _native, _progress
 from manyhands._mirror import forward
 from manyhands._stdlib import original
 from manyhands.multiprocessing import _processors, _surroundings, context, util
@@ -32,6 +32,7 @@ from manyhands.multiprocessing._last_words import SAYS_WHERE, LastWords, report_
 from manyhands.multiprocessing._options import view_of
 
 _original = original("multiprocessing.pool")
+_Tally = _native.concurrent.Tally
 _native = _native.multiprocessing
 
 __all__ = ["Pool", "ThreadPool"]
@@ -52,6 +53,9 @@ _MORE_SEATS = 64
 
 #: Iterables whose items are there: taking them takes no time.
 _PLAIN = frozenset((list, tuple, range, dict, set, frozenset, str, bytes, bytearray))
+
+#: How many chunks a map has at least, if there are as many items, whose progress is shown.
+_STEPS = 100
 
 #: What a subclass may replace only of the standard library's pool.
 _PARTS = frozenset(
@@ -76,6 +80,9 @@ class Pool(_original.Pool):
 
     #: What calls may take, if that is limited; of `with_options`.
     _options = None
+
+    #: What a bar is called that shows how far it is; None: as the class.
+    _shown_as = None
 
     #: Whether the program sees that workers are daemons. They end with this process in any case.
     _has_daemons = True
@@ -134,6 +141,7 @@ class Pool(_original.Pool):
             self, _end, args=(self._scheduler, self._pool, self._lock, helper), exitpriority=15
         )
         self._state = RUN
+        _progress.show_all(self._scheduler, self._shown_as or type(self).__name__)
 
     def _first(self, processes):
         """Return how many workers there are at first."""
@@ -199,7 +207,7 @@ class Pool(_original.Pool):
         scheduler.watch(process_obj.pid, seat)
 
     def _worker_ended(self, pid):
-        """Return the exit code and peak memory of a worker that has ended, which is none any more."""
+        """Return exit code and peak memory of a worker that has ended; it is none any more."""
         with self._lock:
             for index, process_obj in enumerate(self._pool):
                 if process_obj.pid == pid:
@@ -236,8 +244,63 @@ class Pool(_original.Pool):
             self, func, args, kwds, callback, error_callback, self._options
         )
 
+    def map(self, func, iterable, chunksize=None, *, progress=False):
+        """Return the results of `func` for each item; `progress` shows how far that is."""
+        if not progress or self._scheduler is None:
+            return super().map(func, iterable, chunksize)
+        shown = _ShownMap(self, progress, iterable, chunksize)
+        with shown.bar:
+            return shown.begin(func, _original.mapstar).get()
+
+    def map_async(
+        self,
+        func,
+        iterable,
+        chunksize=None,
+        callback=None,
+        error_callback=None,
+        *,
+        progress=False,
+    ):
+        """As `map`, but return the result to be."""
+        if not progress or self._scheduler is None:
+            return super().map_async(func, iterable, chunksize, callback, error_callback)
+        shown = _ShownMap(self, progress, iterable, chunksize)
+        return shown.begin(func, _original.mapstar, callback, error_callback)
+
+    def starmap(self, func, iterable, chunksize=None, *, progress=False):
+        """As `map`, with the items of each item as arguments."""
+        if not progress or self._scheduler is None:
+            return super().starmap(func, iterable, chunksize)
+        shown = _ShownMap(self, progress, iterable, chunksize)
+        with shown.bar:
+            return shown.begin(func, _original.starmapstar).get()
+
+    def starmap_async(
+        self,
+        func,
+        iterable,
+        chunksize=None,
+        callback=None,
+        error_callback=None,
+        *,
+        progress=False,
+    ):
+        """As `starmap`, but return the result to be."""
+        if not progress or self._scheduler is None:
+            return super().starmap_async(func, iterable, chunksize, callback, error_callback)
+        shown = _ShownMap(self, progress, iterable, chunksize)
+        return shown.begin(func, _original.starmapstar, callback, error_callback)
+
     def _map_async(
-        self, func, iterable, mapper, chunksize=None, callback=None, error_callback=None
+        self,
+        func,
+        iterable,
+        mapper,
+        chunksize=None,
+        callback=None,
+        error_callback=None,
+        tally=None,
     ):
         if self._scheduler is None:
             return super()._map_async(func, iterable, mapper, chunksize, callback, error_callback)
@@ -261,46 +324,56 @@ class Pool(_original.Pool):
             callback,
             error_callback,
             self._options,
+            tally,
         )
 
-    def imap(self, func, iterable, chunksize=1):
-        """Return an iterator over the results of `func` for each item, in their order."""
-        return self._imap(func, iterable, chunksize, super().imap, True)
+    def imap(self, func, iterable, chunksize=1, *, progress=False):
+        """Return an iterator over the results of `func` for each item, in their order.
 
-    def imap_unordered(self, func, iterable, chunksize=1):
-        """Return an iterator over the results of `func` for each item, as they come."""
-        return self._imap(func, iterable, chunksize, super().imap_unordered, False)
+        `progress` shows how far that is.
+        """
+        return self._imap(func, iterable, chunksize, super().imap, True, progress)
 
-    def _imap(self, func, iterable, chunksize, theirs, ordered):
+    def imap_unordered(self, func, iterable, chunksize=1, *, progress=False):
+        """Return an iterator over the results of `func` for each item, as they come.
+
+        `progress` shows how far that is.
+        """
+        return self._imap(func, iterable, chunksize, super().imap_unordered, False, progress)
+
+    def _imap(self, func, iterable, chunksize, theirs, ordered, progress):
         if self._scheduler is None:
             return theirs(func, iterable, chunksize)
         self._check_running()
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
+        tally = _Tally() if progress else None
         if type(iterable) in _PLAIN:
-            results = self._scheduler.imap(
-                self, func, iter(iterable), chunksize, ordered, self._options
-            )
+            items = iter(iterable)
         else:
-            results = self._scheduler.imap(self, func, None, chunksize, ordered, self._options)
+            items = None
+        results = self._scheduler.imap(self, func, items, chunksize, ordered, self._options, tally)
+        if items is None:
             try:
                 _thread.start_new_thread(_send, (results, iterable, chunksize))
             except BaseException as error:
                 results._finish(error)
                 raise
+        if progress:
+            _show_imap(progress, iterable, weakref.ref(results), self._scheduler, tally)
         if chunksize == 1:
             return results
         return (item for chunk in results for item in chunk)
 
     def with_options(self, **options):
-        """Return this pool with options for the calls that are submitted through what is returned.
+        """Return the same pool, with options for the calls that are submitted through it.
 
-        `timeout` is how many seconds a call may take, from when a worker begins it: then that worker
-        is killed, and `TaskTimeout` raised, which is a `TimeoutError`. `memory` is how many bytes it
-        may have more than its worker has when it begins: what wants more raises `MemoryError`.
-        `retries` is how often it is tried again if its worker dies. With `running="kill"` the
-        `cancel()` of a future kills the worker that does the call. Of a map each item has that time,
-        and each chunk that memory and those tries.
+        `timeout` is how many seconds a call may take, from when a worker begins it: then that
+        worker is killed, and `TaskTimeout` raised, which is a `TimeoutError`. `memory` is how many
+        bytes it may have more than its worker has when it begins: what wants more raises
+        `MemoryError`. `retries` is how often it is tried again if its worker dies. With
+        `running="kill"` the `cancel()` of a future kills the worker that does the call. Of a map
+        each item has that time, and each chunk that memory and those tries.
         """
         if self._scheduler is None:
             raise NotImplementedError(
@@ -378,6 +451,7 @@ class ThreadPool(Pool, _original.ThreadPool):
             raise
         self._terminate = util.Finalize(self, threads.terminate, exitpriority=15)
         self._state = RUN
+        _progress.show_all(threads, type(self).__name__)
 
     def _start_worker(self):
         threads = self._scheduler
@@ -437,12 +511,21 @@ class ThreadPool(Pool, _original.ThreadPool):
         return super().apply_async(func, args, kwds, callback, error_callback)
 
     def _map_async(
-        self, func, iterable, mapper, chunksize=None, callback=None, error_callback=None
+        self,
+        func,
+        iterable,
+        mapper,
+        chunksize=None,
+        callback=None,
+        error_callback=None,
+        tally=None,
     ):
         if self._scheduler is not None and (callback or error_callback):
             self._check_running()
             self._call_back()
-        return super()._map_async(func, iterable, mapper, chunksize, callback, error_callback)
+        return super()._map_async(
+            func, iterable, mapper, chunksize, callback, error_callback, tally
+        )
 
     def join(self):
         """Wait for the end of all workers, after close() or terminate()."""
@@ -459,6 +542,65 @@ class ThreadPool(Pool, _original.ThreadPool):
             joined |= left
         if self._helper is not None:
             self._helper.join()
+
+
+class _ShownMap:
+    """A map, and the bar that shows how far it is."""
+
+    def __init__(self, pool, progress, iterable, chunksize):
+        pool._check_running()
+        if not hasattr(iterable, "__len__"):
+            iterable = list(iterable)
+        if chunksize is None:
+            # The bar moves when a chunk is done.
+            chunksize = -(-len(iterable) // max(_STEPS, pool._processes * 4))
+        self._pool = pool
+        self._arguments = iterable, chunksize
+        self._tally = _Tally()
+        self.bar = _progress.show(progress, _reader(pool._scheduler, self._tally, len(iterable)))
+
+    def begin(self, func, mapper, *callbacks):
+        """Begin it; return its result to be."""
+        iterable, chunksize = self._arguments
+        callbacks = callbacks or (None, None)
+        try:
+            return self._pool._map_async(
+                func, iterable, mapper, chunksize, *callbacks, tally=self._tally
+            )
+        except BaseException:
+            self.bar.end()
+            raise
+
+
+def _reader(scheduler, tally, total):
+    """Return what tells how far so many calls of a pool are."""
+
+    def read():
+        *_, running, is_over = scheduler.progress()
+        _, done, failed = tally.read()
+        left = total - done - failed
+        return _progress.Numbers(total, done, failed, min(left, running), is_over or left <= 0)
+
+    return read
+
+
+def _show_imap(progress, iterable, results, scheduler, tally):
+    try:
+        length = len(iterable)
+    except TypeError:
+        length = None
+
+    def read():
+        iterator = results()
+        *_, running, is_over = scheduler.progress()
+        is_all_sent = iterator is not None and iterator._length is not None
+        submitted, done, failed = tally.read()
+        left = submitted - done - failed
+        is_over = is_over or iterator is None or (is_all_sent and left <= 0)
+        total = submitted if is_all_sent or (is_over and length is None) else length
+        return _progress.Numbers(total, done, failed, min(left, running), is_over)
+
+    _progress.show(progress, read)
 
 
 def _default_context():

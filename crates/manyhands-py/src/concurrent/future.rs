@@ -14,6 +14,7 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use crate::crew::{Awaited, Blocked};
 use crate::multiprocessing::Task;
 use crate::news::News;
+use crate::tally::Tally;
 use crate::timeout;
 
 /// How far a call has come.
@@ -81,6 +82,23 @@ struct Inner {
     callbacks: Option<Py<PyList>>,
     /// The task in another process that will bring it about, until it is done.
     task: Option<Task>,
+    /// Who shows how far many calls are, and as how many this counts; until it is done.
+    tally: Option<(Py<Tally>, usize)>,
+}
+
+impl Inner {
+    /// It is done: who counts is told.
+    fn count(&mut self) -> Option<(Py<Tally>, usize)> {
+        let counted = self.tally.take();
+        if let Some((tally, items)) = &counted {
+            if self.state.is_cancelled() {
+                tally.get().withdraw(*items);
+            } else {
+                tally.get().settle(*items, self.exception.is_none());
+            }
+        }
+        counted
+    }
 }
 
 /// What becomes of a future.
@@ -210,7 +228,7 @@ impl Future {
     fn change(slf: &Bound<'_, Self>, mut change: impl FnMut(&mut Inner) -> bool) -> PyResult<bool> {
         let (py, this) = (slf.py(), slf.get());
         let mut held: Option<Py<PyAny>> = None;
-        let (changed, state, waiters) = loop {
+        let (changed, state, waiters, counted) = loop {
             let mut inner = this.inner();
             if held.is_none()
                 && let Some(condition) = &inner.condition
@@ -222,11 +240,15 @@ impl Future {
                 continue;
             }
             let changed = change(&mut inner);
+            let mut counted = None;
             if inner.state.is_done() {
                 this.done.store(true, Ordering::Release);
+                counted = inner.count();
             }
-            break (changed, inner.state, inner.waiters.as_ref().map(|list| list.clone_ref(py)));
+            let waiters = inner.waiters.as_ref().map(|list| list.clone_ref(py));
+            break (changed, inner.state, waiters, counted);
         };
+        drop(counted);
         let mut told = Ok(());
         if changed && state.is_done() {
             if let Some(waiters) = waiters.filter(|_| state != State::Cancelled) {
@@ -442,6 +464,7 @@ impl Future {
                 waiters: None,
                 callbacks: None,
                 task: None,
+                tally: None,
             }),
         }
     }
@@ -566,6 +589,17 @@ impl Future {
             Outcome::Exception(exception)
         };
         Self::settle_by_hand(slf, outcome)
+    }
+
+    /// Counts as so many calls in a tally, also if it is done.
+    fn _count_in(&self, tally: Py<Tally>, items: usize) {
+        tally.get().submit(items);
+        let counted = {
+            let mut inner = self.inner();
+            inner.tally = Some((tally, items));
+            if inner.state.is_done() { inner.count() } else { None }
+        };
+        drop(counted);
     }
 
     fn _invoke_callbacks(slf: &Bound<'_, Self>) -> PyResult<()> {

@@ -13,6 +13,7 @@ pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
     let module = PyModule::new(parent.py(), "manyhands._native.concurrent")?;
     module.add_class::<future::Future>()?;
     module.add_class::<threads::Jobs>()?;
+    module.add_class::<crate::tally::Tally>()?;
     module.add_class::<executor::ThreadPoolExecutor>()?;
     waits::register(&module)?;
     parent.add("concurrent", module)

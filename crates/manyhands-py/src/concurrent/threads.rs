@@ -16,6 +16,7 @@ use crate::contextvars::Submitted;
 use crate::crew::{self, Crew, Employer};
 use crate::exclusion::Interpreter;
 use crate::queue::Failure;
+use crate::tally::{Progress, Tally};
 
 /// What a worker is to do.
 enum Job {
@@ -65,11 +66,13 @@ impl WorkItem {
 impl WorkItem {
     /// Calls the function, if nobody has cancelled that, and settles the future.
     fn run(self, jobs: &Bound<'_, Jobs>) -> PyResult<()> {
-        let (py, when_free) = (jobs.py(), || jobs.get().one_done());
+        let (py, tally) = (jobs.py(), jobs.get().tally.get());
+        let when_free = || jobs.get().one_done();
         let WorkItem { future, function, args, keywords, context } = self;
         let future = future.into_bound(py);
         let has_begun = Future::begin(&future);
         if !matches!(has_begun, Ok(true)) {
+            tally.withdraw(1);
             when_free();
             return has_begun.map(drop);
         }
@@ -78,6 +81,7 @@ impl WorkItem {
         let done = context.call(py, call);
         // Who has the result may count on it that nothing of the call is kept here.
         drop((function, args, keywords, context));
+        tally.settle(1, done.is_ok());
         let outcome = match done {
             Ok(result) => Outcome::Result(result),
             Err(why) => Outcome::Exception(why.into_value(py).into_bound(py).into_any()),
@@ -134,13 +138,15 @@ pub(crate) struct Jobs {
     pub(crate) crew: Crew,
     /// A weak reference to the executor, which starts workers.
     pub(crate) pool: Py<PyAny>,
+    tally: Py<Tally>,
     /// The fork before which they began: in a child of theirs there are none.
     epoch: u32,
 }
 
 impl Jobs {
     fn put_job(&self, job: Job) -> Result<(), PutError<Job>> {
-        self.queue.try_put(job)
+        self.tally.get().submit(1);
+        self.queue.try_put(job).inspect_err(|_| self.tally.get().withdraw(1))
     }
 
     /// Whether another worker would have something to do.
@@ -197,13 +203,14 @@ fn work_item<'py>(
 #[pymethods]
 impl Jobs {
     #[new]
-    fn __new__(limit: usize, pool: Py<PyAny>) -> Jobs {
-        Jobs {
+    fn __new__(py: Python<'_>, limit: usize, pool: Py<PyAny>) -> PyResult<Jobs> {
+        Ok(Jobs {
             queue: Queue::over(Fifo::default(), Kind::SimpleQueue, 0),
             crew: Crew::new(limit, 0),
             pool,
+            tally: Py::new(py, Tally::default())?,
             epoch: fork::epoch(),
-        }
+        })
     }
 
     /// Has a call made; returns its future, or None if no more are taken.
@@ -255,6 +262,7 @@ impl Jobs {
     fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let futures = PyList::empty(py);
         while let Ok(job) = self.queue.try_get() {
+            self.tally.get().withdraw(1);
             self.one_done();
             if let Job::Call(item) = job {
                 futures.append(&item.future)?;
@@ -302,6 +310,7 @@ impl Jobs {
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
         let job = self.queue.try_get().map_err(|_| Failure::Empty.raise(py))?;
+        self.tally.get().withdraw(1);
         self.one_done();
         match job {
             Job::Call(item) => Ok(Py::new(py, item)?.into_any()),
@@ -330,6 +339,20 @@ impl Jobs {
         self.queue.is_empty()
     }
 
+    /// What counts its calls.
+    #[getter]
+    fn tally(&self, py: Python<'_>) -> Py<Tally> {
+        self.tally.clone_ref(py)
+    }
+
+    /// How far its calls have come.
+    fn progress(&self) -> Progress {
+        let (submitted, done, failed) = self.tally.get().read();
+        let pending = self.queue.unfinished();
+        let is_over = !self.is_open() && pending == 0;
+        (submitted, done, failed, pending.saturating_sub(self.queue.len()), is_over)
+    }
+
     /// This thread is a worker from now on.
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         crew::work_for(Some(Employer::Executor(slf.clone().unbind())));
@@ -347,6 +370,7 @@ impl Jobs {
             Job::Call(item) => item.run(slf),
             Job::Other(item) => {
                 let done = item.call_method0(py, intern!(py, "run"));
+                this.tally.get().settle(1, done.is_ok());
                 this.one_done();
                 done.map(drop)
             }

@@ -8,10 +8,10 @@ from concurrent.futures import (
     Future as Future,
     InvalidStateError as InvalidStateError,
     TimeoutError as TimeoutError,
-    as_completed as as_completed,
     wait as wait,
 )
 
+from manyhands.concurrent.futures._base import as_completed as as_completed
 from manyhands.concurrent.futures.process import ProcessPoolExecutor as ProcessPoolExecutor
 from manyhands.concurrent.futures.thread import ThreadPoolExecutor as ThreadPoolExecutor
 

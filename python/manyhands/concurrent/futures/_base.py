@@ -1,8 +1,11 @@
-"""What all executors have in common: `Future` is ours, all else the standard library's.
+"""What all executors have in common.
 
-`wait` and `as_completed` are so, too; it is known of workers that they wait there.
+
+`Future` is ours, and all else the standard library's. Of `wait` and `as_completed` it is known that
+workers wait there; the latter can show how far it is.
 """
 
+from manyhands import _progress
 from manyhands._mirror import copy
 from manyhands._native import concurrent as _native
 from manyhands._stdlib import original
@@ -46,17 +49,24 @@ def wait(fs, timeout=None, return_when=_original.ALL_COMPLETED):
     return _native.wait_for(fs, for_one, _original.wait, fs, timeout, return_when)
 
 
-def as_completed(fs, timeout=None):
-    """Return an iterator that gives each of the futures when it is done, or was cancelled.
+def as_completed(fs, timeout=None, *, progress=False):
+    """Return an iterator over futures that gives each when it has ended or was cancelled.
 
-    TimeoutError is raised if they are not all done `timeout` seconds after the iterator began.
+    TimeoutError is raised if one has not ended `timeout` seconds after the first is asked for.
+    `progress` shows how far they are.
     """
+    if progress:
+        return _shown(set(fs), timeout, progress)
+    return _as_completed(fs, timeout)
+
+
+def _as_completed(futures, timeout):
     if not _native.is_worker():
-        return _original.as_completed(fs, timeout)
-    return _as_completed(set(fs), timeout)
+        return _original.as_completed(futures, timeout)
+    return _awaited_by_worker(set(futures), timeout)
 
 
-def _as_completed(left, timeout):
+def _awaited_by_worker(left, timeout):
     """Yield them in a worker."""
     futures = _original.as_completed(set(left), timeout)
     try:
@@ -68,6 +78,23 @@ def _as_completed(left, timeout):
             del future
     finally:
         futures.close()
+
+
+def _shown(futures, timeout, progress):
+    tally = _native.Tally()
+    left = list(futures)
+    _progress.count_all(left, tally)
+
+    def read():
+        running = _progress.running_of(left)
+        total, done, failed = tally.read()
+        return _progress.Numbers(total, done, failed, running, False)
+
+    with _progress.show(progress, read):
+        completed = _as_completed(futures, timeout)
+        # None that was given out is kept.
+        del futures
+        yield from completed
 
 
 copy(globals(), _original)

@@ -4,6 +4,9 @@ import itertools
 import time
 from collections import deque
 
+from manyhands import _progress
+from manyhands._native import concurrent as _native
+
 
 def check_buffersize(buffersize):
     """Raise what is to be raised for a wrong `buffersize`."""
@@ -11,6 +14,49 @@ def check_buffersize(buffersize):
         raise TypeError("buffersize must be an integer or None")
     if buffersize is not None and buffersize < 1:
         raise ValueError("buffersize must be None or > 0")
+
+
+class Shown:
+    """A map that shows how far it is; `running()` tells how many calls the executor makes."""
+
+    def __init__(self, progress, iterables, running):
+        try:
+            self._total = min(map(len, iterables))
+        except (TypeError, ValueError):
+            self._total = None
+        self._running = running
+        self._tally = _native.Tally()
+        self._is_all_sent = False
+        self._taken = 0
+        _progress.show(progress, self._read)
+
+    def _read(self):
+        # Before it is read: more may be sent meanwhile, but not if all was.
+        is_all_sent = self._is_all_sent
+        submitted, done, failed = self._tally.read()
+        left = submitted - done - failed
+        running = self._running()
+        if running is not None:
+            running = min(left, running)
+        total = submitted if is_all_sent and self._total is None else self._total
+        return _progress.Numbers(total, done, failed, running, is_all_sent and left <= 0)
+
+    def calls(self, calls):
+        """Give the calls on, which are counted."""
+        for call in calls:
+            self._taken += 1
+            yield call
+
+    def futures(self, futures):
+        """Give the futures on, each of which is for the calls that were taken for it."""
+        try:
+            for future in futures:
+                taken, self._taken = self._taken, 0
+                _progress.count(future, self._tally, taken)
+                yield future
+                del future
+        finally:
+            self._is_all_sent = True
 
 
 def results_of(futures, timeout, buffersize):

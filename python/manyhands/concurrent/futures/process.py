@@ -39,6 +39,7 @@ class _Workers(Pool):
 
     _work = staticmethod(_worker.work)
     _worker_name = None
+    _shown_as = "ProcessPoolExecutor"
     # A child that the program forks by itself would end daemons at its exit.
     _has_daemons = False
 
@@ -179,32 +180,50 @@ class ProcessPoolExecutor(_original.ProcessPoolExecutor):
                     pool._processes -= 1
                     raise
 
-    def map(self, fn, *iterables, timeout=None, chunksize=1, buffersize=None):
+    def map(self, fn, *iterables, timeout=None, chunksize=1, buffersize=None, progress=False):
         """Return an iterator over the results of `fn` for the items, in their order.
 
         `chunksize` is how many calls go to a worker at a time; `buffersize` how many such chunks
         are submitted ahead of the one whose results are asked for (None: all, at once).
         TimeoutError is raised if a result is not there `timeout` seconds after the call of map().
+        `progress` shows how far it is.
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
         _mapping.check_buffersize(buffersize)
         calls = zip(*iterables, strict=False)
+        shown = None
+        if progress:
+            shown = _mapping.Shown(progress, iterables, self._running())
+            calls = shown.calls(calls)
         if chunksize == 1:
             futures = (self.submit(fn, *args) for args in calls)
         else:
             futures = (self._submit(fn, chunk, None) for chunk in _chunks(calls, chunksize))
+        if shown is not None:
+            futures = shown.futures(futures)
         results = _mapping.results_of(futures, timeout, buffersize)
         return results if chunksize == 1 else _original._chain_from_iterable_of_lists(results)
 
     def with_options(self, **options):
-        """Return this executor with options for the calls that are submitted through what is returned.
+        """Return the same executor, with options for the calls that are submitted through it.
 
         They are those of `manyhands.multiprocessing.pool.Pool.with_options`: `timeout` in seconds,
         `memory` in bytes, `retries`, and `running="kill"`, with which `Future.cancel()` kills the
         worker that does the call.
         """
         return view_of(self, options)
+
+    def _running(self):
+        """Return what tells how many calls workers make now."""
+        reference = weakref.ref(self)
+
+        def running():
+            executor = reference()
+            pool = None if executor is None else executor._pool
+            return None if pool is None else pool._scheduler.progress()[3]
+
+        return running
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         """Take no more calls; wait until those that there are have been done, if `wait`.

@@ -28,6 +28,7 @@ class ProcessPoolExecutor(_process.ProcessPoolExecutor):
         timeout: float | None = None,
         chunksize: int = 1,
         buffersize: int | None = None,
+        progress: bool | str = False,
     ) -> Iterator[_T]: ...
     def with_options(
         self,

@@ -14,6 +14,7 @@ Source: https://docs.python.org/3/library/concurrent.futures.html#threadpoolexec
 import functools
 import weakref
 
+from manyhands import _progress
 from manyhands._mirror import forward
 from manyhands._native import concurrent as _native
 from manyhands._stdlib import original
@@ -61,6 +62,7 @@ class ThreadPoolExecutor(_native.ThreadPoolExecutor, _original.ThreadPoolExecuto
         self._initializer = initializer
         self._initargs = initargs
         self._jobs = _jobs(self)
+        _progress.show_all(self._jobs, "ThreadPoolExecutor")
 
     def _become_theirs(self, max_workers, prefix, initializer, initargs, ctxkwargs):
         """Work as the standard library's from now on."""
@@ -164,23 +166,40 @@ class ThreadPoolExecutor(_native.ThreadPoolExecutor, _original.ThreadPoolExecuto
             self._jobs.close()
         _break(self._jobs, _FAILED)
 
-    def map(self, fn, *iterables, timeout=None, chunksize=1, buffersize=None):
+    def map(self, fn, *iterables, timeout=None, chunksize=1, buffersize=None, progress=False):
         """Return an iterator over the results of `fn` for the iterables' items, in their order.
 
         `buffersize` is how many calls are submitted ahead of the one whose result is asked for
         (None: all, at once). TimeoutError is raised if a result is not there `timeout` seconds
-        after the call of map(). `chunksize` means nothing here.
+        after the call of map(). `chunksize` means nothing here. `progress` shows how far it is.
         """
         _mapping.check_buffersize(buffersize)
         # An iterator over results that were asked for ahead does not keep the executor.
         calls = zip(*iterables, strict=False)
+        shown = None
+        if progress:
+            shown = _mapping.Shown(progress, iterables, self._running())
+            calls = shown.calls(calls)
         submit_next = functools.partial(_submit_next, weakref.ref(self), fn, calls)
         futures = iter(submit_next, None)
+        if shown is not None:
+            futures = shown.futures(futures)
         return _mapping.results_of(futures, timeout, buffersize)
 
     def with_options(self, **options):
         """Raise NotImplementedError: a call cannot be ended in a thread."""
         raise NotImplementedError("a call cannot be ended in a thread; use a ProcessPoolExecutor")
+
+    def _running(self):
+        """Return what tells how many calls workers make now."""
+        reference = weakref.ref(self)
+
+        def running():
+            executor = reference()
+            jobs = None if executor is None else executor._jobs
+            return None if jobs is None else jobs.progress()[3]
+
+        return running
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         """Take no more calls; wait until those that there are have been done, if `wait`.

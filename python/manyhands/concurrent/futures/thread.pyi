@@ -13,4 +13,7 @@ class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
         timeout: float | None = None,
         chunksize: int = 1,
         buffersize: int | None = None,
+        progress: bool | str = False,
     ) -> Iterator[_T]: ...
+
+def _break(jobs: Any, why: str) -> None: ...

@@ -20,6 +20,7 @@ use super::source::Source;
 use crate::contextvars::Submitted;
 use crate::multiprocessing::arena::Outside;
 use crate::news::News;
+use crate::tally::Tally;
 use crate::timeout;
 
 /// How many tasks are sent whose results nobody has taken yet; for input that may have no end.
@@ -45,6 +46,8 @@ pub(crate) struct IMapIterator {
     room: AtomicU32,
     /// That there is more to take, where threads bring it about.
     news: News,
+    /// Who shows how far it is counts by that, too.
+    tally: Option<Py<Tally>>,
     state: Mutex<State>,
 }
 
@@ -66,6 +69,8 @@ struct State {
     /// How many tasks were sent, and how many there are, when that is known.
     sent: usize,
     length: Option<usize>,
+    /// The task that has fewer items than the others, and how many.
+    short: Option<(usize, usize)>,
     pool: Option<Py<PyAny>>,
 }
 
@@ -85,6 +90,7 @@ impl Imap {
     }
 
     /// Begins one: of an iterator that is asked here, or else by a thread.
+    #[expect(clippy::too_many_arguments, reason = "as many as Python's method has")]
     pub(super) fn begin<'py>(
         source: Source,
         pool: Bound<'py, PyAny>,
@@ -93,6 +99,7 @@ impl Imap {
         chunk: usize,
         ordered: bool,
         options: Option<Bound<'py, Options>>,
+        tally: Option<Py<Tally>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = pool.py();
         let shape = if chunk > 1 { Shape::Each } else { Shape::One };
@@ -110,6 +117,7 @@ impl Imap {
             lifted: AtomicBool::new(false),
             room: AtomicU32::new(0),
             news: News::new(),
+            tally,
             state: Mutex::new(State { pool: Some(pool.unbind()), ..State::default() }),
         };
         let made = PyClassInitializer::from(base);
@@ -171,15 +179,20 @@ impl Imap {
     /// Sends one task; what goes wrong with it is its outcome.
     fn send_one(&self, object: Bound<'_, PyAny>) -> PyResult<()> {
         let (py, this) = (object.py(), self.0.get());
+        let items = if this.chunk == 1 { 1 } else { object.len()? };
         let index = {
             let mut state = self.state();
             if state.length.is_some() {
                 // The pool has ended, and so has this.
                 return Ok(());
             }
+            if items < this.chunk {
+                state.short = Some((state.sent, items));
+            }
             state.sent += 1;
             state.sent - 1
         };
+        this.each_tally(|tally| tally.submit(items));
         let callee = (&this.callee, &this.context);
         let sent = this.source.send(callee, this.shape, object, self.again(py), index);
         let Err(why) = sent else { return Ok(()) };
@@ -216,7 +229,7 @@ impl Imap {
             state.length = Some(state.sent);
             state.sent - 1
         };
-        self.deliver(index, Err(why.clone()));
+        self.put(index, Err(why.clone()));
         self.wake();
     }
 
@@ -256,11 +269,22 @@ impl Imap {
         futex::wake_shared(&this.room, 1);
     }
 
+    /// The outcome of a task.
     pub(super) fn deliver(
         &self,
         index: usize,
         outcome: Result<Bound<'_, PyAny>, Bound<'_, PyAny>>,
     ) {
+        let this = self.0.get();
+        let is_short = |(short, _): &(usize, usize)| *short == index;
+        let short = if this.chunk == 1 { None } else { self.state().short.filter(is_short) };
+        let items = short.map_or(this.chunk, |(_, items)| items);
+        let well = outcome.is_ok();
+        this.each_tally(|tally| tally.settle(items, well));
+        self.put(index, outcome);
+    }
+
+    fn put(&self, index: usize, outcome: Result<Bound<'_, PyAny>, Bound<'_, PyAny>>) {
         let outcome = outcome.map(Bound::unbind).map_err(Bound::unbind);
         let mut state = self.state();
         let mut pool = None;
@@ -293,6 +317,13 @@ impl Imap {
 impl IMapIterator {
     fn imap(slf: &Bound<'_, Self>) -> Imap {
         Imap(slf.clone().unbind())
+    }
+
+    fn each_tally(&self, count: impl Fn(&Tally)) {
+        count(self.source.tally());
+        if let Some(tally) = &self.tally {
+            count(tally.get());
+        }
     }
 }
 

@@ -213,6 +213,7 @@ impl Scheduler {
                 this.kill(seat, Verdict::Cancelled);
                 if let Some(tag) = tag {
                     this.forget(&tag);
+                    this.tally.get().withdraw(tag.index);
                     return Ok(true);
                 }
             }

@@ -207,6 +207,7 @@ impl Scheduler {
                 Delivered::CallBack => self.call_back_later(Ready::Result(result)),
             },
             To::Future(future) => {
+                self.tally.get().settle(tag.index, outcome.is_ok());
                 if Future::is_held_here(future.bind(py)).unwrap_or(false) {
                     let outcome = outcome.map(Bound::unbind).map_err(Bound::unbind);
                     self.call_back_later(Ready::Outcome(future, outcome));

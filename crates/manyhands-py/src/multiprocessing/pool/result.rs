@@ -13,6 +13,7 @@ use pyo3::types::{PyList, PyType};
 use super::source::Source;
 use crate::crew::Awaited;
 use crate::news::News;
+use crate::tally::Tally;
 use crate::timeout;
 
 /// What a call that was submitted to a pool comes to.
@@ -27,6 +28,10 @@ pub(crate) struct ApplyResult {
     pub(super) awaited: Awaited,
     /// That it is ready, where threads bring it about.
     news: News,
+    /// How many calls there are.
+    items: usize,
+    /// Who shows how far it is counts by that, too.
+    tally: Option<Py<Tally>>,
     state: Mutex<State>,
 }
 
@@ -77,7 +82,7 @@ impl<'py> Purpose<'py> {
 
 impl ApplyResult {
     pub(super) fn of_call(source: Source, purpose: Purpose<'_>) -> ApplyResult {
-        ApplyResult::new(source, purpose, None, 1, 0)
+        ApplyResult::new(source, purpose, None, (1, 1, 0), None)
     }
 
     /// That of so many tasks with so many items each.
@@ -87,24 +92,31 @@ impl ApplyResult {
         results: &Bound<'_, PyList>,
         tasks: usize,
         chunk: usize,
+        tally: Option<Py<Tally>>,
     ) -> ApplyResult {
+        let items = results.len();
         let results = Some(results.clone().into_any().unbind());
-        ApplyResult::new(source, purpose, results, tasks, chunk)
+        ApplyResult::new(source, purpose, results, (items, tasks, chunk), tally)
     }
 
     fn new(
         source: Source,
         purpose: Purpose<'_>,
         value: Option<Py<PyAny>>,
-        left: usize,
-        chunk: usize,
+        (items, left, chunk): (usize, usize, usize),
+        tally: Option<Py<Tally>>,
     ) -> ApplyResult {
+        if left > 0 {
+            source.tally().submit(items);
+        }
         ApplyResult {
             source,
             ready: AtomicBool::new(left == 0),
             begun: AtomicBool::new(false),
             awaited: Awaited::default(),
             news: News::new(),
+            items,
+            tally,
             state: Mutex::new(State {
                 succeeded: true,
                 value,
@@ -145,6 +157,7 @@ impl ApplyResult {
         outcome: Result<Bound<'_, PyAny>, Bound<'_, PyAny>>,
     ) -> Delivered {
         let mut state = self.state();
+        self.count(index, state.chunk, outcome.is_ok());
         let mut dropped = None;
         let mut results = None;
         match outcome {
@@ -178,6 +191,16 @@ impl ApplyResult {
         drop(state);
         self.set_ready();
         Delivered::Ready { awaited }
+    }
+
+    /// A task of so many items has ended.
+    fn count(&self, index: usize, chunk: usize, well: bool) {
+        let items =
+            if chunk == 0 { 1 } else { chunk.min(self.items.saturating_sub(index * chunk)) };
+        self.source.tally().settle(items, well);
+        if let Some(tally) = &self.tally {
+            tally.get().settle(items, well);
+        }
     }
 
     /// The callback that is to be called, and with what.

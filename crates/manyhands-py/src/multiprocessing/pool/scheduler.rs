@@ -23,10 +23,12 @@ use super::task::Task;
 use crate::concurrent::future::{Future, Outcome};
 use crate::multiprocessing::arena::error;
 use crate::multiprocessing::errors::os_error;
+use crate::tally::{Progress, Tally};
 
 /// Where the outcome of a task goes.
 pub(super) struct Tag {
     pub(super) to: To,
+    /// Which of the tasks of a map it is; of a future: how many items it has.
     pub(super) index: usize,
     /// How many bytes its message has.
     pub(super) bytes: usize,
@@ -115,6 +117,7 @@ pub(crate) struct Scheduler {
     pub(super) unfit: AtomicUsize,
     /// Those of `imap` that have not sent all that there is.
     pub(super) feeding: Mutex<Vec<Imap>>,
+    pub(super) tally: Py<Tally>,
     /// `rebuild(bytes, text)`, `died(**facts)` and `ended()`, which make exceptions.
     pub(super) rebuild: Py<PyAny>,
     pub(super) died: Py<PyAny>,
@@ -198,6 +201,7 @@ impl Scheduler {
             says_where,
             unfit: AtomicUsize::new(0),
             feeding: Mutex::new(Vec::new()),
+            tally: Py::new(py, Tally::default())?,
             rebuild,
             died,
             ended,
@@ -252,6 +256,7 @@ impl Scheduler {
         callback: Option<Bound<'py, PyAny>>,
         error_callback: Option<Bound<'py, PyAny>>,
         options: Option<Bound<'py, Options>>,
+        tally: Option<Py<Tally>>,
     ) -> PyResult<Bound<'py, MapResult>> {
         let (py, this) = (slf.py(), slf.get());
         let tasks = if chunk == 0 { 0 } else { len.div_ceil(chunk) };
@@ -260,7 +265,7 @@ impl Scheduler {
         let callee = this.callee(&function, shape, options)?;
         let purpose = Purpose::new(pool, function, callback, error_callback)?;
         let source = Source::Processes(slf.clone().unbind());
-        let result = ApplyResult::of_map(source, purpose, &results, tasks, chunk);
+        let result = ApplyResult::of_map(source, purpose, &results, tasks, chunk, tally);
         let result = Bound::new(py, PyClassInitializer::from(result).add_subclass(MapResult))?;
         let base = result.as_super();
         if tasks == 0 {
@@ -273,6 +278,7 @@ impl Scheduler {
     /// Submits a call for each item, or each `chunk` items, of an iterator; without one they are sent by
     /// `_send` of the result.
     // py: multiprocessing.pool.Pool.imap
+    #[expect(clippy::too_many_arguments, reason = "Python's method has as many")]
     fn imap<'py>(
         slf: &Bound<'py, Self>,
         pool: Bound<'py, PyAny>,
@@ -281,9 +287,10 @@ impl Scheduler {
         chunk: usize,
         ordered: bool,
         options: Option<Bound<'py, Options>>,
+        tally: Option<Py<Tally>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let source = Source::Processes(slf.clone().unbind());
-        Imap::begin(source, pool, &function, iterator, chunk, ordered, options)
+        Imap::begin(source, pool, &function, iterator, chunk, ordered, options, tally)
     }
 
     /// Gives a new worker a seat; None if there is none.
@@ -340,6 +347,26 @@ impl Scheduler {
     fn pending(slf: &Bound<'_, Self>) -> PyResult<usize> {
         Self::advance(slf, Limit::Never, &|| false)?;
         Ok(slf.get().pool.pending())
+    }
+
+    /// What counts its calls.
+    #[getter]
+    fn tally(&self, py: Python<'_>) -> Py<Tally> {
+        self.tally.clone_ref(py)
+    }
+
+    /// How far its calls have come, as far as results were taken.
+    fn progress(&self) -> PyResult<Progress> {
+        let (submitted, done, failed) = self.tally.get().read();
+        let pending = self.pool.pending();
+        let waiting = self.pool.backlog().map_err(error)? + self.pool.waiting().map_err(error)?;
+        let has_more = pending > 0 || !locked(&self.feeding).is_empty();
+        let is_over = match self.phase() {
+            Phase::Running => self.is_broken(),
+            Phase::Closed => !has_more,
+            Phase::Ended => true,
+        };
+        Ok((submitted, done, failed, pending.saturating_sub(waiting), is_over))
     }
 
     /// Takes no more calls.
@@ -399,7 +426,9 @@ impl Scheduler {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, this) = (slf.py(), slf.get());
         let kwds = kwds.filter(|kwds| !kwds.is_empty());
-        let shape = if args.is_exact_instance_of::<PyList>() {
+        let mut items = 1;
+        let shape = if let Ok(list) = args.cast_exact::<PyList>() {
+            items = list.len();
             Shape::EachStarred
         } else if kwds.is_some() {
             Shape::Keywords
@@ -413,7 +442,8 @@ impl Scheduler {
             Some(kwds) => PyTuple::new(py, [args, kwds.into_any()])?.into_any(),
             None => args,
         };
-        let tag = Tag::new(To::Future(future.clone().unbind()), 0);
+        let tag = Tag::new(To::Future(future.clone().unbind()), items);
+        this.tally.get().submit(items);
         match Self::send(slf, &callee, argument, tag) {
             Ok(number) => {
                 let scheduler = slf.clone().unbind();
@@ -421,13 +451,16 @@ impl Scheduler {
                 future.get().expect(task);
             }
             Err(why) if this.is_broken() || !why.is_instance_of::<PyException>(py) => {
+                this.tally.get().withdraw(items);
                 return Err(why);
             }
             Err(_) if this.phase() != Phase::Running => {
+                this.tally.get().withdraw(items);
                 let text = "cannot schedule new futures after shutdown";
                 return Err(PyRuntimeError::new_err(text));
             }
             Err(why) => {
+                this.tally.get().settle(items, false);
                 Future::settle(
                     future,
                     Outcome::Exception(why.into_value(py).into_bound(py).into_any()),

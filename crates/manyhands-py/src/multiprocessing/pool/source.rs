@@ -13,6 +13,7 @@ use super::threads::{Target, Threads, Work};
 use crate::contextvars::Submitted;
 use crate::crew::{Awaited, Blocked};
 use crate::news::News;
+use crate::tally::Tally;
 
 /// What a result comes from.
 pub(super) enum Source {
@@ -25,6 +26,13 @@ impl Source {
         match self {
             Source::Processes(scheduler) => scheduler.as_any(),
             Source::Threads(threads) => threads.as_any(),
+        }
+    }
+
+    pub(super) fn tally(&self) -> &Tally {
+        match self {
+            Source::Processes(scheduler) => scheduler.get().tally.get(),
+            Source::Threads(threads) => threads.get().tally.get(),
         }
     }
 

@@ -66,6 +66,7 @@ impl Task {
         let tag = py.detach(|| scheduler.pool.retract(self.number)).map_err(error)?;
         if let Some(tag) = &tag {
             scheduler.forget(tag);
+            scheduler.tally.get().withdraw(tag.index);
         }
         Ok(tag.is_some())
     }

@@ -13,6 +13,7 @@ use pyo3::types::{PyDict, PyIterator, PyList, PyTuple};
 
 use super::call::Shape;
 use super::imap::Imap;
+use super::limits::Options;
 use super::outcomes::copy_of;
 use super::result::{ApplyResult, Delivered, MapResult, Purpose};
 use super::scheduler::{Phase, locked};
@@ -21,6 +22,7 @@ use crate::contextvars::Submitted;
 use crate::crew::{self, Crew, Employer};
 use crate::exclusion::Interpreter;
 use crate::gate::Outside;
+use crate::tally::{Progress, Tally};
 
 /// Where the outcome of a task goes.
 pub(super) enum Target {
@@ -59,6 +61,7 @@ pub(crate) struct Threads {
     /// Why no call can be done.
     broken: Mutex<Option<Py<PyAny>>>,
     pub(super) feeding: Mutex<Vec<Imap>>,
+    pub(super) tally: Py<Tally>,
     /// `ended()` makes the exception of what was not done.
     ended: Py<PyAny>,
     /// The fork before which they began: in a child of theirs there are none.
@@ -168,8 +171,13 @@ impl Threads {
 #[pymethods]
 impl Threads {
     #[new]
-    fn __new__(workers: usize, pool: Py<PyAny>, ended: Py<PyAny>) -> Threads {
-        Threads {
+    fn __new__(
+        py: Python<'_>,
+        workers: usize,
+        pool: Py<PyAny>,
+        ended: Py<PyAny>,
+    ) -> PyResult<Threads> {
+        Ok(Threads {
             tasks: Queue::over(Fifo::default(), Kind::SimpleQueue, 0),
             ready: Queue::over(Fifo::default(), Kind::SimpleQueue, 0),
             crew: Crew::new(workers, workers),
@@ -178,13 +186,15 @@ impl Threads {
             phase: AtomicU8::new(Phase::Running as u8),
             broken: Mutex::new(None),
             feeding: Mutex::new(Vec::new()),
+            tally: Py::new(py, Tally::default())?,
             ended,
             epoch: fork::epoch(),
-        }
+        })
     }
 
     /// Has `function(*args, **kwds)` called; returns its result to be.
     // py: multiprocessing.pool.ThreadPool.apply_async
+    #[expect(clippy::too_many_arguments, reason = "Python's method has as many")]
     fn apply<'py>(
         slf: &Bound<'py, Self>,
         pool: Bound<'py, PyAny>,
@@ -193,6 +203,7 @@ impl Threads {
         kwds: Bound<'py, PyAny>,
         callback: Option<Bound<'py, PyAny>>,
         error_callback: Option<Bound<'py, PyAny>>,
+        _options: Option<Bound<'py, Options>>,
     ) -> PyResult<Bound<'py, ApplyResult>> {
         let py = slf.py();
         let plain = args.is_exact_instance_of::<PyTuple>()
@@ -226,6 +237,8 @@ impl Threads {
         chunk: usize,
         callback: Option<Bound<'py, PyAny>>,
         error_callback: Option<Bound<'py, PyAny>>,
+        _options: Option<Bound<'py, Options>>,
+        tally: Option<Py<Tally>>,
     ) -> PyResult<Bound<'py, MapResult>> {
         let py = slf.py();
         let tasks = if chunk == 0 { 0 } else { len.div_ceil(chunk) };
@@ -233,7 +246,7 @@ impl Threads {
         let shape = if starred { Shape::EachStarred } else { Shape::Each };
         let purpose = Purpose::new(pool, function.clone(), callback, error_callback)?;
         let source = Source::Threads(slf.clone().unbind());
-        let result = ApplyResult::of_map(source, purpose, &results, tasks, chunk);
+        let result = ApplyResult::of_map(source, purpose, &results, tasks, chunk, tally);
         let result = Bound::new(py, PyClassInitializer::from(result).add_subclass(MapResult))?;
         if tasks > 0 {
             let base = result.as_super();
@@ -245,6 +258,7 @@ impl Threads {
     /// Has a call made for each item, or each `chunk` items, of an iterator; without one they are sent by
     /// `_send` of the result.
     // py: multiprocessing.pool.ThreadPool.imap
+    #[expect(clippy::too_many_arguments, reason = "Python's method has as many")]
     fn imap<'py>(
         slf: &Bound<'py, Self>,
         pool: Bound<'py, PyAny>,
@@ -252,9 +266,11 @@ impl Threads {
         iterator: Option<Bound<'py, PyIterator>>,
         chunk: usize,
         ordered: bool,
+        options: Option<Bound<'py, Options>>,
+        tally: Option<Py<Tally>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let source = Source::Threads(slf.clone().unbind());
-        Imap::begin(source, pool, &function, iterator, chunk, ordered, None)
+        Imap::begin(source, pool, &function, iterator, chunk, ordered, options, tally)
     }
 
     /// Makes room for one more worker if one is wanted; returns whether it did.
@@ -313,6 +329,21 @@ impl Threads {
     #[getter]
     fn pending(&self) -> usize {
         self.tasks.unfinished()
+    }
+
+    /// What counts its calls.
+    #[getter]
+    fn tally(&self, py: Python<'_>) -> Py<Tally> {
+        self.tally.clone_ref(py)
+    }
+
+    /// How far its calls have come.
+    fn progress(&self) -> Progress {
+        let (submitted, done, failed) = self.tally.get().read();
+        let pending = self.tasks.unfinished();
+        let has_more = pending > 0 || !locked(&self.feeding).is_empty();
+        let is_over = self.has_ended() || self.phase() == Phase::Closed && !has_more;
+        (submitted, done, failed, pending.saturating_sub(self.tasks.len()), is_over)
     }
 
     /// Takes no more calls.
