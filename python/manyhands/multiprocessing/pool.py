@@ -348,10 +348,7 @@ class Pool(_original.Pool):
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
         tally = _Tally() if progress else None
-        if type(iterable) in _PLAIN:
-            items = iter(iterable)
-        else:
-            items = None
+        items = iter(iterable) if type(iterable) in _PLAIN else None
         results = self._scheduler.imap(self, func, items, chunksize, ordered, self._options, tally)
         if items is None:
             try:
