@@ -155,24 +155,24 @@ def show_call(
     return f"{name}({arguments})"
 
 
-def _show_arguments(shape: int, is_named: bool, sent: object, pickled: "bytes | None") -> str:
+def _show_arguments(shape: int, is_named: bool, sent: "Any", pickled: "bytes | None") -> str:
     if pickled is not None:
         sent = _Outlines(io.BytesIO(pickled), buffers=itertools.repeat(b"")).load()
     elif sent is None and shape != _ONE:
         return "..."
     if not is_named:
-        sent = sent[1]  # type: ignore[index]
+        sent = sent[1]
     show = _short.repr
     if shape == _ONE:
         shown = show(sent)
     elif shape == _POSITIONAL:
-        shown = ", ".join(map(show, sent))  # type: ignore[call-overload]
+        shown = ", ".join(map(show, sent))
     elif shape == _KEYWORDS:
-        positional, keywords = sent  # type: ignore[misc]
+        positional, keywords = sent
         named = (f"{name}={show(value)}" for name, value in dict(keywords).items())
         shown = ", ".join([*map(show, positional), *named])
-    elif len(sent) == 1:  # type: ignore[arg-type]
-        (item,) = sent  # type: ignore[misc]
+    elif len(sent) == 1:
+        (item,) = sent
         shown = show(item) if shape == _EACH else ", ".join(map(show, item))
     else:
         shown = f"each of {show(sent)}"
@@ -195,9 +195,7 @@ class _Outline:
     """Stands for an object of which only the name of its class, or maker, is known."""
 
     def __new__(cls, *args: object, **kwargs: object) -> "_Outline":
-        self = super().__new__(cls)
-        self._args = args
-        return self
+        return super().__new__(cls)
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         """Take anything."""

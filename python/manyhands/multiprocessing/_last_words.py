@@ -63,10 +63,12 @@ class LastWords:
         if not said:
             return None
         os.pwrite(self._file, bytes(len(said)), begin)
-        lines = said.decode(errors="replace").splitlines()
-        return "\n".join(
-            filter(None, itertools.takewhile(lambda line: not _WORKER.match(line), lines))
-        )
+        lines = filter(None, said.decode(errors="replace").splitlines())
+        return "\n".join(itertools.takewhile(_is_of_program, lines))
+
+
+def _is_of_program(line: str) -> bool:
+    return not _WORKER.match(line)
 
 
 def report_to(pid: int, file: int, seat: int) -> None:

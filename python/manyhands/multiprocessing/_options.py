@@ -25,7 +25,7 @@ def view_of(pool: "_Pool", options: "dict[str, Any]") -> "_Pool":
     view._given = options
     view._options = _native.multiprocessing.Options(*_checked(**options))
     view._pool_of_options = getattr(pool, "_pool_of_options", pool)
-    return view
+    return view  # type: ignore[no-any-return]
 
 
 def _checked(
@@ -45,7 +45,7 @@ def _checked(
     return timeout, memory or 0, min(retries, 2**32 - 1), running == "kill"
 
 
-def _class_of(cls: type) -> type:
+def _class_of(cls: "Any") -> "Any":
     if issubclass(cls, _View):
         return cls
     if cls not in _classes:

@@ -1,7 +1,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import thread as _thread
 from concurrent.futures.thread import BrokenThreadPool as BrokenThreadPool
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 _T = TypeVar("_T")
 
@@ -17,3 +17,4 @@ class ThreadPoolExecutor(_thread.ThreadPoolExecutor):
     ) -> Iterator[_T]: ...
 
 def _break(jobs: Any, why: str) -> None: ...
+    def with_options(self, **options: object) -> NoReturn: ...
