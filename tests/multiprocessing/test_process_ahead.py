@@ -130,3 +130,29 @@ def test_a_module_that_came_into_a_folder_later_is_found(tmp_path: Path) -> None
     """
     out = run_file(tmp_path / "main.py", source)
     assert out.split() == [f"late{count}" for count in range(5)]
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+@pytest.mark.parametrize("has_pool", [True, False])
+def test_what_workers_of_pools_need_is_there_if_the_program_has_pools(
+    method: str, has_pool: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "looker.py").write_text(
+        "import sys\n"
+        "def look(queue):\n"
+        "    queue.put('manyhands.multiprocessing.pool' in sys.modules)\n"
+    )
+    source = f"""
+        from looker import look
+        from manyhands import multiprocessing
+        if __name__ == "__main__":
+            if {has_pool}:
+                import manyhands.multiprocessing.pool
+            context = multiprocessing.get_context({method!r})
+            queue = context.SimpleQueue()
+            process = context.Process(target=look, args=(queue,))
+            process.start()
+            print(queue.get())
+            process.join()
+        """
+    assert run_file(tmp_path / "main.py", source) == f"{has_pool}\n"

@@ -26,6 +26,9 @@ _COMMAND = "from manyhands.multiprocessing import _zygote; _zygote.main()"
 READY = f"ready 1 {sys.hexversion}".encode()
 WANTS_ARENA = b"arena"
 
+#: What workers of pools have that children need if their parent uses it.
+_OF_WORKERS = ("manyhands.concurrent.futures._worker", "manyhands.multiprocessing.pool")
+
 
 class Nursery:
     """The zygote of one start method."""
@@ -101,7 +104,8 @@ class Nursery:
         if ticket is not None:
             ticket.started(zygote.pid)
         try:
-            zygote.say(pickle.dumps((zygote.by_main, self._method, number, setup)))
+            likely = [name for name in _OF_WORKERS if name in sys.modules]
+            zygote.say(pickle.dumps((zygote.by_main, self._method, number, likely, setup)))
             heard = zygote.hear()
         except BaseException as error:
             zygote.stop()

@@ -47,7 +47,8 @@ BARE = "--bare"
 _SMALL = "manyhands.watch"
 _SMALL_PATH = os.path.join(os.path.dirname(__file__), os.pardir, "watch.py")
 
-#: Modules that children need or are likely to; only the standard library's and ours.
+#: Modules that children need or are likely to; only the standard library's and ours. Those of
+#: ours that only some programs use come with what the program says.
 MODULES = (
     "manyhands.multiprocessing._surroundings",
     "manyhands.multiprocessing.connection",
@@ -66,10 +67,9 @@ MODULES = (
 
 def main():
     """Be a zygote."""
-    for name in MODULES:
-        with contextlib.suppress(ImportError):
-            __import__(name)
-    by_main, method, ticket, setup = _read_setup()
+    _import(MODULES)
+    by_main, method, ticket, likely, setup = _read_setup()
+    _import(likely)
     seconds = 0
     if method == "spawn":
         os.read(SOCKET, 1)
@@ -158,6 +158,12 @@ def _warm_up(spare, steps):
             return
         with contextlib.suppress(Exception):
             step()
+
+
+def _import(names):
+    for name in names:
+        with contextlib.suppress(ImportError):
+            __import__(name)
 
 
 def _read_setup():
