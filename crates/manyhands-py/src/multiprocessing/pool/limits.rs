@@ -141,13 +141,13 @@ impl Scheduler {
             return None;
         }
         let mut next = Duration::from_nanos(self.shortest.load(Ordering::Acquire));
-        for (seat, task, took) in self.pool.held() {
+        for (_, task, took) in self.pool.held() {
             let timeout = self.pool.with_tag(task, |tag| tag.timeout()).flatten();
             let Some(timeout) = timeout else { continue };
             if took < timeout {
                 next = next.min(timeout.saturating_sub(took));
-            } else if self.pool.break_off(seat, task) {
-                self.kill(seat, Verdict::TimedOut(timeout));
+            } else {
+                self.condemn(task, Verdict::TimedOut(timeout));
             }
         }
         if self.kill_condemned() {
@@ -156,16 +156,24 @@ impl Scheduler {
         Some(next.max(OFTEN))
     }
 
-    /// Kills the worker of that seat, whose task was broken off; if that took too long it may say first
-    /// where it is.
-    fn kill(&self, seat: usize, verdict: Verdict) {
+    /// Breaks off a task, and kills its worker; if that took too long it may say first where it is. False if
+    /// no worker holds the task (any more).
+    ///
+    /// The lock is kept from when the seat is looked for until it is listed, and by who gives a seat back, so
+    /// that nobody is killed who has the seat of another.
+    fn condemn(&self, task: u64, verdict: Verdict) -> bool {
+        let mut condemned = locked(&self.condemned);
+        let seat = self.pool.seat_of(task).filter(|&seat| self.pool.break_off(seat, task));
+        let Some(seat) = seat else { return false };
         let mut at = Instant::now();
         if matches!(verdict, Verdict::TimedOut(_)) {
             self.signal(seat, self.says_where);
             at += TIME_TO_SAY;
         }
-        locked(&self.condemned).push(Condemned { seat, verdict, at: Some(at) });
+        condemned.push(Condemned { seat, verdict, at: Some(at) });
+        drop(condemned);
         self.kill_condemned();
+        true
     }
 
     /// Sends a signal to the worker of that seat; false if it is not watched yet. If it has ended meanwhile
@@ -191,9 +199,10 @@ impl Scheduler {
         condemned.iter().any(|each| each.at.is_some())
     }
 
-    /// Why the worker of that seat was killed, if it was by this pool.
-    pub(super) fn verdict(&self, seat: usize) -> Option<Verdict> {
+    /// Nobody has that seat any more; returns why its worker was killed, if it was by this pool.
+    pub(super) fn release_seat(&self, seat: usize) -> Option<Verdict> {
         let mut condemned = locked(&self.condemned);
+        self.pool.release(seat);
         let index = condemned.iter().position(|each| each.seat == seat)?;
         Some(condemned.swap_remove(index).verdict)
     }
@@ -206,16 +215,12 @@ impl Scheduler {
         let until = Instant::now() + SOON;
         // A worker has taken it, but may not hold it yet; or it was lost and is to be tried again.
         while kills() == Some(true) {
-            if let Some(seat) = this.pool.seat_of(task)
-                && this.pool.break_off(seat, task)
+            if this.condemn(task, Verdict::Cancelled)
+                && let Some(tag) = this.pool.forget(task)
             {
-                let tag = this.pool.forget(task);
-                this.kill(seat, Verdict::Cancelled);
-                if let Some(tag) = tag {
-                    this.forget(&tag);
-                    this.tally.get().withdraw(tag.index);
-                    return Ok(true);
-                }
+                this.forget(&tag);
+                this.tally.get().withdraw(tag.index);
+                return Ok(true);
             }
             if Instant::now() > until {
                 break;

@@ -253,11 +253,10 @@ impl Scheduler {
                     Some(task)
                 }
             };
-            let verdict = self.verdict(each.seat);
             let is_ready = self.pool.is_ready(each.seat);
             let noted = self.pool.noted(each.seat);
             // Before the next is looked at, who may have the same claim.
-            self.pool.release(each.seat);
+            let verdict = self.release_seat(each.seat);
             let mut lost = None;
             if let Some(task) = claimed {
                 let again = verdict.is_none() && self.try_again(py, lead, task)?;
