@@ -1,11 +1,14 @@
 """What workers of a pool can say of where they are when they are killed, and by whom they are."""
 
+import _signal
 import contextlib
 import faulthandler
 import itertools
 import os
 import re
 import signal
+
+from manyhands import _native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,15 +80,16 @@ def report_to(pid: int, file: int, seat: int) -> None:
     A program that has enabled `faulthandler` by itself has its crashes told there.
     """
     # One of its own: with one that was inherited it would move in the file with others.
-    with contextlib.suppress(OSError):
-        own = os.open(f"/proc/{pid}/fd/{file}", os.O_RDWR | os.O_CLOEXEC)
-        os.lseek(own, seat * _ROOM, os.SEEK_SET)
-        if not faulthandler.is_enabled():
-            faulthandler.enable(own, all_threads=False)
-            # The words of a child would be taken for those of its parent.
-            os.register_at_fork(after_in_child=faulthandler.disable)
-        if signal.getsignal(SAYS_WHERE) == signal.SIG_DFL:
-            faulthandler.register(SAYS_WHERE, own, all_threads=False)
+    own = _native.multiprocessing.open_at(pid, file, seat * _ROOM)
+    if own is None:
+        return
+    if not faulthandler.is_enabled():
+        faulthandler.enable(own, all_threads=False)
+        # The words of a child would be taken for those of its parent.
+        os.register_at_fork(after_in_child=faulthandler.disable)
+    # Not `signal`'s, which makes an enum of it: a new process pays for each page that it touches.
+    if _signal.getsignal(SAYS_WHERE) == _signal.SIG_DFL:
+        faulthandler.register(SAYS_WHERE, own, all_threads=False)
 
 
 def out_of_memory_kills() -> "int | None":

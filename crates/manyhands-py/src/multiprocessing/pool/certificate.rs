@@ -1,13 +1,26 @@
 //! What is known of a worker that has died in a call.
 
+use std::os::fd::{IntoRawFd, RawFd};
+
 use manyhands_pool::TASK;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use rustix::fs::{Mode, OFlags, SeekFrom, open, seek};
 
 use super::call::Told;
 use super::limits::Verdict;
 use super::scheduler::{Scheduler, Tag, To};
 use crate::multiprocessing::codec::{Plain, decode_plain};
+
+/// A descriptor of its own for a file that another process has open by that number, at that place in it;
+/// None if it cannot be had.
+#[pyfunction]
+pub(super) fn open_at(pid: u32, number: RawFd, place: u64) -> Option<RawFd> {
+    let path = format!("/proc/{pid}/fd/{number}");
+    let file = open(path.as_str(), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    seek(&file, SeekFrom::Start(place)).ok()?;
+    Some(file.into_raw_fd())
+}
 
 /// A worker that has ended.
 pub(super) struct Dead {

@@ -35,5 +35,6 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<imap::IMapIterator>()?;
     module.add_class::<imap::IMapUnorderedIterator>()?;
     module.add_class::<notices::Notices>()?;
+    module.add_function(wrap_pyfunction!(certificate::open_at, module)?)?;
     module.add_function(wrap_pyfunction!(worker::work, module)?)
 }
