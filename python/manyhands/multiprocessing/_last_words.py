@@ -1,6 +1,6 @@
 """What workers of a pool can say of where they are when they are killed, and by whom they are."""
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import contextlib
 import faulthandler
 import itertools
