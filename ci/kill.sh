@@ -10,7 +10,8 @@ say "a death at every instruction of locks and the like, and at random moments"
 cargo test --quiet --profile quick -p manyhands-shm --test sync -- steps kills
 say "deaths at random moments, for $MANYHANDS_KILL_SECONDS s"
 cargo test --quiet --profile quick -p manyhands-shm --test kill -- --nocapture
-cargo test --quiet --profile quick -p manyhands --test pool -- killed_at_random
+MANYHANDS_KILL_SECONDS=$((MANYHANDS_KILL_SECONDS / 3)) \
+    cargo test --quiet --profile quick -p manyhands --test pool -- killed_at_random
 say "the same of Python's processes and zygotes"
 dir=$(install "$PYTHON")
 tools "$dir"
