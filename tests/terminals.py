@@ -81,7 +81,8 @@ def running(
     """A program of that source; `options` are those of python."""
     path = folder / "program.py"
     path.write_text(textwrap.dedent(source))
-    environment = {**os.environ}
+    # The traceback of Python 3.13 has colours otherwise.
+    environment = {**os.environ, "PYTHON_COLORS": "0"}
     environment.pop("MANYHANDS_RUN", None)
     if not tqdm:
         hidden = folder / "hidden"

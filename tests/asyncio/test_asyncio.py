@@ -21,6 +21,12 @@ from support import PATIENCE
 fork: Any = multiprocessing.get_context("fork")
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What threads are given to keep they keep in this process."""
+    monkeypatch.setattr("pooltasks.KEPT", ())
+
+
 @pytest.fixture(params=["processes", "threads"])
 def kind(request: pytest.FixtureRequest) -> Any:
     """Makes a pool of so many workers."""

@@ -313,7 +313,9 @@ if __name__ == "__main__":
     gate.set()
     print(sum(results))
 """
-    with running(tmp_path, source, tqdm=tqdm) as program:
+    # From Python 3.12 on a fork beside threads warns.
+    quiet = "-Wignore::DeprecationWarning"
+    with running(tmp_path, source, quiet, tqdm=tqdm) as program:
         program.until("2 running")
         program.say("go on")
         assert program.finish() == (0, "45\n"), program.text
