@@ -124,7 +124,7 @@ def test_it_goes_on_after_an_error(forking: None) -> None:
     with joblib.Parallel(n_jobs=2) as several:
         with pytest.raises(ZeroDivisionError):
             # Of more calls joblib may keep some, which it has looked at ahead, for the next time.
-            several(joblib.delayed(fail_at)(n, 5) for n in [5, 5])
+            several(joblib.delayed(fail_at)(n, 5) for n in [5])
         assert several(joblib.delayed(square)(n) for n in range(3)) == [0, 1, 4]
 
 
