@@ -88,7 +88,7 @@ def pool(mp: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def pools_are_collected(helpers_end: None) -> Iterator[None]:
-    """The standard library's semaphores are gone before the process that looks after them is."""
+    """Pools are gone before the processes that look after what they keep."""
     yield
     gc.collect()
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextvars
-import gc
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,7 @@ from traveltasks import COOK, DISH, TABLE, begin_as, change_order, cook, fail_wi
 
 METHODS = ["fork", "forkserver", "spawn"]
 
-
-@pytest.fixture(autouse=True)
-def pools_are_collected(helpers_end: None) -> Iterator[None]:
-    yield
-    gc.collect()
+pytestmark = pytest.mark.usefixtures("pools_are_collected")
 
 
 @pytest.fixture(params=METHODS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import io
 import logging
 import logging.handlers
@@ -27,13 +26,9 @@ from traveltasks import log, log_many
 
 METHODS = ["fork", "forkserver", "spawn"]
 
+pytestmark = pytest.mark.usefixtures("pools_are_collected")
+
 WARNING = logging.WARNING
-
-
-@pytest.fixture(autouse=True)
-def pools_are_collected(helpers_end: None) -> Iterator[None]:
-    yield
-    gc.collect()
 
 
 @pytest.fixture(params=METHODS)

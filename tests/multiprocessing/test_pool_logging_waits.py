@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,13 +15,10 @@ from pooltasks import keep, pass_gate, square
 from support import Hand, until
 from traveltasks import log
 
+pytestmark = pytest.mark.usefixtures("pools_are_collected")
+
+
 WARNING = logging.WARNING
-
-
-@pytest.fixture(autouse=True)
-def pools_are_collected(helpers_end: None) -> Iterator[None]:
-    yield
-    gc.collect()
 
 
 def test_a_handler_may_wait_for_results_of_those_who_log(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import faulthandler
-import gc
 import multiprocessing as stdlib
 import os
 import pickle
@@ -42,7 +41,7 @@ TaskTimeout: Any = pools.TaskTimeout
 METHODS = ["fork", "forkserver", "spawn"]
 MIB = 1 << 20
 
-pytestmark = pytest.mark.patience(120)
+pytestmark = [pytest.mark.patience(120), pytest.mark.usefixtures("pools_are_collected")]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,12 +50,6 @@ def nobody_listens_to_crashes() -> Iterator[None]:
     faulthandler.disable()
     yield
     faulthandler.enable(sys.__stderr__)
-
-
-@pytest.fixture(autouse=True)
-def pools_are_collected(helpers_end: None) -> Iterator[None]:
-    yield
-    gc.collect()
 
 
 @pytest.fixture(params=METHODS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures.process
 import functools
-import gc
 import os
 import random
 import signal
@@ -31,13 +30,8 @@ IS_OURS = pools.Pool is not import_module("multiprocessing.pool").Pool
 pytestmark = [
     pytest.mark.skipif(not IS_OURS, reason="the standard library's pool promises nothing of it"),
     pytest.mark.patience(120),
+    pytest.mark.usefixtures("pools_are_collected"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def pools_are_collected(helpers_end: None) -> Iterator[None]:
-    yield
-    gc.collect()
 
 
 @pytest.fixture

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,7 @@ from traveltasks import TableWarning
 
 METHODS = ["fork", "forkserver", "spawn"]
 
-
-@pytest.fixture(autouse=True)
-def pools_are_collected(helpers_end: None) -> Iterator[None]:
-    yield
-    gc.collect()
+pytestmark = pytest.mark.usefixtures("pools_are_collected")
 
 
 @pytest.fixture(params=METHODS)

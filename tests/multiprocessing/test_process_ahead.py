@@ -140,7 +140,7 @@ def test_what_workers_of_pools_need_is_there_if_the_program_has_pools(
     (tmp_path / "looker.py").write_text(
         "import sys\n"
         "def look(queue):\n"
-        "    queue.put('manyhands.multiprocessing.pool' in sys.modules)\n"
+        "    queue.put('manyhands.multiprocessing._pool_worker' in sys.modules)\n"
     )
     source = f"""
         from looker import look

@@ -22,7 +22,7 @@ _ROOM = 1 << 16
 
 #: The frame from which on a traceback tells only how a worker came to be.
 _WORKER = re.compile(
-    r'  File "[^"]*manyhands/(multiprocessing/pool|concurrent/futures/_worker)\.py", '
+    r'  File "[^"]*manyhands/(multiprocessing/_pool_worker|concurrent/futures/_worker)\.py", '
     r"line \d+ in work"
 )
 
@@ -35,15 +35,28 @@ class LastWords:
 
     def __init__(self) -> None:
         self._pid = os.getpid()
-        self._file = os.memfd_create("manyhands-last-words", os.MFD_CLOEXEC)
+        try:
+            self._file = os.memfd_create("manyhands-last-words", os.MFD_CLOEXEC)
+        except OSError:
+            # Nobody is to go without a pool for want of that.
+            self._file = -1
         self._killed = out_of_memory_kills()
 
     def __del__(self) -> None:
-        os.close(self._file)
+        if self._file >= 0:
+            os.close(self._file)
 
     def place(self) -> "tuple[int, int]":
         """Return where that is, for `report_to`."""
         return self._pid, self._file
+
+    def exception_of(
+        self, *, pid: int, exitcode: "int | None", seat: int, **facts: "Any"
+    ) -> BaseException:
+        """Return that of a call whose worker, which had that seat, has died."""
+        from manyhands.multiprocessing._died import exception_of
+
+        return exception_of(pid, exitcode, **facts, **self.of(seat, exitcode))
 
     def of(self, seat: int, exitcode: "int | None") -> "dict[str, Any]":
         """Return what is known of the end of the worker that had that seat."""
@@ -61,6 +74,8 @@ class LastWords:
         return facts
 
     def _take(self, seat: int) -> "str | None":
+        if self._file < 0:
+            return None
         begin = seat * _ROOM
         said = os.pread(self._file, _ROOM, begin).rstrip(b"\0")
         if not said:

@@ -27,7 +27,7 @@ READY = f"ready 1 {sys.hexversion}".encode()
 WANTS_ARENA = b"arena"
 
 #: What workers of pools have that children need if their parent uses it.
-_OF_WORKERS = ("manyhands.concurrent.futures._worker", "manyhands.multiprocessing.pool")
+_OF_WORKERS = ("manyhands.concurrent.futures._worker", "manyhands.multiprocessing._pool_worker")
 
 
 class Nursery:

@@ -14,28 +14,25 @@ Source: https://docs.python.org/3/library/multiprocessing.html#module-multiproce
 """
 
 import _thread
-import functools
 import itertools
 import os
-import pickle
-import signal
-import sys
 import time
-import traceback
 import weakref
+from importlib import import_module
 
 from manyhands import _native, _progress
 from manyhands._mirror import forward
 from manyhands._stdlib import original
 from manyhands.multiprocessing import _processors, _surroundings, context, util
-from manyhands.multiprocessing._last_words import SAYS_WHERE, LastWords, report_to
+from manyhands.multiprocessing._last_words import SAYS_WHERE, LastWords
 from manyhands.multiprocessing._options import view_of
+from manyhands.multiprocessing._pool_progress import ShownMap, show_imap
+from manyhands.multiprocessing._pool_worker import rebuild, work
 
 _original = original("multiprocessing.pool")
-_Tally = _native.concurrent.Tally
-_native = _native.multiprocessing
+_concurrent, _native = _native.concurrent, _native.multiprocessing
 
-__all__ = ["Pool", "ThreadPool"]
+__all__ = ["Pool", "ThreadPool"]  # noqa: F822 (late)
 
 INIT, RUN, CLOSE, TERMINATE = "INIT", "RUN", "CLOSE", "TERMINATE"
 
@@ -53,9 +50,6 @@ _MORE_SEATS = 64
 
 #: Iterables whose items are there: taking them takes no time.
 _PLAIN = frozenset((list, tuple, range, dict, set, frozenset, str, bytes, bytearray))
-
-#: How many chunks a map has at least, if there are as many items, whose progress is shown.
-_STEPS = 100
 
 #: What a subclass may replace only of the standard library's pool.
 _PARTS = frozenset(
@@ -98,7 +92,7 @@ class Pool(_original.Pool):
         self._pool = []
         self._state = INIT
         if context is None:
-            context = _default_context()
+            context = default_context()
         if not _is_native(type(self), context):
             if processes is None:
                 processes = _processors.count()
@@ -126,8 +120,8 @@ class Pool(_original.Pool):
         self._last_words = last_words = LastWords()
         self._scheduler = _native.Scheduler(
             2 * processes + _MORE_SEATS,
-            _rebuild,
-            functools.partial(_died, last_words),
+            rebuild,
+            last_words.exception_of,
             self._ended,
             SAYS_WHERE,
         )
@@ -147,10 +141,8 @@ class Pool(_original.Pool):
         """Return how many workers there are at first."""
         return processes
 
-    @staticmethod
-    def _work(*args):
-        """Be a worker: what its process runs."""
-        worker(*args)
+    #: What a worker's process runs.
+    _work = staticmethod(work)
 
     @staticmethod
     def _ended():
@@ -248,9 +240,8 @@ class Pool(_original.Pool):
         """Return the results of `func` for each item; `progress` shows how far that is."""
         if not progress or self._scheduler is None:
             return super().map(func, iterable, chunksize)
-        shown = _ShownMap(self, progress, iterable, chunksize)
-        with shown.bar:
-            return shown.begin(func, _original.mapstar).get()
+        shown = ShownMap(self, progress, iterable, chunksize)
+        return shown.get(func, _original.mapstar)
 
     def map_async(
         self,
@@ -265,16 +256,15 @@ class Pool(_original.Pool):
         """As `map`, but return the result to be."""
         if not progress or self._scheduler is None:
             return super().map_async(func, iterable, chunksize, callback, error_callback)
-        shown = _ShownMap(self, progress, iterable, chunksize)
+        shown = ShownMap(self, progress, iterable, chunksize)
         return shown.begin(func, _original.mapstar, callback, error_callback)
 
     def starmap(self, func, iterable, chunksize=None, *, progress=False):
         """As `map`, with the items of each item as arguments."""
         if not progress or self._scheduler is None:
             return super().starmap(func, iterable, chunksize)
-        shown = _ShownMap(self, progress, iterable, chunksize)
-        with shown.bar:
-            return shown.begin(func, _original.starmapstar).get()
+        shown = ShownMap(self, progress, iterable, chunksize)
+        return shown.get(func, _original.starmapstar)
 
     def starmap_async(
         self,
@@ -289,7 +279,7 @@ class Pool(_original.Pool):
         """As `starmap`, but return the result to be."""
         if not progress or self._scheduler is None:
             return super().starmap_async(func, iterable, chunksize, callback, error_callback)
-        shown = _ShownMap(self, progress, iterable, chunksize)
+        shown = ShownMap(self, progress, iterable, chunksize)
         return shown.begin(func, _original.starmapstar, callback, error_callback)
 
     def _map_async(
@@ -347,7 +337,7 @@ class Pool(_original.Pool):
         self._check_running()
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
-        tally = _Tally() if progress else None
+        tally = _concurrent.Tally() if progress else None
         items = iter(iterable) if type(iterable) in _PLAIN else None
         results = self._scheduler.imap(self, func, items, chunksize, ordered, self._options, tally)
         if items is None:
@@ -357,7 +347,7 @@ class Pool(_original.Pool):
                 results._finish(error)
                 raise
         if progress:
-            _show_imap(progress, iterable, weakref.ref(results), self._scheduler, tally)
+            show_imap(progress, iterable, weakref.ref(results), self._scheduler, tally)
         if chunksize == 1:
             return results
         return (item for chunk in results for item in chunk)
@@ -413,194 +403,8 @@ class Pool(_original.Pool):
         self._helper.join()
 
 
-class ThreadPool(Pool, _original.ThreadPool):
-    """Worker threads that do the calls which are submitted to them.
-
-    `processes` is their number (None: as many as there are processors for this process), and
-    `initializer(*initargs)` is called in each when it begins.
-    """
-
-    def __init__(self, processes=None, initializer=None, initargs=()):
-        self._pool = []
-        self._state = INIT
-        if processes is None:
-            processes = _processors.count()
-        if _replaces_parts(type(self), ThreadPool):
-            _original.ThreadPool.__init__(self, processes, initializer, initargs)
-            return
-        if processes < 1:
-            raise ValueError("Number of processes must be at least 1")
-        if initializer is not None and not callable(initializer):
-            raise TypeError("initializer must be a callable")
-        self._ctx = _default_context()
-        self._processes = processes
-        self._initializer = initializer
-        self._initargs = initargs
-        self._maxtasksperchild = None
-        self._lock = original("threading").RLock()
-        self._helper = None
-        self._scheduler = threads = _native.Threads(processes, weakref.ref(self), self._ended)
-        try:
-            for _ in range(processes):
-                self._start_worker()
-        except BaseException:
-            threads.terminate()
-            raise
-        self._terminate = util.Finalize(self, threads.terminate, exitpriority=15)
-        self._state = RUN
-        _progress.show_all(threads, type(self).__name__)
-
-    def _start_worker(self):
-        threads = self._scheduler
-        args = (threads, self._initializer, self._initargs)
-        worker_obj = self.Process(self._ctx, target=_work_in_thread, args=args)
-        worker_obj.daemon = True
-        threads.enter()
-        try:
-            worker_obj.start()
-        except BaseException:
-            threads.leave()
-            raise
-        self._pool.append(worker_obj)
-
-    def with_options(self, **options):
-        """Raise NotImplementedError: a call cannot be ended in a thread."""
-        raise NotImplementedError("a call cannot be ended in a thread; use a Pool of processes")
-
-    def _grow(self):
-        """Start one more worker for one that waits for another call; return whether there is."""
-        threads = self._scheduler
-        if not threads.hire():
-            return False
-        with self._lock:
-            if len(self._pool) > 2 * threads.workers:
-                self._pool[:] = [each for each in self._pool if each.is_alive()]
-            try:
-                self._start_worker()
-            except RuntimeError:
-                # There can be no more threads: it waits as it would in the standard library's.
-                threads.dismiss()
-                return False
-        return True
-
-    def _call_back(self):
-        """Start the thread that calls callbacks, one after the other, if it is not there."""
-        with self._lock:
-            if self._helper is None:
-                helper = original("threading").Thread(
-                    target=_handle_results, args=(self._scheduler,), daemon=True
-                )
-                helper.start()
-                self._helper = helper
-
-    def apply_async(
-        self,
-        func,
-        args=(),
-        kwds={},  # noqa: B006
-        callback=None,
-        error_callback=None,
-    ):
-        """Have `func(*args, **kwds)` called; return its result to be."""
-        if self._scheduler is not None and (callback or error_callback):
-            self._check_running()
-            self._call_back()
-        return super().apply_async(func, args, kwds, callback, error_callback)
-
-    def _map_async(
-        self,
-        func,
-        iterable,
-        mapper,
-        chunksize=None,
-        callback=None,
-        error_callback=None,
-        tally=None,
-    ):
-        if self._scheduler is not None and (callback or error_callback):
-            self._check_running()
-            self._call_back()
-        return super()._map_async(
-            func, iterable, mapper, chunksize, callback, error_callback, tally
-        )
-
-    def join(self):
-        """Wait for the end of all workers, after close() or terminate()."""
-        if self._scheduler is None:
-            super().join()
-            return
-        util.debug("joining pool")
-        self._check_joinable()
-        joined = set()
-        # Meanwhile there may be more.
-        while left := set(self._pool) - joined:
-            for worker_obj in left:
-                worker_obj.join()
-            joined |= left
-        if self._helper is not None:
-            self._helper.join()
-
-
-class _ShownMap:
-    """A map, and the bar that shows how far it is."""
-
-    def __init__(self, pool, progress, iterable, chunksize):
-        pool._check_running()
-        if not hasattr(iterable, "__len__"):
-            iterable = list(iterable)
-        if chunksize is None:
-            # The bar moves when a chunk is done.
-            chunksize = -(-len(iterable) // max(_STEPS, pool._processes * 4))
-        self._pool = pool
-        self._arguments = iterable, chunksize
-        self._tally = _Tally()
-        self.bar = _progress.show(progress, _reader(pool._scheduler, self._tally, len(iterable)))
-
-    def begin(self, func, mapper, *callbacks):
-        """Begin it; return its result to be."""
-        iterable, chunksize = self._arguments
-        callbacks = callbacks or (None, None)
-        try:
-            return self._pool._map_async(
-                func, iterable, mapper, chunksize, *callbacks, tally=self._tally
-            )
-        except BaseException:
-            self.bar.end()
-            raise
-
-
-def _reader(scheduler, tally, total):
-    """Return what tells how far so many calls of a pool are."""
-
-    def read():
-        *_, running, is_over = scheduler.progress()
-        _, done, failed = tally.read()
-        left = total - done - failed
-        return _progress.Numbers(total, done, failed, min(left, running), is_over or left <= 0)
-
-    return read
-
-
-def _show_imap(progress, iterable, results, scheduler, tally):
-    try:
-        length = len(iterable)
-    except TypeError:
-        length = None
-
-    def read():
-        iterator = results()
-        *_, running, is_over = scheduler.progress()
-        is_all_sent = iterator is not None and iterator._length is not None
-        submitted, done, failed = tally.read()
-        left = submitted - done - failed
-        is_over = is_over or iterator is None or (is_all_sent and left <= 0)
-        total = submitted if is_all_sent or (is_over and length is None) else length
-        return _progress.Numbers(total, done, failed, min(left, running), is_over)
-
-    _progress.show(progress, read)
-
-
-def _default_context():
+def default_context():
+    """Return the context of pools that are given none."""
     return context._default_context.get_context()
 
 
@@ -608,10 +412,10 @@ def _is_native(cls, ctx):
     """Whether a pool of this class and context is native."""
     if not isinstance(ctx, context.BaseContext):
         return False
-    return not _replaces_parts(cls, Pool)
+    return not replaces_parts(cls, Pool)
 
 
-def _replaces_parts(cls, base):
+def replaces_parts(cls, base):
     """Whether a class replaces what the standard library's pool is made of, which `base` is not."""
     own = cls.__mro__[: cls.__mro__.index(base)]
     return any(_PARTS & vars(each).keys() for each in own)
@@ -695,109 +499,17 @@ def _send(results, iterable, size):
 _END = object()
 
 
-def worker(board, seat, last_words, initializer, initargs, maxtasks, wrap_exception, surroundings):
-    """Do a pool's tasks: what a worker process runs."""
-    report_to(*last_words, seat)
-
-    def initialize(notices):
-        settle = _surroundings.enter(surroundings, notices.log)
-        if initializer is not None:
-            initializer(*initargs)
-        settle()
-
-    def describe(error, *result):
-        return _describe(error, result, wrap_exception)
-
-    context.may_have_children = True
-    try:
-        done = _native.work(*board, seat, maxtasks, initialize, describe)
-    except KeyboardInterrupt:
-        # For the program, which tells about it.
-        sys.exit(128 + signal.SIGINT)
-    util.debug(f"worker exiting after {done} tasks")
-
-
-def _work_in_thread(threads, initializer, initargs):
-    """Do a pool's tasks: what a worker thread runs."""
-    try:
-        try:
-            if initializer is not None:
-                initializer(*initargs)
-        except BaseException as error:
-            threads.give_up(error)
-            raise
-        for _ in threads:
-            pass
-    finally:
-        threads.leave()
-
-
-# As in the names of threads.
-_work_in_thread.__name__ = "worker"
-
-
-def _handle_results(threads):
-    """Call the callbacks of a pool of threads."""
-    threads.call_backs()
-
-
-def _describe(error, result, wrap):
-    """Return what another process can make the exception of: its pickle, and its traceback's text.
-
-    `result` has the result that could not be sent, if that was what the error came of.
-    """
-    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    if result:
-        error = _original.MaybeEncodingError(error, result[0])
-    elif wrap:
-        wrapped = _original.ExceptionWithTraceback(error, error.__traceback__)
-        pickled = _pickle(wrapped)
-        if pickled is not None:
-            return pickled, text
-    pickled = _pickle(error)
-    if pickled is None:
-        try:
-            pickle.dumps(error)
-        except Exception as why:
-            error = _original.MaybeEncodingError(why, error)
-        pickled = pickle.dumps(error)
-    return pickled, text
-
-
-def _pickle(error):
-    from manyhands.multiprocessing.reduction import ForkingPickler
-
-    try:
-        return bytes(ForkingPickler.dumps(error))
-    except Exception:
-        return None
-
-
-def _rebuild(pickled, text):
-    """Return the exception that a worker has described."""
-    try:
-        error = pickle.loads(pickled)
-    except Exception as why:
-        error = _original.MaybeEncodingError(why, text.strip().rpartition("\n")[2])
-        error.__cause__ = _original.RemoteTraceback(f'\n"""\n{text}"""')
-    return error
-
-
-def _died(last_words, pid, exitcode, seat, **facts):
-    """Return the exception of a call whose worker has died."""
-    from manyhands.multiprocessing._died import exception_of
-
-    return exception_of(pid, exitcode, **facts, **last_words.of(seat, exitcode))
-
-
 forward(globals(), _original)
 _forwarded = __getattr__  # noqa: F821
 
 
-def __getattr__(name):
-    if name not in ("TaskTimeout", "WorkerDied"):
-        return _forwarded(name)
-    from manyhands.multiprocessing import _died
+#: Where what is not always needed is.
+_LATE = {"TaskTimeout": "_died", "ThreadPool": "_thread_pool", "WorkerDied": "_died"}
 
-    found = globals()[name] = getattr(_died, name)
+
+def __getattr__(name):
+    if name not in _LATE:
+        return _forwarded(name)
+    module = import_module(f"manyhands.multiprocessing.{_LATE[name]}")
+    found = globals()[name] = getattr(module, name)
     return found

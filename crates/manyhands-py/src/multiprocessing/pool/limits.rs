@@ -24,7 +24,7 @@ const TIME_TO_SAY: Duration = Duration::from_millis(10);
 const SOON: Duration = Duration::from_secs(1);
 
 /// The options of a call.
-#[pyclass(frozen, get_all, module = "manyhands._native.multiprocessing")]
+#[pyclass(frozen, module = "manyhands._native.multiprocessing")]
 pub(crate) struct Options {
     /// How long it may take.
     timeout: Option<Duration>,

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use manyhands_pool::Pool;
+use manyhands_pool::{Fitness, Pool};
 use manyhands_sync::Limit;
 use manyhands_sys::fork;
 use pyo3::exceptions::{PyException, PyRuntimeError};
@@ -113,8 +113,8 @@ pub(crate) struct Scheduler {
     pub(super) condemned: Mutex<Vec<Condemned>>,
     /// The signal by which a worker says where it is.
     pub(super) says_where: i32,
-    /// What workers in a row count that ended before they took tasks.
-    pub(super) unfit: AtomicUsize,
+    /// Whether workers come so far that they take tasks.
+    pub(super) fitness: Fitness,
     /// Those of `imap` that have not sent all that there is.
     pub(super) feeding: Mutex<Vec<Imap>>,
     pub(super) tally: Py<Tally>,
@@ -199,7 +199,7 @@ impl Scheduler {
             shortest: AtomicU64::new(u64::MAX),
             condemned: Mutex::new(Vec::new()),
             says_where,
-            unfit: AtomicUsize::new(0),
+            fitness: Fitness::default(),
             feeding: Mutex::new(Vec::new()),
             tally: Py::new(py, Tally::default())?,
             rebuild,

@@ -31,12 +31,6 @@ const UNATTENDED: Duration = Duration::from_millis(300);
 /// How long a worker's task may stay undecided.
 const UNDECIDED: Duration = Duration::from_millis(5);
 
-/// How much a worker counts that ended by itself, or was killed, before it took a task; and how much in
-/// a row is enough.
-const UNFIT: usize = 8;
-const KILLED: usize = 1;
-const MOST_UNFIT: usize = 64;
-
 /// A worker that is waited for.
 pub(super) struct Watched {
     pub(super) pid: u32,
@@ -272,14 +266,9 @@ impl Scheduler {
                 let why = self.death(py, &dead, Some((task, &tag)), verdict);
                 self.deliver(py, tag, Err(why));
             }
-            if is_ready {
-                self.unfit.store(0, Ordering::Relaxed);
-            } else {
-                let weight = if exitcode.is_some_and(|code| code < 0) { KILLED } else { UNFIT };
-                let unfit = self.unfit.fetch_add(weight, Ordering::Relaxed) + weight;
-                if unfit >= MOST_UNFIT && !self.is_broken() {
-                    self.give_up(py, self.death(py, &dead, None, None));
-                }
+            let was_killed = exitcode.is_some_and(|code| code < 0);
+            if !self.fitness.note(is_ready, was_killed) && !self.is_broken() {
+                self.give_up(py, self.death(py, &dead, None, None));
             }
         }
         drop(leading);
