@@ -115,6 +115,10 @@ def _mpire() -> SimpleNamespace:
     return SimpleNamespace(Pool=pools.of_mpire())
 
 
+def _ray() -> SimpleNamespace:
+    return SimpleNamespace(Pool=pools.of_ray())
+
+
 def _pebble() -> SimpleNamespace:
     return SimpleNamespace(Pool=pools.of_pebble())
 
@@ -164,4 +168,5 @@ CONTENDERS = {
     "joblib": _joblib,
     "mpire": _mpire,
     "pebble": _pebble,
+    "ray": _ray,
 }

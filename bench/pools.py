@@ -127,6 +127,47 @@ def of_mpire() -> type:
     return Pool
 
 
+def of_ray() -> type:
+    import logging
+    import os
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+    from ray.util.multiprocessing import Pool as RayPool
+
+    class Pool:
+        """Its workers start in a way of their own. All its other processes are there for one `with`
+        only, so that they disturb nobody else.
+        """
+
+        def __init__(self, _: str) -> None:
+            ray.init(
+                num_cpus=WORKERS,
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                _node_ip_address="127.0.0.1",
+            )
+            self._pool = RayPool(WORKERS)
+
+        def __enter__(self) -> Pool:
+            return self
+
+        def __exit__(self, kind: object, *_: object) -> None:
+            if kind is None:
+                self._pool.close()
+                self._pool.join()
+            ray.shutdown()
+
+        def map(self, function: Function, items: Sequence[Any]) -> list[Any]:
+            return self._pool.map(function, items)
+
+        def map_chunks(self, function: Function, items: Sequence[Any], size: int) -> list[Any]:
+            return self._pool.map(function, items, size)
+
+    return Pool
+
+
 def of_pebble() -> type:
     from multiprocessing import get_context
 
