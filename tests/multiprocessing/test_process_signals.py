@@ -186,3 +186,29 @@ def test_threads_may_start_processes_at_the_same_time(method: str) -> None:
         "assert multiprocessing.active_children() == []\n"
     )
     run_script(script, method)
+
+
+def test_who_is_stopped_while_he_shares_memory_does_not_stop_who_starts(method: str) -> None:
+    script = PROGRAM + (
+        "from manyhands import _native\n"
+        "locks = [context.Lock() for _ in range(3000)]\n"
+        "def look():\n"
+        "    # Nobody else can share memory while all there is is counted.\n"
+        "    while True: _native.multiprocessing.arena_statistics()\n"
+        "stopped = os.fork()\n"
+        "if stopped == 0: look()\n"
+        "start().join()\n"
+        "for way in (lambda: start().join(), lambda: os.waitpid(fork(0), 0)):\n"
+        "    for _ in range(10):\n"
+        "        os.kill(stopped, signal.SIGSTOP)\n"
+        "        os.waitid(os.P_PID, stopped, os.WSTOPPED)\n"
+        "        thread = threading.Thread(target=way)\n"
+        "        thread.start()\n"
+        "        # It waits, most times, for as long as the other one is stopped.\n"
+        "        thread.join(.05)\n"
+        "        os.kill(stopped, signal.SIGCONT)\n"
+        "        thread.join()\n"
+        "os.kill(stopped, signal.SIGKILL)\n"
+        "os.waitpid(stopped, 0)\n"
+    )
+    run_script(script, method)

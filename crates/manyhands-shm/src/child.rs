@@ -13,6 +13,8 @@ use crate::{ArenaError, handle};
 thread_local! {
     /// The place kept for the child of the fork that this thread is making, or made last.
     static FORKING: Cell<u32> = const { Cell::new(0) };
+    /// The place kept ahead for the child of the fork that this thread is about to make.
+    static AHEAD: Cell<u32> = const { Cell::new(0) };
     /// Whether this thread is between `before_fork` and what follows it.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
@@ -75,6 +77,19 @@ pub(crate) fn enter_by_ticket(arena: &Arena, ticket: u64) {
     }
 }
 
+/// Keeps a place for the child of the fork that this thread makes next, at once. Who does not call
+/// this has the place kept by the fork itself, and may then wait inside of it for who keeps one at the
+/// moment, when nothing else of the host can run: should that one be stopped, nobody is left to have
+/// it go on.
+pub fn reserve_for_fork() {
+    let Some(arena) = existing() else { return };
+    let number = reserve(arena, Span::Open).map_or(0, Number::bits);
+    let unused = AHEAD.replace(number);
+    if unused != 0 {
+        participant::give_up(arena, Number::from_bits(unused));
+    }
+}
+
 /// Tells which child the last fork by this thread made since [`prepare_for_forks`]; `None` if it failed.
 pub fn forked(pid: Option<u32>) {
     let (Some(arena), number) = (existing(), FORKING.replace(0)) else { return };
@@ -114,8 +129,13 @@ extern "C" fn before_fork() {
     }
     // Before the table is locked: who drops a handle takes the ledger first.
     if let Some(arena) = existing() {
+        let ahead = AHEAD.replace(0);
         // Without a place the child enters by itself, later.
-        FORKING.set(reserve(arena, Span::Open).map_or(0, Number::bits));
+        let number = match ahead {
+            0 => reserve(arena, Span::Open).map_or(0, Number::bits),
+            ahead => ahead,
+        };
+        FORKING.set(number);
     }
     handle::lock_table();
 }

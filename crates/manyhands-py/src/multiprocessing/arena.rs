@@ -204,6 +204,13 @@ fn child_died(py: Python<'_>, pid: u32) {
     py.detach(|| manyhands_shm::child_died(pid));
 }
 
+/// Keeps the place of the child of a fork that this thread is about to make, for which the fork itself
+/// would wait with all threads of the program standing still.
+#[pyfunction]
+fn reserve_for_fork(py: Python<'_>) {
+    py.detach(manyhands_shm::reserve_for_fork);
+}
+
 /// What the arena holds, as a dict of numbers.
 #[pyfunction]
 fn arena_statistics(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
@@ -219,7 +226,11 @@ fn arena_statistics(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
     manyhands_shm::set_sleep_aside(sleep_aside);
+    let hook = PyDict::new(py);
+    hook.set_item("before", wrap_pyfunction!(reserve_for_fork, module)?)?;
+    py.import("os")?.call_method("register_at_fork", (), Some(&hook))?;
     module.add_class::<PyTicket>()?;
     module.add_function(wrap_pyfunction!(reserve_child, module)?)?;
     module.add_function(wrap_pyfunction!(join_arena, module)?)?;
