@@ -102,10 +102,14 @@ def main():
                 step()
     gc.collect()
     gc.freeze()
+    footprint = b""
+    with contextlib.suppress(Exception):
+        footprint = _try(method, steps)
     os.write(SOCKET, b"%b %.3f" % (READY, seconds))
-    born = _native.serve(SOCKET, by_main)
+    born = _native.serve(SOCKET, by_main, footprint)
     if type(born) is not dict:
-        _warm_up(born, steps)
+        if not footprint:
+            _warm_up(born, steps)
         born = born.wait()
     _live(method, born)
 
@@ -117,7 +121,7 @@ def _rehearsal(method, setup):
     steps = [lambda: _set_streams((True, True, True)), util._flush_std_streams]
     # A folder may be gone, and a module of the program's may have changed how is pickled.
     with contextlib.suppress(Exception):
-        born = {"payload": _sample(method), "descriptors": []}
+        born = _sample(method)
         steps.append(lambda: _receive(born, method == "forkserver"))
     if method == "spawn":
         *_, main = setup
@@ -129,7 +133,7 @@ def _rehearsal(method, setup):
 
 
 def _sample(method):
-    """What a child of this process would be told that has a small program."""
+    """What a child would be told whose program is small."""
     preparation = {
         "authkey": process.current_process().authkey,
         "dir": os.getcwd(),
@@ -145,10 +149,41 @@ def _sample(method):
     context.set_spawning_popen(payload)
     try:
         reduction.dump((preparation, False), payload)
-        reduction.dump(context._concrete_contexts[method].Process(target=os.getpid), payload)
+        process_obj = context._concrete_contexts[method].Process(target=os.getpid)
+        process_obj._parent_pid = os.getppid()
+        reduction.dump(process_obj, payload)
     finally:
         context.set_spawning_popen(None)
-    return payload.getvalue()
+    return {
+        "payload": payload.getvalue(),
+        "environment": None,
+        "descriptors": [],
+        "arena": None,
+        "parent": SOCKET,
+        "standard": (True, True, True),
+        "ignored": None,
+    }
+
+
+def _try(method, steps):
+    """Return what memory a child touches, as one tells that is born, lives and ends for nothing."""
+    born = _sample(method)
+    zygote = os.getpid()
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _native.die_with_parent(zygote, True)
+            for step in steps:
+                step()
+            _live(method, born, last=lambda: os.write(writer, _native.footprint()))
+        finally:
+            os._exit(1)
+    os.close(writer)
+    with open(reader, "rb") as file:
+        footprint = file.read()
+    os.waitpid(pid, 0)
+    return footprint
 
 
 def _warm_up(spare, steps):
@@ -225,7 +260,7 @@ def _say(text):
         sys.stderr.flush()
 
 
-def _live(method, born):
+def _live(method, born, last=_native.leave_family):
     """Be a child, from birth to death."""
     is_forkserver = method == "forkserver"
     code = 1
@@ -249,7 +284,7 @@ def _live(method, born):
             _end(is_forkserver)
         finally:
             try:
-                _native.leave_family()
+                last()
             finally:
                 os._exit(code)
 
@@ -263,9 +298,10 @@ def _run(born, is_forkserver):
     if is_forkserver and RUNS_EXIT_FUNCTIONS:
         atexit._clear()
         atexit.register(util._exit_function)
-    arena, ticket = born["arena"]
-    _native.join_arena(arena, ticket)
-    os.close(arena)
+    if born["arena"] is not None:
+        arena, ticket = born["arena"]
+        _native.join_arena(arena, ticket)
+        os.close(arena)
     process_obj = _receive(born, is_forkserver)
     _ahead.forget()
     return bootstrap(process_obj, born["parent"])
