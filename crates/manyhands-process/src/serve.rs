@@ -15,7 +15,7 @@ use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::{OwnedFd, RawFd};
 
-use manyhands_sys::footprint::Footprint;
+use manyhands_sys::footprint::{Footprint, Part};
 use manyhands_sys::process::{self, Disposition, HigherLimit, INTERRUPT, signal_bit};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
@@ -90,8 +90,7 @@ pub fn serve(socket: OwnedFd, by_main: bool, footprint: &Footprint) -> Result<Se
         match process::fork_sibling() {
             Ok(None) => {
                 announce(&spare.socket, Announcement::Waits { count, pid: std::process::id() });
-                footprint.tread();
-                return spare.begin();
+                return spare.begin(footprint);
             }
             Ok(Some(pid)) => match spare.watch(count, pid) {
                 Watched::Taken => deaths = 0,
@@ -212,12 +211,20 @@ impl Spare {
         }
     }
 
-    /// The first that a copy does.
-    fn begin(mut self) -> Result<Served, StartError> {
-        match self.take() {
-            Taken::Nothing => Ok(Served::Spare(Box::new(self))),
-            Taken::Over => Ok(Served::Over),
-            Taken::Order { answers, rest, length } => self.be_born(answers, rest, length),
+    /// The first that a copy does: it makes the memory its own that it will need.
+    fn begin(mut self, footprint: &Footprint) -> Result<Served, StartError> {
+        let mut parts = footprint.parts();
+        loop {
+            match self.take() {
+                Taken::Nothing => match parts.next() {
+                    Some(part) => part.tread(),
+                    None => return Ok(Served::Spare(Box::new(self))),
+                },
+                Taken::Over => return Ok(Served::Over),
+                Taken::Order { answers, rest, length } => {
+                    return self.be_born(answers, rest, length, parts);
+                }
+            }
         }
     }
 
@@ -241,22 +248,25 @@ impl Spare {
                 Taken::Nothing => {}
                 Taken::Over => return Ok(Served::Over),
                 Taken::Order { answers, rest, length } => {
-                    return self.be_born(answers, rest, length);
+                    return self.be_born(answers, rest, length, std::iter::empty());
                 }
             }
         }
     }
 
-    fn be_born(
+    fn be_born<'a>(
         self,
         answers: OwnedFd,
         rest: std::vec::IntoIter<OwnedFd>,
         length: usize,
+        missing: impl Iterator<Item = Part<'a>>,
     ) -> Result<Served, StartError> {
         answer(&answers, Answer::Born(std::process::id()));
         drop((answers, self.socket));
         let _ = rustix::io::write(&self.taken, &1_u64.to_ne_bytes());
         drop(self.taken);
+        // Program and zygote go on meanwhile.
+        missing.for_each(|part| part.tread());
         let newborn = Newborn {
             parent: self.parent,
             guard: self.guard,

@@ -22,11 +22,33 @@ pub(crate) struct Stretch {
 ///
 /// let footprint = Footprint::of_this_process();
 /// let received = Footprint::from_bytes(&footprint.to_bytes());
-/// received.tread();
+/// received.parts().for_each(|part| part.tread());
 /// assert_eq!(received, footprint);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Footprint(Vec<Stretch>);
+
+/// Some of the memory of a [`Footprint`].
+#[derive(Debug)]
+pub struct Part<'a>(&'a [Stretch]);
+
+impl Part<'_> {
+    /// Touches it; called in another copy. What is not there any more is left out, and the contents stay
+    /// as they are.
+    ///
+    /// # References
+    /// madvise(2), `MADV_POPULATE_WRITE`.
+    pub fn tread(&self) {
+        for stretch in self.0 {
+            if !os::touch_memory(stretch) {
+                return;
+            }
+        }
+    }
+}
+
+/// How many stretches are a part.
+const PART: usize = 16;
 
 const WORD: usize = size_of::<usize>();
 
@@ -42,17 +64,9 @@ impl Footprint {
         self.0.is_empty()
     }
 
-    /// Touches that memory; called in another copy. What is not there any more is left out, and the
-    /// contents stay as they are.
-    ///
-    /// # References
-    /// madvise(2), `MADV_POPULATE_WRITE`.
-    pub fn tread(&self) {
-        for stretch in &self.0 {
-            if !os::touch_memory(stretch) {
-                return;
-            }
-        }
+    /// That memory in parts, each of which takes some tens of microseconds.
+    pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        self.0.chunks(PART).map(Part)
     }
 
     /// For passing it to another process.
@@ -131,7 +145,7 @@ mod tests {
             Stretch { begin, len: PAGE, written: true },
         ]);
         assert!(copy_says(|| {
-            footprint.tread();
+            footprint.parts().for_each(|part| part.tread());
             memory[16 * PAGE] == 7 && covers(&Footprint::of_this_process(), begin, true)
         }));
     }
