@@ -180,6 +180,37 @@ if __name__ == "__main__":
 
 
 @of_both
+def test_what_a_program_preloads_may_replace_how_a_child_prepares(
+    tmp_path: Path, module: str
+) -> None:
+    (tmp_path / "preloaded.py").write_text("""
+from multiprocessing import spawn
+
+theirs = spawn.prepare
+
+def prepare(data):
+    theirs(data)
+    data["sys_argv"].append("prepared")
+
+spawn.prepare = prepare
+""")
+    source = """
+def look():
+    say(sys.argv[3:], multiprocessing.current_process().name, os.getcwd() == cwd, shelf)
+
+cwd, shelf = os.getcwd(), sys.path[-1]
+
+if __name__ == "__main__":
+    context.set_forkserver_preload(["preloaded"])
+    sys.path.append("shelf")
+    for name in ("Cook", "Maid"):
+        start(look, name=name)
+"""
+    out = run(tmp_path, module, "forkserver", source)
+    assert out == [f"['prepared'] {name} True shelf" for name in ("Cook", "Maid")]
+
+
+@of_both
 def test_what_runs_at_the_end_of_an_interpreter(tmp_path: Path, module: str) -> None:
     source = """
 import atexit

@@ -1,7 +1,7 @@
 //! The life of a zygote: it copies itself, and the copy, a spare, waits for an order of the program
 //! while the zygote waits for the spare to be used up.
 //!
-//! So a child is there, with its memory already its own, before it is wanted. The zygote itself does
+//! So a child is there, with the memory already its own that it will need, before it is wanted. The zygote itself does
 //! nothing else, so that it stays small and its copies find it as it was: no memory is allocated
 //! but for a moment, no code of the program that became a zygote runs.
 //!
@@ -15,6 +15,7 @@ use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::{OwnedFd, RawFd};
 
+use manyhands_sys::footprint::{Footprint, Part};
 use manyhands_sys::process::{self, Disposition, HigherLimit, INTERRUPT, signal_bit};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
@@ -52,11 +53,11 @@ const ROOM: RawFd = MOST_DESCRIPTORS as RawFd + 64;
 /// Serves the program at the other end of `socket`, which is this process's parent. Returns in each
 /// copy, and in the zygote itself when the program is gone.
 ///
-/// `by_main` says that the program's main thread has started this zygote.
+/// `by_main` says that the program's main thread has started this zygote; `footprint` is that of a child.
 ///
 /// # Errors
 /// The system lacks something: descriptors of processes, /proc. The process has several threads.
-pub fn serve(socket: OwnedFd, by_main: bool) -> Result<Served, StartError> {
+pub fn serve(socket: OwnedFd, by_main: bool, footprint: &Footprint) -> Result<Served, StartError> {
     let fail = |error: std::io::Error| StartError::new(DOING, error);
     if process::threads() != 1 {
         return Err(fail(std::io::Error::other("it has several threads")));
@@ -89,7 +90,7 @@ pub fn serve(socket: OwnedFd, by_main: bool) -> Result<Served, StartError> {
         match process::fork_sibling() {
             Ok(None) => {
                 announce(&spare.socket, Announcement::Waits { count, pid: std::process::id() });
-                return spare.begin();
+                return spare.begin(footprint);
             }
             Ok(Some(pid)) => match spare.watch(count, pid) {
                 Watched::Taken => deaths = 0,
@@ -210,12 +211,20 @@ impl Spare {
         }
     }
 
-    /// The first that a copy does.
-    fn begin(mut self) -> Result<Served, StartError> {
-        match self.take() {
-            Taken::Nothing => Ok(Served::Spare(Box::new(self))),
-            Taken::Over => Ok(Served::Over),
-            Taken::Order { answers, rest, length } => self.be_born(answers, rest, length),
+    /// The first that a copy does: it makes the memory its own that it will need.
+    fn begin(mut self, footprint: &Footprint) -> Result<Served, StartError> {
+        let mut parts = footprint.parts();
+        loop {
+            match self.take() {
+                Taken::Nothing => match parts.next() {
+                    Some(part) => part.tread(),
+                    None => return Ok(Served::Spare(Box::new(self))),
+                },
+                Taken::Over => return Ok(Served::Over),
+                Taken::Order { answers, rest, length } => {
+                    return self.be_born(answers, rest, length, parts);
+                }
+            }
         }
     }
 
@@ -239,22 +248,25 @@ impl Spare {
                 Taken::Nothing => {}
                 Taken::Over => return Ok(Served::Over),
                 Taken::Order { answers, rest, length } => {
-                    return self.be_born(answers, rest, length);
+                    return self.be_born(answers, rest, length, std::iter::empty());
                 }
             }
         }
     }
 
-    fn be_born(
+    fn be_born<'a>(
         self,
         answers: OwnedFd,
         rest: std::vec::IntoIter<OwnedFd>,
         length: usize,
+        missing: impl Iterator<Item = Part<'a>>,
     ) -> Result<Served, StartError> {
         answer(&answers, Answer::Born(std::process::id()));
         drop((answers, self.socket));
         let _ = rustix::io::write(&self.taken, &1_u64.to_ne_bytes());
         drop(self.taken);
+        // Program and zygote go on meanwhile.
+        missing.for_each(|part| part.tread());
         let newborn = Newborn {
             parent: self.parent,
             guard: self.guard,

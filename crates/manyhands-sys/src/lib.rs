@@ -12,11 +12,13 @@
 //! * [`liveness`]: whether a process that was once there still is;
 //! * [`descriptor`]: file descriptors: pass them, poll them, set their flags;
 //! * [`memory`]: memory that processes share;
+//! * [`footprint`]: memory that copies of a process come to need;
 //! * [`robust`]: locks that the kernel releases when their holder dies;
 //! * [`step`]: dying at a chosen step, for tests.
 #![allow(unsafe_code, reason = "this crate is the place for unsafe system interfaces")]
 
 pub mod descriptor;
+pub mod footprint;
 pub mod fork;
 pub mod futex;
 pub mod limits;

@@ -54,7 +54,7 @@ def _after_fork():
         and _active.get(get_ident()) is _main_thread  # noqa: F821
     ):
         # There is no thread to be declared dead, and nobody but such a thread has other locks.
-        _active_limbo_lock = RLock()  # noqa: F821
+        _active_limbo_lock = _CRLock()  # noqa: F821
     else:
         _after_fork_among_threads()  # noqa: F821
 
@@ -63,7 +63,8 @@ def _quicken_forks():
     """Have a forked child look through its parent's threads only if there are any."""
     function, scope = _threading._after_fork, vars(_threading)
     names = {*_after_fork.__code__.co_names, "_active_limbo_lock"} - {"data", "get", "len"}
-    if function.__globals__ is scope and names - scope.keys() == {"_after_fork_among_threads"}:
+    is_known = function.__globals__ is scope and scope.get("_CRLock") is not None
+    if is_known and names - scope.keys() == {"_after_fork_among_threads"}:
         scope["_after_fork_among_threads"] = types.FunctionType(function.__code__, scope)
         function.__code__ = _after_fork.__code__
 

@@ -125,12 +125,16 @@ def out_of_memory_kills() -> "int | None":
 
 def told_by(path: str) -> "int | None":
     """Return how many processes the system has killed by what a file of it tells, if it does."""
-    with contextlib.suppress(OSError):
-        with open(path, encoding="ascii", errors="replace") as file:
-            found = re.search(r"^oom_kill (\d+)$", file.read(), re.MULTILINE)
-        if found:
-            return int(found[1])
-    return None
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            text = os.read(file, 1 << 16)
+        finally:
+            os.close(file)
+    except OSError:
+        return None
+    number = (b"\n" + text).partition(b"\noom_kill ")[2].partition(b"\n")[0]
+    return int(number) if number.isdigit() else None
 
 
 def tellers(root: str) -> "list[str]":

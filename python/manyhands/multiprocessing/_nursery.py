@@ -130,8 +130,21 @@ class Nursery:
 def _arguments():
     """The command line of a zygote."""
     executable = spawn.get_executable()
-    options = util._args_from_interpreter_flags()
-    return [executable, *options, "-c", _COMMAND, "--multiprocessing-fork"]
+    return [executable, *_options(), "-c", _COMMAND, "--multiprocessing-fork"]
+
+
+def _options():
+    """The options that this interpreter has, which hardly ever change."""
+    global _last_options
+    found = util._args_from_interpreter_flags
+    of = found, sys.flags, tuple(sys.warnoptions), tuple(sys._xoptions.items())
+    if _last_options is None or _last_options[0] != of:
+        _last_options = of, found()
+    return _last_options[1]
+
+
+#: What they were found from, and they.
+_last_options = None
 
 
 def _to_preload(preparation):

@@ -5,14 +5,12 @@ and a child costs that child time.
 """
 
 import _socket
-import atexit
 import contextlib
 import gc
 import io
 import os
 import pickle
 import runpy
-import signal
 import sys
 import time
 import warnings
@@ -21,14 +19,13 @@ from manyhands import _native
 from manyhands.multiprocessing import (
     _ahead,
     context,
-    forkserver,
     process,
     reduction,
-    resource_tracker,
     spawn,
     util,
 )
-from manyhands.multiprocessing._bootstrap import RUNS_EXIT_FUNCTIONS, bootstrap
+from manyhands.multiprocessing._bootstrap import bootstrap
+from manyhands.multiprocessing._newborn import live, receive, set_streams
 from manyhands.multiprocessing._nursery import READY, WANTS_ARENA
 
 _native = _native.multiprocessing
@@ -100,25 +97,31 @@ def main():
         for step in steps:
             with contextlib.suppress(Exception):
                 step()
+    # What functions of the program's have printed is nobody's.
+    util._flush_std_streams()
     gc.collect()
     gc.freeze()
+    footprint = b""
+    with contextlib.suppress(Exception):
+        footprint = _try(method, steps)
     os.write(SOCKET, b"%b %.3f" % (READY, seconds))
-    born = _native.serve(SOCKET, by_main)
+    born = _native.serve(SOCKET, by_main, footprint)
     if type(born) is not dict:
-        _warm_up(born, steps)
+        if not footprint:
+            _warm_up(born, steps)
         born = born.wait()
-    _live(method, born)
+    live(method, born)
 
 
 def _rehearsal(method, setup):
     """What a child will do, as far as it has no effect: when it has been done before, less of it
     has to be written to memory. Steps, each of which may fail.
     """
-    steps = [lambda: _set_streams((True, True, True)), util._flush_std_streams]
+    steps = [lambda: set_streams((True, True, True)), util._flush_std_streams]
     # A folder may be gone, and a module of the program's may have changed how is pickled.
     with contextlib.suppress(Exception):
-        born = {"payload": _sample(method), "descriptors": []}
-        steps.append(lambda: _receive(born, method == "forkserver"))
+        born = _sample(method)
+        steps.append(lambda: receive(born, method == "forkserver"))
     if method == "spawn":
         *_, main = setup
         if main is None:
@@ -129,7 +132,7 @@ def _rehearsal(method, setup):
 
 
 def _sample(method):
-    """What a child of this process would be told that has a small program."""
+    """What a child would be told whose program is small."""
     preparation = {
         "authkey": process.current_process().authkey,
         "dir": os.getcwd(),
@@ -145,10 +148,42 @@ def _sample(method):
     context.set_spawning_popen(payload)
     try:
         reduction.dump((preparation, False), payload)
-        reduction.dump(context._concrete_contexts[method].Process(target=os.getpid), payload)
+        process_obj = context._concrete_contexts[method].Process(target=os.getpid)
+        process_obj._parent_pid = os.getppid()
+        reduction.dump(process_obj, payload)
     finally:
         context.set_spawning_popen(None)
-    return payload.getvalue()
+    return {
+        "payload": payload.getvalue(),
+        "environment": None,
+        "descriptors": [],
+        "arena": None,
+        "parent": SOCKET,
+        "standard": (True, True, True),
+        "ignored": None,
+    }
+
+
+def _try(method, steps):
+    """Return what memory a child touches, as one tells that is born, lives and ends for nothing."""
+    born = _sample(method)
+    zygote = os.getpid()
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _native.die_with_parent(zygote, True)
+            # The main module is not the sample's.
+            for step in steps[3:]:
+                step()
+            live(method, born, last=lambda: os.write(writer, _native.footprint()))
+        finally:
+            os._exit(1)
+    os.close(writer)
+    with open(reader, "rb") as file:
+        footprint = file.read()
+    os.waitpid(pid, 0)
+    return footprint
 
 
 def _warm_up(spare, steps):
@@ -223,139 +258,3 @@ def _say(text):
     with contextlib.suppress(Exception):
         sys.stderr.write(f"manyhands: {text}\n")
         sys.stderr.flush()
-
-
-def _live(method, born):
-    """Be a child, from birth to death."""
-    is_forkserver = method == "forkserver"
-    code = 1
-    try:
-        code = _run(born, is_forkserver)
-    except SystemExit as error:
-        # As an interpreter does with one that nobody catches; the fork server's children do not.
-        if not is_forkserver:
-            code = _exit_code(error.code)
-    except Exception:
-        sys.excepthook(*sys.exc_info())
-        util._flush_std_streams()
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        if not is_forkserver and isinstance(sys.exc_info()[1], KeyboardInterrupt):
-            _end(is_forkserver)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGINT)
-    finally:
-        try:
-            _end(is_forkserver)
-        finally:
-            try:
-                _native.leave_family()
-            finally:
-                os._exit(code)
-
-
-def _run(born, is_forkserver):
-    _set_streams(born["standard"])
-    if born["environment"] is not None:
-        _set_environment(born["environment"])
-    if born["ignored"] is not None:
-        _set_ignored(born["ignored"])
-    if is_forkserver and RUNS_EXIT_FUNCTIONS:
-        atexit._clear()
-        atexit.register(util._exit_function)
-    arena, ticket = born["arena"]
-    _native.join_arena(arena, ticket)
-    os.close(arena)
-    process_obj = _receive(born, is_forkserver)
-    _ahead.forget()
-    return bootstrap(process_obj, born["parent"])
-
-
-def _receive(born, is_forkserver):
-    """Become what the parent is, and return the process object."""
-    file = io.BytesIO(born["payload"])
-    descriptors = born["descriptors"]
-    process.current_process()._inheriting = True
-    try:
-        preparation, has_tracker = pickle.load(file)
-        if has_tracker:
-            resource_tracker._resource_tracker._fd = descriptors.pop()
-        if is_forkserver:
-            forkserver._forkserver._inherited_fds = descriptors
-        begun = time.monotonic()
-        spawn.prepare(preparation)
-        if not is_forkserver:
-            util.info(f"loaded the main module in {time.monotonic() - begun:.3f} s")
-        return pickle.load(file)
-    finally:
-        del process.current_process()._inheriting
-
-
-def _set_streams(standard):
-    """Have the standard streams as if this interpreter had just begun with those descriptors."""
-    if not standard[0]:
-        sys.stdin = sys.__stdin__ = None
-    if not standard[1]:
-        sys.stdout = sys.__stdout__ = None
-    elif sys.stdout is not None and not sys.stdout.write_through:
-        is_terminal = os.isatty(1)
-        if sys.stdout.line_buffering != is_terminal:
-            sys.stdout.reconfigure(line_buffering=is_terminal)
-    if not standard[2]:
-        sys.stderr = sys.__stderr__ = None
-
-
-def _set_environment(block):
-    wanted = dict(entry.split(b"=", 1) for entry in block.split(b"\0") if b"=" in entry)
-    environment = os.environb
-    zone = environment.get(b"TZ")
-    for name in [name for name in environment if name not in wanted]:
-        del environment[name]
-    for name, value in wanted.items():
-        if environment.get(name) != value:
-            environment[name] = value
-    if environment.get(b"TZ") != zone:
-        time.tzset()
-
-
-def _set_ignored(signals):
-    """Ignore those signals, as an interpreter does that begins with them ignored."""
-    ours = _native.ignored_signals()
-    for number in range(1, signal.NSIG):
-        bit = 1 << number - 1
-        if (signals ^ ours) & bit:
-            handler = signal.SIG_IGN if signals & bit else signal.SIG_DFL
-            if number == signal.SIGINT and handler == signal.SIG_DFL:
-                handler = signal.default_int_handler
-            with contextlib.suppress(OSError, ValueError):
-                signal.signal(number, handler)
-
-
-def _exit_code(code):
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return code & 0xFF
-    _say_plainly(code)
-    return 1
-
-
-def _say_plainly(text):
-    with contextlib.suppress(Exception):
-        print(text, file=sys.stderr)
-
-
-def _end(is_forkserver):
-    """Do what an interpreter does at its end, as far as anybody could notice."""
-    if not is_forkserver or RUNS_EXIT_FUNCTIONS:
-        atexit._run_exitfuncs()
-    if not is_forkserver:
-        # Files that nobody has closed: an interpreter that ends by itself writes what is left.
-        for candidate in gc.get_objects():
-            if type(candidate) in _WRITERS and not candidate.closed:
-                with contextlib.suppress(Exception):
-                    candidate.flush()
-    util._flush_std_streams()
-
-
-_WRITERS = frozenset((io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair))

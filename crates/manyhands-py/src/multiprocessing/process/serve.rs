@@ -5,6 +5,7 @@ use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 
 use manyhands_process::{Born, Guard, Served, Spare, StartError};
+use manyhands_sys::footprint::Footprint;
 use manyhands_sys::process;
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
@@ -22,19 +23,25 @@ struct PySpare(Mutex<Option<Spare>>);
 
 /// Is a zygote of the program at the other end of a socket, which it takes over. Returns in copies
 /// only, what [`born`] tells, or a `Spare`, which has time before it calls `wait()`; the zygote itself
-/// ends in here.
+/// ends in here. `footprint` is what a child has told of itself, if one has.
 #[pyfunction]
-fn serve<'py>(py: Python<'py>, socket: RawFd, by_main: bool) -> PyResult<Bound<'py, PyAny>> {
+fn serve<'py>(
+    py: Python<'py>,
+    socket: RawFd,
+    by_main: bool,
+    footprint: &[u8],
+) -> PyResult<Bound<'py, PyAny>> {
     if socket < 3 {
         return Err(PyValueError::new_err("that is no socket"));
     }
     // SAFETY: the caller gives it away.
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    let footprint = Footprint::from_bytes(footprint);
     // From here on this process is in the middle of a fork, of which only copies get out. The zygote
     // runs no code of the interpreter any more.
     // SAFETY: this thread is attached, and PyOS_AfterFork_Child follows.
     unsafe { ffi::PyOS_BeforeFork() };
-    let served = unless_over(manyhands_process::serve(socket, by_main));
+    let served = unless_over(manyhands_process::serve(socket, by_main, &footprint));
     // SAFETY: this is a copy, after PyOS_BeforeFork.
     unsafe { ffi::PyOS_AfterFork_Child() };
     match served {
@@ -99,6 +106,12 @@ fn born(py: Python<'_>, born: Born) -> PyResult<Bound<'_, PyDict>> {
     Ok(result)
 }
 
+/// What memory this process, a copy, has touched, for `serve`; nothing if that cannot be told.
+#[pyfunction]
+fn footprint(py: Python<'_>) -> Bound<'_, PyBytes> {
+    PyBytes::new(py, &Footprint::of_this_process().to_bytes())
+}
+
 /// Has this process die with its parent, which must be the process of that number; it began as a child
 /// of that process's main thread or of another one.
 #[pyfunction]
@@ -121,6 +134,7 @@ fn ignored_signals() -> Option<u64> {
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PySpare>()?;
     module.add_function(wrap_pyfunction!(serve, module)?)?;
+    module.add_function(wrap_pyfunction!(footprint, module)?)?;
     module.add_function(wrap_pyfunction!(ignored_signals, module)?)?;
     module.add_function(wrap_pyfunction!(die_with_parent, module)?)
 }

@@ -1,10 +1,12 @@
 //! Linux: futex(2), pthread_self(3), clock_gettime(2), pthread_atfork(3).
 
 mod descriptor;
+mod footprint;
 mod memory;
 mod process;
 
 pub(crate) use descriptor::*;
+pub(crate) use footprint::*;
 pub(crate) use memory::*;
 pub(crate) use process::*;
 
