@@ -8,6 +8,7 @@ import multiprocessing as stdlib
 import os
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -16,8 +17,9 @@ import futuretasks
 import pooltasks
 import pytest
 from futuretasks import Unmakeable, length, quarter, where
+from manyhands import multiprocessing
 from pooltasks import Untellable, square
-from support import Hand, until
+from support import PATIENCE, Hand, until
 
 RemoteTraceback = concurrent.futures.process._RemoteTraceback
 BrokenProcessPool = concurrent.futures.process.BrokenProcessPool
@@ -202,6 +204,28 @@ def test_ours_replaces_workers_while_tasks_are_queued(our_spawn_kind: Any) -> No
         pids = [future.result()[0] for future in futures]
     assert pids[0] == pids[1] != pids[2]
     assert pids[2] == pids[3] != pids[4]
+
+
+def test_a_worker_that_had_a_result_is_among_the_processes(
+    our_spawn_kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_return = threading.Event()
+    may_return.set()
+    cls = multiprocessing.context.SpawnProcess
+    start = cls.start
+
+    def start_and_wait(self: Any) -> None:
+        start(self)
+        assert may_return.wait(PATIENCE)
+
+    monkeypatch.setattr(cls, "start", start_and_wait)
+    with our_spawn_kind.make(1, max_tasks_per_child=1) as executor:
+        first = executor.submit(os.getpid).result()
+        may_return.clear()
+        second = executor.submit(os.getpid).result(PATIENCE)
+        hand = Hand(lambda: list(executor._processes))
+        may_return.set()
+        assert hand.result() == [second] != [first]
 
 
 @pytest.mark.skipif(STDLIB_CANNOT, reason="workers live for ever")

@@ -130,7 +130,11 @@ class ProcessPoolExecutor(_original.ProcessPoolExecutor):
         if self._shutdown_thread:
             return None
         pool = self._pool
-        return {} if pool is None else {process.pid: process for process in list(pool._pool)}
+        if pool is None:
+            return {}
+        # One that is being started may have had a result already.
+        with pool._lock:
+            return {process.pid: process for process in pool._pool}
 
     @property
     def _pending_work_items(self):
