@@ -1,8 +1,8 @@
 //! What Python sees of a `Future`.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use manyhands_sync::Protected;
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -10,7 +10,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use super::state::{Inner, State};
-use super::{Future, Outcome, Settled};
+use super::{Cell, Future, Outcome, Settled};
 use crate::crew::Awaited;
 use crate::news::News;
 use crate::tally::Tally;
@@ -18,6 +18,35 @@ use crate::tally::Tally;
 /// The exception that is the value of `_exception`, or None.
 fn or_none(py: Python<'_>, value: Option<&Py<PyAny>>) -> Py<PyAny> {
     value.map_or_else(|| py.None(), |value| value.clone_ref(py))
+}
+
+/// What is there, or else what was made for it; and that if it is not needed.
+fn keep_first<T>(py: Python<'_>, kept: &mut Option<Py<T>>, made: Py<T>) -> (Py<T>, Option<Py<T>>) {
+    match kept {
+        Some(first) => (first.clone_ref(py), Some(made)),
+        None => (kept.insert(made).clone_ref(py), None),
+    }
+}
+
+/// While there is one, this thread holds a condition.
+#[cfg(Py_GIL_DISABLED)]
+struct Holding<'py>(Bound<'py, PyAny>);
+
+#[cfg(Py_GIL_DISABLED)]
+impl<'py> Holding<'py> {
+    fn begin(condition: Bound<'py, PyAny>) -> PyResult<Holding<'py>> {
+        condition.call_method0(pyo3::intern!(condition.py(), "acquire"))?;
+        Ok(Holding(condition))
+    }
+}
+
+#[cfg(Py_GIL_DISABLED)]
+impl Drop for Holding<'_> {
+    fn drop(&mut self) {
+        if let Err(why) = self.0.call_method0(pyo3::intern!(self.0.py(), "release")) {
+            why.write_unraisable(self.0.py(), Some(&self.0));
+        }
+    }
 }
 
 #[pymethods]
@@ -30,7 +59,7 @@ impl Future {
             news: News::new(),
             pool: AtomicU64::new(0),
             awaited: Awaited::default(),
-            inner: Mutex::new(Inner {
+            inner: Cell::new(Inner {
                 state: State::Pending,
                 result: None,
                 exception: None,
@@ -57,12 +86,12 @@ impl Future {
         if let Some(task) = this.task(py) {
             if !task.retract(py)? && !task.break_off(py)? {
                 Self::state(slf)?;
-                return Ok(this.inner().state.is_cancelled());
+                return Ok(this.known_state().is_cancelled());
             }
             let settled = Self::settle(slf, Outcome::Cancelled)?;
             task.nudge(py);
             Self::call_back_by_name(slf, settled)?;
-            return Ok(this.inner().state.is_cancelled());
+            return Ok(this.known_state().is_cancelled());
         }
         if state != State::Pending {
             return Ok(false);
@@ -77,13 +106,13 @@ impl Future {
         if cancelled {
             Self::call_back_by_name(slf, Settled::Now)?;
         }
-        Ok(this.inner().state.is_cancelled())
+        Ok(this.known_state().is_cancelled())
     }
 
     /// Whether the call was cancelled.
     // py: concurrent.futures.Future.cancelled
     fn cancelled(&self) -> bool {
-        self.inner().state.is_cancelled()
+        self.known_state().is_cancelled()
     }
 
     /// Whether the call is being done.
@@ -129,17 +158,26 @@ impl Future {
     fn add_done_callback(slf: &Bound<'_, Self>, r#fn: Bound<'_, PyAny>) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
         Self::look(slf)?;
-        let fresh = PyList::empty(py).unbind();
-        let is_done = {
-            let mut inner = this.inner();
-            if !inner.state.is_done() {
-                Self::attend(&mut inner);
-                // With the lock held: nothing of Python runs by that.
-                inner.callbacks.get_or_insert(fresh).bind(py).append(&r#fn)?;
+        {
+            // Who settles it finds the callback in the list, or has done so before. With a global lock nobody
+            // comes between the two steps; without one the condition keeps them out.
+            #[cfg(Py_GIL_DISABLED)]
+            let _held = Holding::begin(Self::condition(slf)?.into_bound(py))?;
+            let made = PyList::empty(py).unbind();
+            let (list, not_needed) = this.with(|inner| {
+                if inner.state.is_done() {
+                    return (None, Some(made));
+                }
+                Self::attend(inner);
+                let (list, not_needed) = keep_first(py, &mut inner.callbacks, made);
+                (Some(list), not_needed)
+            });
+            drop(not_needed);
+            if let Some(list) = list {
+                return list.bind(py).append(&r#fn);
             }
-            inner.state.is_done()
-        };
-        if is_done { Self::call(slf, &r#fn) } else { Ok(()) }
+        }
+        Self::call(slf, &r#fn)
     }
 
     /// The call is being done now; False if it was cancelled. For executors and tests.
@@ -168,11 +206,10 @@ impl Future {
     /// Counts as so many calls in a tally, also if it is done.
     fn _count_in(&self, tally: Py<Tally>, items: usize) {
         tally.get().submit(items);
-        let counted = {
-            let mut inner = self.inner();
-            inner.tally = Some((tally, items));
-            if inner.state.is_done() { inner.count() } else { None }
-        };
+        let counted = self.with(|inner| {
+            let before = inner.tally.replace((tally, items));
+            (before, if inner.state.is_done() { inner.count() } else { None })
+        });
         drop(counted);
     }
 
@@ -201,23 +238,23 @@ impl Future {
 
     #[getter(_result)]
     fn result_now(&self, py: Python<'_>) -> Py<PyAny> {
-        or_none(py, self.inner().result.as_ref())
+        self.with(|inner| or_none(py, inner.result.as_ref()))
     }
 
     #[setter(_result)]
     fn set_result_now(&self, result: Option<Py<PyAny>>) {
-        let before = std::mem::replace(&mut self.inner().result, result);
+        let before = self.with(|inner| std::mem::replace(&mut inner.result, result));
         drop(before);
     }
 
     #[getter(_exception)]
     fn exception_now(&self, py: Python<'_>) -> Py<PyAny> {
-        or_none(py, self.inner().exception.as_ref())
+        self.with(|inner| or_none(py, inner.exception.as_ref()))
     }
 
     #[setter(_exception)]
     fn set_exception_now(&self, exception: Option<Py<PyAny>>) {
-        let before = std::mem::replace(&mut self.inner().exception, exception);
+        let before = self.with(|inner| std::mem::replace(&mut inner.exception, exception));
         drop(before);
     }
 
@@ -226,16 +263,18 @@ impl Future {
     fn condition(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
         static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         let (py, this) = (slf.py(), slf.get());
-        let known = this.inner().condition.as_ref().map(|condition| condition.clone_ref(py));
+        let known =
+            this.with(|inner| inner.condition.as_ref().map(|condition| condition.clone_ref(py)));
         if let Some(condition) = known {
             return Ok(condition);
         }
         let made = CLASS.import(py, "manyhands.threading", "Condition")?.call0()?.unbind();
         // Who waits by it is to be told.
-        let mut inner = this.inner();
-        Self::attend(&mut inner);
-        let condition = inner.condition.get_or_insert(made).clone_ref(py);
-        drop(inner);
+        let (condition, not_needed) = this.with(|inner| {
+            Self::attend(inner);
+            keep_first(py, &mut inner.condition, made)
+        });
+        drop(not_needed);
         Ok(condition)
     }
 
@@ -244,9 +283,12 @@ impl Future {
     fn waiters<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyList> {
         let py = slf.py();
         let made = PyList::empty(py).unbind();
-        let mut inner = slf.get().inner();
-        Self::attend(&mut inner);
-        inner.waiters.get_or_insert(made).bind(py).clone()
+        let (list, not_needed) = slf.get().with(|inner| {
+            Self::attend(inner);
+            keep_first(py, &mut inner.waiters, made)
+        });
+        drop(not_needed);
+        list.into_bound(py)
     }
 
     /// What is called when it is done.
@@ -254,22 +296,22 @@ impl Future {
     fn done_callbacks<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyList> {
         let py = slf.py();
         let made = PyList::empty(py).unbind();
-        let mut inner = slf.get().inner();
-        Self::attend(&mut inner);
-        inner.callbacks.get_or_insert(made).bind(py).clone()
+        let (list, not_needed) = slf.get().with(|inner| {
+            Self::attend(inner);
+            keep_first(py, &mut inner.callbacks, made)
+        });
+        drop(not_needed);
+        list.into_bound(py)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let (py, this) = (slf.py(), slf.get());
         Self::look(slf)?;
         let state = Self::state(slf)?;
-        let (result, exception) = {
-            let inner = this.inner();
-            (
-                or_none(py, inner.result.as_ref()),
-                inner.exception.as_ref().map(|it| it.clone_ref(py)),
-            )
-        };
+        let (result, exception) = this.with(|inner| {
+            let exception = inner.exception.as_ref().map(|it| it.clone_ref(py));
+            (or_none(py, inner.result.as_ref()), exception)
+        });
         let class = |object: &Bound<'_, PyAny>| object.get_type().name().map(|it| it.to_string());
         let how = match (state, exception) {
             (State::Finished, Some(why)) => format!("finished raised {}", class(why.bind(py))?),
@@ -282,22 +324,20 @@ impl Future {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // Where it is locked, it is being changed by a thread that has no need of a collection.
-        let Ok(inner) = self.inner.try_lock() else { return Ok(()) };
-        inner.held(|object| visit.call(object))
+        self.with(|inner| inner.held(|object| visit.call(object)))
     }
 
     fn __clear__(&self) {
-        let mut inner = self.inner();
-        let dropped = (
-            inner.result.take(),
-            inner.exception.take(),
-            inner.condition.take(),
-            inner.waiters.take(),
-            inner.callbacks.take(),
-            inner.task.take(),
-        );
-        drop(inner);
+        let dropped = self.with(|inner| {
+            (
+                inner.result.take(),
+                inner.exception.take(),
+                inner.condition.take(),
+                inner.waiters.take(),
+                inner.callbacks.take(),
+                inner.task.take(),
+            )
+        });
         drop(dropped);
     }
 }

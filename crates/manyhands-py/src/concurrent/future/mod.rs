@@ -1,23 +1,25 @@
 //! `concurrent.futures.Future`
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use manyhands_sync::Limit;
+use manyhands_sync::{Limit, Protected};
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyType};
 
 use self::state::{Inner, State};
 use crate::crew::{Awaited, Blocked};
+use crate::exclusion::Interpreter;
 use crate::multiprocessing::Task;
 use crate::news::News;
 use crate::timeout;
 
 mod methods;
 mod state;
+
+type Cell<S> = <Interpreter as manyhands_sync::Exclusion>::Cell<S>;
 
 /// What a call comes to; the base of the class that programs see.
 // py: concurrent.futures.Future
@@ -30,7 +32,7 @@ pub(crate) struct Future {
     pool: AtomicU64,
     /// By workers of that pool.
     pub(super) awaited: Awaited,
-    inner: Mutex<Inner>,
+    inner: Cell<Inner>,
 }
 
 /// What becomes of a future.
@@ -50,8 +52,20 @@ pub(crate) enum Settled {
 }
 
 impl Future {
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A new one, of the class that programs get.
+    pub(crate) fn create(py: Python<'_>) -> PyResult<Bound<'_, Future>> {
+        Ok(class(py)?.call0()?.cast_into::<Future>()?)
+    }
+
+    /// Looks at what is known of the call, or changes it: nothing that could run Python code, so what is
+    /// taken out is to be returned and dropped afterwards.
+    #[inline]
+    fn with<R>(&self, body: impl FnOnce(&mut Inner) -> R) -> R {
+        self.inner.with(body)
+    }
+
+    fn known_state(&self) -> State {
+        self.with(|inner| inner.state)
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -70,37 +84,42 @@ impl Future {
 
     /// Whether nobody has begun the call.
     pub(super) fn is_pending(&self) -> bool {
-        self.inner().state == State::Pending
+        self.known_state() == State::Pending
     }
 
     /// Whether somebody is to be called when it is done.
     pub(crate) fn has_callbacks(&self) -> bool {
-        self.inner().callbacks.is_some()
+        self.with(|inner| inner.callbacks.is_some())
     }
 
     /// A task that was submitted will bring it about, or has.
     pub(crate) fn expect(&self, task: Task) {
-        let mut inner = self.inner();
-        if !inner.state.is_done() {
-            inner.task = Some(task);
-        }
+        let not_needed =
+            self.with(
+                |inner| {
+                    if inner.state.is_done() { Some(task) } else { inner.task.replace(task) }
+                },
+            );
+        drop(not_needed);
     }
 
     /// The task that will bring it about, if it is one of another process.
     pub(crate) fn task(&self, py: Python<'_>) -> Option<Task> {
-        self.inner().task.as_ref().map(|task| task.clone_ref(py))
+        self.with(|inner| inner.task.as_ref().map(|task| task.clone_ref(py)))
     }
 
     /// It is being done now; false if it was cancelled, of which all are told who wait.
     pub(crate) fn begin(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        let mut inner = slf.get().inner();
-        match inner.state {
-            State::Pending => {
+        let before = slf.get().with(|inner| {
+            let before = inner.state;
+            if before == State::Pending {
                 inner.state = State::Running;
-                Ok(true)
             }
+            before
+        });
+        match before {
+            State::Pending => Ok(true),
             State::Cancelled => {
-                drop(inner);
                 Self::change(slf, |inner| {
                     inner.state = State::CancelledAndNotified;
                     true
@@ -108,7 +127,6 @@ impl Future {
                 Ok(false)
             }
             state => {
-                drop(inner);
                 let id = slf.as_ptr() as usize;
                 let text = format!("Future {id} in unexpected state: {}", state.name());
                 logger(slf.py())?.call_method1(intern!(slf.py(), "critical"), (text,))?;
@@ -119,28 +137,27 @@ impl Future {
 
     /// It is done, by that.
     pub(crate) fn settle(slf: &Bound<'_, Self>, outcome: Outcome<'_>) -> PyResult<Settled> {
-        let mut outcome = Some(outcome);
+        let (result, exception, state) = match outcome {
+            Outcome::Result(result) => (Some(result.unbind()), None, State::Finished),
+            Outcome::Exception(why) => (None, Some(why.unbind()), State::Finished),
+            Outcome::Cancelled => (None, None, State::CancelledAndNotified),
+        };
+        let mut new = (result, exception);
         let mut has_callbacks = false;
         let mut task = None;
         let settled = Self::change(slf, |inner| {
             if inner.state.is_done() {
                 return false;
             }
-            inner.state = match outcome.take() {
-                Some(Outcome::Result(result)) => {
-                    inner.result = Some(result.unbind());
-                    State::Finished
-                }
-                Some(Outcome::Exception(exception)) => {
-                    inner.exception = Some(exception.unbind());
-                    State::Finished
-                }
-                Some(Outcome::Cancelled) | None => State::CancelledAndNotified,
-            };
+            inner.state = state;
+            // What was there, if anything, comes to its end with these.
+            std::mem::swap(&mut inner.result, &mut new.0);
+            std::mem::swap(&mut inner.exception, &mut new.1);
             task = inner.task.take();
             has_callbacks = inner.callbacks.is_some();
             true
         })?;
+        drop(new);
         if !settled {
             return Ok(Settled::Before);
         }
@@ -161,24 +178,28 @@ impl Future {
         let (py, this) = (slf.py(), slf.get());
         let mut held: Option<Py<PyAny>> = None;
         let (changed, state, waiters, counted) = loop {
-            let mut inner = this.inner();
-            if held.is_none()
-                && let Some(condition) = &inner.condition
-            {
-                let condition = condition.clone_ref(py);
-                drop(inner);
-                condition.call_method0(py, intern!(py, "acquire"))?;
-                held = Some(condition);
-                continue;
+            let step = this.with(|inner| {
+                if held.is_none()
+                    && let Some(condition) = &inner.condition
+                {
+                    return Err(condition.clone_ref(py));
+                }
+                let changed = change(inner);
+                let mut counted = None;
+                if inner.state.is_done() {
+                    this.done.store(true, Ordering::Release);
+                    counted = inner.count();
+                }
+                let waiters = inner.waiters.as_ref().map(|list| list.clone_ref(py));
+                Ok((changed, inner.state, waiters, counted))
+            });
+            match step {
+                Ok(done) => break done,
+                Err(condition) => {
+                    condition.call_method0(py, intern!(py, "acquire"))?;
+                    held = Some(condition);
+                }
             }
-            let changed = change(&mut inner);
-            let mut counted = None;
-            if inner.state.is_done() {
-                this.done.store(true, Ordering::Release);
-                counted = inner.count();
-            }
-            let waiters = inner.waiters.as_ref().map(|list| list.clone_ref(py));
-            break (changed, inner.state, waiters, counted);
         };
         drop(counted);
         let mut told = Ok(());
@@ -201,20 +222,19 @@ impl Future {
     /// Tells those of whom the functions know that wait for several futures.
     fn tell(&self, slf: &Bound<'_, Self>, waiters: &Bound<'_, PyList>) -> PyResult<()> {
         let py = slf.py();
-        let inner = self.inner();
-        let name = match (inner.state, &inner.exception) {
-            (State::Finished, None) => intern!(py, "add_result"),
-            (State::Finished, Some(_)) => intern!(py, "add_exception"),
+        let name = match self.with(|inner| (inner.state, inner.exception.is_some())) {
+            (State::Finished, false) => intern!(py, "add_result"),
+            (State::Finished, true) => intern!(py, "add_exception"),
             _ => intern!(py, "add_cancelled"),
         };
-        drop(inner);
         waiters.iter().try_for_each(|waiter| waiter.call_method1(name, (slf,)).map(drop))
     }
 
     /// Calls what was to be called when it is done.
     pub(crate) fn call_back(slf: &Bound<'_, Self>, task: Option<Task>) -> PyResult<()> {
         let py = slf.py();
-        let callbacks = slf.get().inner().callbacks.as_ref().map(|list| list.clone_ref(py));
+        let callbacks =
+            slf.get().with(|inner| inner.callbacks.as_ref().map(|list| list.clone_ref(py)));
         let called = callbacks.map_or(Ok(()), |callbacks| {
             callbacks.bind(py).iter().try_for_each(|callback| Self::call(slf, &callback))
         });
@@ -242,8 +262,9 @@ impl Future {
         if this.is_done() {
             return Ok(());
         }
-        if let Some(task) = this.task(py) {
-            return task.wait(py, limit, &|| this.is_done());
+        let scheduler = this.with(|inner| inner.task.as_ref().map(|task| task.scheduler(py)));
+        if let Some(scheduler) = scheduler {
+            return Task::wait(scheduler.bind(py), limit, &|| this.is_done());
         }
         let awaited = (slf.as_any(), Some(&this.awaited));
         let _blocked = Blocked::begin(py, this.pool(), limit, || this.is_pending(), Some(awaited))?;
@@ -253,7 +274,7 @@ impl Future {
     /// Whether this thread holds its condition: who does may rely on that nothing changes.
     pub(crate) fn is_held_here(slf: &Bound<'_, Self>) -> PyResult<bool> {
         let py = slf.py();
-        let condition = slf.get().inner().condition.as_ref().map(|it| it.clone_ref(py));
+        let condition = slf.get().with(|inner| inner.condition.as_ref().map(|it| it.clone_ref(py)));
         let Some(condition) = condition else { return Ok(false) };
         condition.call_method0(py, intern!(py, "_is_owned"))?.is_truthy(py)
     }
@@ -266,18 +287,19 @@ impl Future {
     /// Its state, and whether its task is being done.
     fn state(slf: &Bound<'_, Self>) -> PyResult<State> {
         let (py, this) = (slf.py(), slf.get());
-        let state = this.inner().state;
+        let state = this.known_state();
         if state != State::Pending {
             return Ok(state);
         }
         let Some(task) = this.task(py) else { return Ok(state) };
         if task.has_begun(py)? {
-            let mut inner = this.inner();
-            if inner.state == State::Pending {
-                inner.state = State::Running;
-            }
+            this.with(|inner| {
+                if inner.state == State::Pending {
+                    inner.state = State::Running;
+                }
+            });
         }
-        Ok(this.inner().state)
+        Ok(this.known_state())
     }
 
     /// Whether it was cancelled, or what it came to: a result or an exception.
@@ -289,18 +311,16 @@ impl Future {
         if !this.is_done() {
             Self::wait(slf, timeout::optional(timeout)?)?;
         }
-        let inner = this.inner();
-        match (inner.state, &inner.exception) {
-            (State::Finished, Some(exception)) => Ok(Err(exception.clone_ref(py))),
-            (State::Finished, None) => {
-                Ok(Ok(inner.result.as_ref().map_or_else(|| py.None(), |it| it.clone_ref(py))))
-            }
-            (state, _) => {
-                drop(inner);
-                let name = if state.is_cancelled() { "CancelledError" } else { "TimeoutError" };
-                Err(PyErr::from_value(base(py, name)?.call0()?))
-            }
-        }
+        let known = this.with(|inner| match (inner.state, &inner.exception, &inner.result) {
+            (State::Finished, Some(exception), _) => Ok(Err(exception.clone_ref(py))),
+            (State::Finished, None, Some(result)) => Ok(Ok(result.clone_ref(py))),
+            (State::Finished, None, None) => Ok(Ok(py.None())),
+            (state, ..) => Err(state),
+        });
+        known.or_else(|state| {
+            let name = if state.is_cancelled() { "CancelledError" } else { "TimeoutError" };
+            Err(PyErr::from_value(base(py, name)?.call0()?))
+        })
     }
 
     /// Has somebody look after it who tells others when it is done.
@@ -332,19 +352,34 @@ impl Future {
             }
             return Self::call_back_by_name(slf, settled);
         }
-        let name = slf.get().inner().state.name();
+        let name = slf.get().known_state().name();
         let text = format!("{name}: {}", slf.repr()?);
         Err(PyErr::from_value(base(slf.py(), "InvalidStateError")?.call1((text,))?))
     }
 
     /// Has the callbacks called by the method for that, which a subclass may have of its own.
     fn call_back_by_name(slf: &Bound<'_, Self>, settled: Settled) -> PyResult<()> {
-        let called = slf.call_method0(intern!(slf.py(), "_invoke_callbacks"));
+        let called = if slf.get().has_callbacks() || !is_plain(slf) {
+            slf.call_method0(intern!(slf.py(), "_invoke_callbacks")).map(drop)
+        } else {
+            Ok(())
+        };
         if let Settled::WithCallbacks(Some(task)) = settled {
             task.settled();
         }
-        called.map(drop)
+        called
     }
+}
+
+/// The class of the futures that programs get.
+fn class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "manyhands.concurrent.futures._base", "Future")
+}
+
+/// Whether it is of no class of the program's own.
+fn is_plain(future: &Bound<'_, Future>) -> bool {
+    class(future.py()).is_ok_and(|class| future.get_type().is(class))
 }
 
 /// What the standard library has under that name for all its executors.

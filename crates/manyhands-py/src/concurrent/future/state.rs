@@ -77,7 +77,8 @@ impl Inner {
         counted
     }
 
-    /// What is held, for the collector.
+    /// What is held, for the collector. What a task holds is held as well by who will bring its outcome,
+    /// where the collector does not look: it can do nothing about it as long as there is the task.
     pub(super) fn held(
         &self,
         mut visit: impl FnMut(&Py<PyAny>) -> Result<(), PyTraverseError>,
@@ -88,6 +89,6 @@ impl Inner {
         for list in [&self.waiters, &self.callbacks].into_iter().flatten() {
             visit(list.as_any())?;
         }
-        self.task.as_ref().map_or(Ok(()), |task| task.held().into_iter().try_for_each(visit))
+        Ok(())
     }
 }
