@@ -149,8 +149,8 @@ class Pool(_original.Pool):
         """Return the exception of a call that was not done."""
         return context.ProcessError("the pool was terminated before the call was done")
 
-    # What programs read of the standard library's to show how far they are. No `__getattr__`: with that
-    # each attribute of a pool takes longer.
+    # What programs read of the standard library's to show how far they are. No `__getattr__`: with
+    # that each attribute of a pool takes longer.
 
     @property
     def _cache(self):

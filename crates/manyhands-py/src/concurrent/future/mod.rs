@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use manyhands_sync::{Limit, Protected};
 use pyo3::exceptions::{PyException, PyRuntimeError};
+use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyList, PyType};
+use pyo3::type_object::PyTypeInfo;
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use self::state::{Inner, State};
 use crate::crew::{Awaited, Blocked};
@@ -54,7 +56,23 @@ pub(crate) enum Settled {
 impl Future {
     /// A new one, of the class that programs get.
     pub(crate) fn create(py: Python<'_>) -> PyResult<Bound<'_, Future>> {
-        Ok(class(py)?.call0()?.cast_into::<Future>()?)
+        let class = class(py)?;
+        #[expect(unsafe_code, reason = "the interpreter's way without what is not needed")]
+        // SAFETY: both are classes, and this thread has the interpreter. What makes an object gets a class
+        // that is below its own, and no arguments; it gives a new object of that class, or an error.
+        let made = unsafe {
+            let (of, native) = (class.as_type_ptr(), Future::type_object_raw(py));
+            let address = |init: Option<ffi::initproc>| init.map(|init| init as usize);
+            match (*of).tp_new {
+                // Our own `__init__` has nothing to do; the program may have put another in its place.
+                Some(new) if address((*of).tp_init) == address((*native).tp_init) => {
+                    let none = PyTuple::empty(py);
+                    Bound::from_owned_ptr_or_err(py, new(of, none.as_ptr(), std::ptr::null_mut()))?
+                }
+                _ => class.call0()?,
+            }
+        };
+        Ok(made.cast_into::<Future>()?)
     }
 
     /// Looks at what is known of the call, or changes it: nothing that could run Python code, so what is
