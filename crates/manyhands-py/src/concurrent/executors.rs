@@ -1,6 +1,9 @@
 //! What is native of `ThreadPoolExecutor` and `ProcessPoolExecutor` of `concurrent.futures` themselves: their
 //! `submit`.
 
+use std::ffi::CStr;
+use std::sync::OnceLock;
+
 use manyhands_sync::Protected;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -9,6 +12,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use super::threads::Jobs;
 use crate::exclusion::Interpreter;
+use crate::fast::{self, InTwoWays, Ways};
 use crate::made::Made;
 use crate::multiprocessing::Scheduler;
 
@@ -72,6 +76,16 @@ impl ThreadPoolExecutor {
             }
         }
         slf.call_method1(intern!(py, "_submit"), (r#fn, args, kwargs))
+    }
+
+    /// The same without keyword arguments; see [`InTwoWays`].
+    #[pyo3(signature = (r#fn, /, *args))]
+    fn _submit_plainly<'py>(
+        slf: &Bound<'py, Self>,
+        r#fn: Bound<'py, PyAny>,
+        args: Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Self::submit(slf, r#fn, args, None)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -154,6 +168,16 @@ impl ProcessPoolExecutor {
         slf.call_method1(intern!(py, "_submit"), (r#fn, args, kwargs))
     }
 
+    /// The same without keyword arguments; see [`InTwoWays`].
+    #[pyo3(signature = (r#fn, /, *args))]
+    fn _submit_plainly<'py>(
+        slf: &Bound<'py, Self>,
+        r#fn: Bound<'py, PyAny>,
+        args: Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Self::submit(slf, r#fn, args, None)
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         if !self.made.is() {
             return Ok(());
@@ -168,4 +192,38 @@ impl ProcessPoolExecutor {
     fn __clear__(&self) {
         drop(self.complete.with(Option::take));
     }
+}
+
+/// `submit` of both.
+struct Submit<C>(std::marker::PhantomData<C>);
+
+impl InTwoWays for Submit<ThreadPoolExecutor> {
+    type Class = ThreadPoolExecutor;
+
+    const NAME: &'static CStr = c"submit";
+    const WITHOUT_NAMES: &'static CStr = c"_submit_plainly";
+
+    fn ways() -> &'static OnceLock<Ways> {
+        static WAYS: OnceLock<Ways> = OnceLock::new();
+        &WAYS
+    }
+}
+
+impl InTwoWays for Submit<ProcessPoolExecutor> {
+    type Class = ProcessPoolExecutor;
+
+    const NAME: &'static CStr = c"submit";
+    const WITHOUT_NAMES: &'static CStr = c"_submit_plainly";
+
+    fn ways() -> &'static OnceLock<Ways> {
+        static WAYS: OnceLock<Ways> = OnceLock::new();
+        &WAYS
+    }
+}
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<ProcessPoolExecutor>()?;
+    module.add_class::<ThreadPoolExecutor>()?;
+    fast::join_ways::<Submit<ProcessPoolExecutor>>(module.py())?;
+    fast::join_ways::<Submit<ThreadPoolExecutor>>(module.py())
 }

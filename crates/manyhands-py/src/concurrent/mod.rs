@@ -14,8 +14,7 @@ pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<future::Future>()?;
     module.add_class::<threads::Jobs>()?;
     module.add_class::<crate::tally::Tally>()?;
-    module.add_class::<executors::ProcessPoolExecutor>()?;
-    module.add_class::<executors::ThreadPoolExecutor>()?;
+    executors::register(&module)?;
     waits::register(&module)?;
     parent.add("concurrent", module)
 }
