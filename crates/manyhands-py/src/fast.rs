@@ -19,6 +19,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
+use pyo3::types::{PyDict, PyTuple};
 use pyo3::{PyClass, PyTypeInfo};
 
 /// The C function of a method that PyO3 made.
@@ -299,4 +300,126 @@ fn put<S: ShortCut>(py: Python<'_>, for_subclasses: bool) -> PyResult<()> {
         Bound::from_owned_ptr_or_err(py, method)?
     };
     class.setattr(name, method)
+}
+
+/// A method that takes any arguments, and another one that takes any without names: PyO3 has the first called
+/// with a tuple of them all, of which it takes another for `*args`; the second not.
+pub(crate) trait InTwoWays: 'static {
+    /// The class whose methods they are.
+    type Class: PyTypeInfo;
+
+    /// Their names. The second is gone when they are one.
+    const NAME: &'static CStr;
+    const WITHOUT_NAMES: &'static CStr;
+
+    /// Both; set when they are made one.
+    fn ways() -> &'static OnceLock<Ways>;
+}
+
+/// The C functions of both.
+pub(crate) struct Ways {
+    any: ffi::PyCFunctionWithKeywords,
+    without_names: ffi::PyCFunctionFastWithKeywords,
+}
+
+/// # Safety
+/// As of [`with_arguments`].
+unsafe extern "C" fn in_two_ways<S: InTwoWays>(
+    this: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    let Some(ways) = S::ways().get() else {
+        unreachable!("set before this function can be called")
+    };
+    // SAFETY: if there are names, they are in a tuple; and both are methods of that class, as this is. The
+    // caller passes what is said to be there.
+    unsafe {
+        let named = !keywords.is_null() && ffi::PyTuple_Size(keywords) > 0;
+        // Without any, the error has the right name.
+        if !named && count > 0 {
+            (ways.without_names)(this, arguments, count, std::ptr::null_mut())
+        } else {
+            let py = Python::assume_attached();
+            match gathered(py, arguments, count, keywords) {
+                Ok((positional, named)) => (ways.any)(this, positional.as_ptr(), named.as_ptr()),
+                Err(error) => {
+                    error.restore(py);
+                    std::ptr::null_mut()
+                }
+            }
+        }
+    }
+}
+
+/// The arguments as a tuple and a dict.
+///
+/// # Safety
+/// There are `count` of them, and those whose names are in the tuple, if there is one.
+#[cold]
+unsafe fn gathered<'py>(
+    py: Python<'py>,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
+    // SAFETY: the caller vouches for it.
+    let names = unsafe { Bound::from_borrowed_ptr_or_opt(py, keywords) };
+    let names = names.map_or_else(|| Ok(PyTuple::empty(py)), Bound::cast_into::<PyTuple>)?;
+    let count = usize::try_from(count)?;
+    // SAFETY: the caller vouches for that there are so many objects.
+    let object = |index: usize| unsafe { Borrowed::from_ptr(py, *arguments.add(index)) };
+    let positional = PyTuple::new(py, (0..count).map(object))?;
+    let named = PyDict::new(py);
+    for (index, name) in names.iter().enumerate() {
+        named.set_item(name, object(count + index))?;
+    }
+    Ok((positional, named))
+}
+
+/// Makes both one method.
+pub(crate) fn join_ways<S: InTwoWays>(py: Python<'_>) -> PyResult<()> {
+    let class = S::Class::type_object(py);
+    let definition = |name: &CStr| -> PyResult<&'static ffi::PyMethodDef> {
+        let method = class.getattr(name.to_string_lossy().as_ref())?;
+        // SAFETY: both are type objects, which live for ever or as long as their object.
+        if unsafe { ffi::Py_TYPE(method.as_ptr()) != &raw mut ffi::PyMethodDescr_Type } {
+            return Err(PyRuntimeError::new_err(format!("{name:?} is no method of {class}")));
+        }
+        // SAFETY: the object is of the type that this struct describes, as was just seen; PyO3 never frees
+        // its definition, nor writes to it.
+        Ok(unsafe { &*(*method.as_ptr().cast::<ffi::PyMethodDescrObject>()).d_method })
+    };
+    let (any, without_names) = (definition(S::NAME)?, definition(S::WITHOUT_NAMES)?);
+    if any.ml_flags != ffi::METH_VARARGS | ffi::METH_KEYWORDS
+        || without_names.ml_flags != ffi::METH_FASTCALL | ffi::METH_KEYWORDS
+    {
+        return Err(PyRuntimeError::new_err(format!(
+            "{:?} of {class} is called otherwise",
+            S::NAME
+        )));
+    }
+    // SAFETY: the flags say that these are the members of the unions that are in use.
+    let ways = unsafe {
+        Ways {
+            any: any.ml_meth.PyCFunctionWithKeywords,
+            without_names: without_names.ml_meth.PyCFunctionFastWithKeywords,
+        }
+    };
+    let _ = S::ways().set(ways);
+    let ours = Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: any.ml_name,
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: in_two_ways::<S> },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: any.ml_doc,
+    }));
+    // SAFETY: the definition is never freed, and says of its function what that is; a new reference or an
+    // error comes back.
+    let method = unsafe {
+        let method = ffi::PyDescr_NewMethod(class.as_type_ptr(), ours);
+        Bound::from_owned_ptr_or_err(py, method)?
+    };
+    class.setattr(S::NAME.to_string_lossy().as_ref(), method)?;
+    class.delattr(S::WITHOUT_NAMES.to_string_lossy().as_ref())
 }

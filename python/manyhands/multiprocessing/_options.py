@@ -49,14 +49,19 @@ def _class_of(cls: "Any") -> "Any":
     if issubclass(cls, _View):
         return cls
     if cls not in _classes:
-        # It has no dict of its own, but that of the pool.
-        names = {"__slots__": (), "__module__": cls.__module__, "__qualname__": cls.__qualname__}
+        # It has no dict of its own, but that of the pool. The slots are here, not in `_View`: of
+        # several bases, only one has room for fields, and that may be a native one.
+        names = {
+            "__slots__": ("_given", "_options", "_pool_of_options"),
+            "__module__": cls.__module__,
+            "__qualname__": cls.__qualname__,
+        }
         _classes[cls] = type(cls.__name__, (_View, cls), names)
     return _classes[cls]
 
 
 class _View:
-    __slots__ = ("_given", "_options", "_pool_of_options")
+    __slots__ = ()
 
     def __del__(self) -> None:
         """Its end is not that of the pool."""

@@ -149,14 +149,31 @@ class Pool(_original.Pool):
         """Return the exception of a call that was not done."""
         return context.ProcessError("the pool was terminated before the call was done")
 
-    def __getattr__(self, name):
-        # What programs read of the standard library's to show how far they are.
-        if self._scheduler is not None:
-            if name == "_cache":
-                return range(self._scheduler.pending)
-            if name == "_taskqueue":
-                return _Backlog(self._scheduler)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    # What programs read of the standard library's to show how far they are. No `__getattr__`: with
+    # that each attribute of a pool takes longer.
+
+    @property
+    def _cache(self):
+        return self._theirs("_cache") if self._scheduler is None else range(self._scheduler.pending)
+
+    @_cache.setter
+    def _cache(self, cache):
+        vars(self)["_cache"] = cache
+
+    @property
+    def _taskqueue(self):
+        return self._theirs("_taskqueue") if self._scheduler is None else _Backlog(self._scheduler)
+
+    @_taskqueue.setter
+    def _taskqueue(self, queue):
+        vars(self)["_taskqueue"] = queue
+
+    def _theirs(self, name):
+        try:
+            return vars(self)[name]
+        except KeyError:
+            message = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(message) from None
 
     def _repopulate_pool(self):
         """Start as many workers as are missing."""
@@ -231,7 +248,8 @@ class Pool(_original.Pool):
         """Have `func(*args, **kwds)` called; return its result to be."""
         if self._scheduler is None:
             return super().apply_async(func, args, kwds, callback, error_callback)
-        self._check_running()
+        if self._state != RUN:
+            self._check_running()
         return self._scheduler.apply(
             self, func, args, kwds, callback, error_callback, self._options
         )
@@ -294,7 +312,8 @@ class Pool(_original.Pool):
     ):
         if self._scheduler is None:
             return super()._map_async(func, iterable, mapper, chunksize, callback, error_callback)
-        self._check_running()
+        if self._state != RUN:
+            self._check_running()
         if not hasattr(iterable, "__len__"):
             iterable = list(iterable)
         length = len(iterable)
@@ -334,7 +353,8 @@ class Pool(_original.Pool):
     def _imap(self, func, iterable, chunksize, theirs, ordered, progress):
         if self._scheduler is None:
             return theirs(func, iterable, chunksize)
-        self._check_running()
+        if self._state != RUN:
+            self._check_running()
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
         tally = _concurrent.Tally() if progress else None

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 
-mod executor;
+mod executors;
 pub(crate) mod future;
 mod threads;
 mod waits;
@@ -14,7 +14,7 @@ pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<future::Future>()?;
     module.add_class::<threads::Jobs>()?;
     module.add_class::<crate::tally::Tally>()?;
-    module.add_class::<executor::ThreadPoolExecutor>()?;
+    executors::register(&module)?;
     waits::register(&module)?;
     parent.add("concurrent", module)
 }

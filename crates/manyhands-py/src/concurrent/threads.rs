@@ -8,8 +8,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::future::{Future, Outcome};
 use crate::contextvars::Submitted;
@@ -175,12 +174,6 @@ impl Jobs {
     }
 }
 
-/// The class of the futures that programs get.
-fn future_class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    CLASS.import(py, "manyhands.concurrent.futures._base", "Future")
-}
-
 fn work_item<'py>(
     function: Bound<'py, PyAny>,
     args: Bound<'py, PyTuple>,
@@ -188,7 +181,7 @@ fn work_item<'py>(
     crew: &Crew,
 ) -> PyResult<(Bound<'py, Future>, WorkItem)> {
     let py = function.py();
-    let future = future_class(py)?.call0()?.cast_into::<Future>()?;
+    let future = Future::create(py)?;
     future.get().belong_to(crew.number());
     let item = WorkItem {
         future: future.clone().unbind(),

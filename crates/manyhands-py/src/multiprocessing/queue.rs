@@ -26,6 +26,24 @@ thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
+/// This thread's buffer for records, lent; another one if it is in use.
+pub(super) struct Scratch(pub(super) Vec<u8>);
+
+impl Scratch {
+    pub(super) fn take() -> Scratch {
+        Scratch(SCRATCH.try_with(Cell::take).unwrap_or_default())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.0.capacity() <= KEPT_SCRATCH {
+            // A thread that ends has no cell any more.
+            let _ = SCRATCH.try_with(|cell| cell.set(std::mem::take(&mut self.0)));
+        }
+    }
+}
+
 /// What Queue, JoinableQueue and SimpleQueue have in common.
 #[pyclass(frozen, subclass, weakref, dict, generic, module = "manyhands._native.multiprocessing")]
 pub(crate) struct QueueBase {
@@ -120,18 +138,14 @@ impl QueueBase {
         Self::open_queue(slf)?;
         let py = slf.py();
         let queue = slf.get().queue()?;
-        let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
-        let item = match queue.get(&Outside(py), &mut scratch, limit) {
-            Ok(parcel) => decode_message(py, &scratch, parcel, 0),
+        let mut scratch = Scratch::take();
+        match queue.get(&Outside(py), &mut scratch.0, limit) {
+            Ok(parcel) => decode_message(py, &scratch.0, parcel, 0),
             Err(GetError::Empty) => Err(Failure::Empty.raise(py)),
             Err(GetError::ShutDown) => Err(Failure::ShutDown.raise(py)),
             Err(GetError::Arena(why)) => Err(error(why)),
             Err(GetError::GivenUp(error)) => Err(error),
-        };
-        if scratch.capacity() <= KEPT_SCRATCH {
-            let _ = SCRATCH.try_with(|cell| cell.set(scratch));
         }
-        item
     }
 }
 

@@ -66,16 +66,18 @@ def results_of(futures, timeout, buffersize):
     once); TimeoutError is raised if a result is not there `timeout` seconds after now.
     """
     end = None if timeout is None else time.monotonic() + timeout
-    ahead = deque(futures if buffersize is None else itertools.islice(futures, buffersize))
-    return _results(ahead, futures, end)
+    if buffersize is None:
+        return _results(deque(futures), None, end)
+    return _results(deque(itertools.islice(futures, buffersize)), futures, end)
 
 
 def _results(ahead, futures, end):
-    """Yield the results of the futures that are under way, and submit one more for each."""
+    """Yield the results of the futures that are under way; submit one more for each, if any."""
     try:
         while ahead:
             # Nothing that was given out, or will be, is kept here.
-            ahead.extend(itertools.islice(futures, 1))
+            if futures is not None:
+                ahead.extend(itertools.islice(futures, 1))
             yield _result(ahead.popleft(), None if end is None else end - time.monotonic())
     finally:
         for future in ahead:
@@ -85,7 +87,9 @@ def _results(ahead, futures, end):
 def _result(future, timeout):
     try:
         return future.result(timeout)
-    finally:
+    except BaseException:
         future.cancel()
+        raise
+    finally:
         # Its exception has this frame in its traceback.
         del future

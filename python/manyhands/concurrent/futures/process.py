@@ -14,9 +14,9 @@ import sys
 import weakref
 
 from manyhands._mirror import forward
+from manyhands._native import concurrent as _native
 from manyhands._stdlib import original
 from manyhands.concurrent.futures import _mapping, _worker
-from manyhands.concurrent.futures._base import Future
 from manyhands.multiprocessing import _processors, context as _context, get_context
 from manyhands.multiprocessing._options import view_of
 from manyhands.multiprocessing.pool import Pool
@@ -74,7 +74,7 @@ class _Workers(Pool):
         """An executor that is gone has no calls left, nobody is to be warned."""
 
 
-class ProcessPoolExecutor(_original.ProcessPoolExecutor):
+class ProcessPoolExecutor(_native.ProcessPoolExecutor, _original.ProcessPoolExecutor):
     """Worker processes that do the calls which are submitted to them.
 
     `max_workers` is their number (None: as many as there are processors for this process),
@@ -148,17 +148,16 @@ class ProcessPoolExecutor(_original.ProcessPoolExecutor):
         why = None if pool is None else pool._scheduler.broken
         return False if why is None else str(why)
 
-    def submit(self, fn, /, *args, **kwargs):
-        """Have `fn(*args, **kwargs)` called by a worker; return its `Future`."""
-        return self._submit(fn, args, kwargs)
-
     def _submit(self, fn, args, kwargs):
+        """Submit a call where that is not just one more for all the workers that there can be."""
         pool = self._pool
         if pool is None or self._shutdown_thread or _global_shutdown:
             pool = self._open()
         if pool._processes < self._max_workers:
             self._grow(pool)
-        return pool._scheduler.submit_future(pool, Future, fn, args, kwargs, self._options)
+        elif self._options is None:
+            self._set_complete(pool)
+        return pool._scheduler.submit_future(pool, fn, args, kwargs, self._options)
 
     def _open(self):
         """Return the pool, made if it is not there."""
@@ -237,6 +236,7 @@ class ProcessPoolExecutor(_original.ProcessPoolExecutor):
         with self._shutdown_lock:
             self._shutdown_thread = True
             pool = self._pool
+        self._set_complete()
         if pool is None:
             return
         pool.close()
@@ -295,11 +295,15 @@ def _python_exit():
     # Of an interactive session this tells nothing about its end.
     last = None if hasattr(sys, "ps1") else getattr(sys, "last_type", None)
     is_interrupted = last is not None and issubclass(last, KeyboardInterrupt)
-    for pool in list(_pools):
+    pools = list(_pools)
+    if not is_interrupted:
+        # All of them, before the first is waited for: they take no more calls.
+        for pool in pools:
+            pool.close()
+    for pool in pools:
         if is_interrupted:
             pool.give_up()
         else:
-            pool.close()
             pool.finish()
 
 

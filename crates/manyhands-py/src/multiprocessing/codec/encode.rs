@@ -67,6 +67,20 @@ impl Encoder {
         }
     }
 
+    /// Appends an item of a tuple or a list: as [`Encoder::object`], with what is mostly in them first.
+    #[inline(always)]
+    fn item(&mut self, item: &Bound<'_, PyAny>, depth: usize) -> bool {
+        if item.is_none() {
+            self.head.push(NONE);
+        } else if objects::is_int(item) {
+            let Some(value) = objects::int(item) else { return false };
+            self.int(value);
+        } else {
+            return self.object(item, depth);
+        }
+        true
+    }
+
     /// Appends our own encoding of the object; false if it has none.
     fn object(&mut self, object: &Bound<'_, PyAny>, depth: usize) -> bool {
         match objects::kind(object) {
@@ -94,6 +108,7 @@ impl Encoder {
         true
     }
 
+    #[inline]
     fn int(&mut self, value: i64) {
         if let Ok(value) = i8::try_from(value) {
             self.head.extend_from_slice(&[INT8, value.to_ne_bytes()[0]]);
@@ -160,7 +175,7 @@ impl Encoder {
         }
         self.head.push(TUPLE);
         self.length(len);
-        objects::items_of_tuple(tuple, |item| self.object(item, depth + 1))
+        objects::items_of_tuple(tuple, |item| self.item(item, depth + 1))
     }
 
     fn list(&mut self, list: &Bound<'_, PyList>, depth: usize) -> bool {
@@ -171,7 +186,7 @@ impl Encoder {
             }
             self.head.push(LIST);
             self.length(len);
-            objects::items_of_list(list, len, |item| self.object(item, depth + 1))
+            objects::items_of_list(list, len, |item| self.item(item, depth + 1))
         })
     }
 

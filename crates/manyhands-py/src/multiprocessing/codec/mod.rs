@@ -25,7 +25,7 @@ mod objects;
 mod payload;
 mod pickle;
 
-pub(crate) use decode::{Plain, decode, decode_plain};
+pub(crate) use decode::{Plain, decode, decode_plain, is_plain};
 pub(crate) use encode::{Encoder, encode, encode_after, with_encoder};
 pub(crate) use mapping::{Buffers, Keeper, Mapping, Range};
 pub(crate) use payload::Payload;

@@ -69,6 +69,13 @@ pub(super) fn has_one_reference(object: &Bound<'_, PyAny>) -> bool {
     cfg!(not(Py_GIL_DISABLED)) && unsafe { ffi::Py_REFCNT(object.as_ptr()) } == 1
 }
 
+/// Whether it is an exact int.
+#[inline]
+pub(super) fn is_int(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: as in `kind`.
+    unsafe { ffi::Py_TYPE(object.as_ptr()) == &raw mut ffi::PyLong_Type }
+}
+
 /// The value of an exact int, unless it has more than 64 bits.
 #[inline]
 pub(super) fn int(object: &Bound<'_, PyAny>) -> Option<i64> {

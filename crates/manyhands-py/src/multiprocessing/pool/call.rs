@@ -60,6 +60,15 @@ impl Shape {
                 function.call(positional, Some(&mapping))
             }
             Shape::Each => {
+                // Of `map` they come in a tuple, whose items need no references of their own.
+                if let Ok(items) = argument.cast_exact::<PyTuple>() {
+                    let mut results = Vec::with_capacity(items.len());
+                    for item in items.iter_borrowed() {
+                        results.push(function.call1((item,))?);
+                        begin();
+                    }
+                    return Ok(PyList::new(py, results)?.into_any());
+                }
                 let results = PyList::empty(py);
                 for item in argument.try_iter()? {
                     results.append(function.call1((item?,))?)?;

@@ -23,6 +23,7 @@ mod threads;
 mod threads_submit;
 mod worker;
 
+pub(crate) use scheduler::Scheduler;
 pub(crate) use task::Task;
 pub(crate) use threads::Threads;
 

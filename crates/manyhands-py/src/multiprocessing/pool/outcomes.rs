@@ -15,7 +15,18 @@ use super::scheduler::{Ready, Scheduler, Tag, To, locked};
 use super::worker::{DONE, UNFIT};
 use crate::concurrent::future::{Future, Outcome, Settled};
 use crate::multiprocessing::arena::{Outside, error};
-use crate::multiprocessing::queue::decode_message;
+use crate::multiprocessing::codec::is_plain;
+use crate::multiprocessing::queue::{Scratch, decode_message};
+
+/// So many results more are taken by who has what was waited for, if they are there and it takes no time:
+/// who waits for one mostly waits for these next.
+const AT_ONCE: usize = 32;
+
+/// Whether it is a result for which nothing of the program runs, and which is small.
+fn is_plain_result(taken: &Taken<Tag>, scratch: &[u8]) -> bool {
+    let is_result = matches!(taken.what, What::Result(_)) && taken.parcel.is_none();
+    is_result && scratch.get(TASK + 1..).is_some_and(is_plain)
+}
 
 /// The lead, and who has it.
 pub(super) struct Leading<'a> {
@@ -116,11 +127,25 @@ impl Scheduler {
         limit: Limit,
         is_over: &dyn Fn() -> bool,
     ) -> PyResult<()> {
-        let mut scratch = Vec::new();
+        let mut buffer = Scratch::take();
+        let scratch = &mut buffer.0;
         let is_wanted = || self.wanted.load(Ordering::Acquire) && !lead.is_again();
-        while !is_over() && !is_wanted() {
-            match self.pool.take(lead, &Outside(py), &mut scratch, limit) {
-                Ok(taken) => self.sort(py, taken, &scratch)?,
+        let (mut limit, mut more) = (limit, AT_ONCE);
+        while !is_wanted() {
+            if is_over() {
+                // Those who have nothing to wait for need not lead.
+                if more == 0 || !matches!(self.pool.waiting(), Ok(1..)) {
+                    break;
+                }
+                (limit, more) = (Limit::Never, more - 1);
+            }
+            match self.pool.take(lead, &Outside(py), scratch, limit) {
+                Ok(taken) => {
+                    if !is_plain_result(&taken, scratch) {
+                        more = 0;
+                    }
+                    self.sort(py, taken, scratch)?;
+                }
                 Err(GetError::Empty | GetError::ShutDown) => return Ok(()),
                 Err(GetError::GivenUp(why)) => return Err(why),
                 Err(GetError::Arena(why)) => return Err(error(why)),
@@ -131,11 +156,12 @@ impl Scheduler {
 
     /// Takes all results that are there now; what goes wrong with one is not this thread's affair.
     pub(super) fn drain(&self, py: Python<'_>, lead: &Lead<'_>) -> PyResult<()> {
-        let mut scratch = Vec::new();
+        let mut buffer = Scratch::take();
+        let scratch = &mut buffer.0;
         for _ in 0..self.pool.waiting().map_err(error)? {
-            match self.pool.take(lead, &Outside(py), &mut scratch, Limit::Never) {
+            match self.pool.take(lead, &Outside(py), scratch, Limit::Never) {
                 Ok(taken) => {
-                    if let Err(why) = self.sort(py, taken, &scratch) {
+                    if let Err(why) = self.sort(py, taken, scratch) {
                         why.write_unraisable(py, None);
                     }
                 }

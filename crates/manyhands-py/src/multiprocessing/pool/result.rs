@@ -1,9 +1,8 @@
 //! `multiprocessing.pool.ApplyResult` and `MapResult`
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use manyhands_sync::Limit;
+use manyhands_sync::{Limit, Protected};
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -12,9 +11,12 @@ use pyo3::types::{PyList, PyType};
 
 use super::source::Source;
 use crate::crew::Awaited;
+use crate::exclusion::Interpreter;
 use crate::news::News;
 use crate::tally::Tally;
 use crate::timeout;
+
+type Cell<S> = <Interpreter as manyhands_sync::Exclusion>::Cell<S>;
 
 /// What a call that was submitted to a pool comes to.
 // py: multiprocessing.pool.ApplyResult
@@ -32,7 +34,7 @@ pub(crate) struct ApplyResult {
     items: usize,
     /// Who shows how far it is counts by that, too.
     tally: Option<Py<Tally>>,
-    state: Mutex<State>,
+    state: Cell<State>,
 }
 
 /// What the calls of a map come to.
@@ -117,7 +119,7 @@ impl ApplyResult {
             news: News::new(),
             items,
             tally,
-            state: Mutex::new(State {
+            state: Cell::new(State {
                 succeeded: true,
                 value,
                 left,
@@ -130,8 +132,11 @@ impl ApplyResult {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Looks at how far it is, or changes that: nothing that could run Python code, so what is taken out is
+    /// to be returned and dropped afterwards.
+    #[inline]
+    fn with<R>(&self, body: impl FnOnce(&mut State) -> R) -> R {
+        self.state.with(body)
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -139,13 +144,12 @@ impl ApplyResult {
     }
 
     pub(super) fn function(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state().function.as_ref().map(|function| function.clone_ref(py))
+        self.with(|state| state.function.as_ref().map(|function| function.clone_ref(py)))
     }
 
     /// Whether somebody is to be called when it is ready.
     pub(super) fn has_callbacks(&self) -> bool {
-        let state = self.state();
-        state.callback.is_some() || state.error_callback.is_some()
+        self.with(|state| state.callback.is_some() || state.error_callback.is_some())
     }
 
     /// The outcome of one of its tasks; true if it was the last, and no callback has to be called
@@ -156,41 +160,48 @@ impl ApplyResult {
         index: usize,
         outcome: Result<Bound<'_, PyAny>, Bound<'_, PyAny>>,
     ) -> Delivered {
-        let mut state = self.state();
-        self.count(index, state.chunk, outcome.is_ok());
-        let mut dropped = None;
-        let mut results = None;
-        match outcome {
-            Ok(value) if state.chunk == 0 => state.value = Some(value.unbind()),
-            Ok(value) if state.succeeded => {
-                let list = state.value.as_ref().map(|list| list.clone_ref(py));
-                results = Some((list, state.chunk, value));
+        let chunk = self.with(|state| state.chunk);
+        self.count(index, chunk, outcome.is_ok());
+        let succeeded = outcome.is_ok();
+        let value = match outcome {
+            Ok(items) if chunk > 0 => {
+                let list = self.with(|state| {
+                    let list = state.value.as_ref().filter(|_| state.succeeded);
+                    list.map(|list| list.clone_ref(py))
+                });
+                if let Some(list) = list {
+                    put_slice(list.bind(py), index * chunk, &items);
+                }
+                None
             }
-            Ok(_) => {}
-            Err(why) if state.succeeded => {
-                state.succeeded = false;
-                dropped = state.value.replace(why.unbind());
-            }
-            Err(_) => {}
-        }
-        drop(state);
+            Ok(value) | Err(value) => Some(value.unbind()),
+        };
+        let (delivered, dropped) = self.with(|state| {
+            // The first that goes wrong is what it comes to.
+            let dropped = match value {
+                Some(value) if state.succeeded => {
+                    state.succeeded = succeeded;
+                    state.value.replace(value)
+                }
+                not_needed => not_needed,
+            };
+            state.left = state.left.saturating_sub(1);
+            let callback = if state.succeeded { &state.callback } else { &state.error_callback };
+            let delivered = if state.left > 0 {
+                Delivered::More
+            } else if callback.is_some() {
+                Delivered::CallBack
+            } else {
+                let awaited = state.callback.is_some() || state.error_callback.is_some();
+                Delivered::Ready { awaited }
+            };
+            (delivered, dropped)
+        });
         drop(dropped);
-        if let Some((Some(list), chunk, value)) = results {
-            put_slice(list.bind(py), index * chunk, &value);
+        if matches!(delivered, Delivered::Ready { .. }) {
+            self.set_ready();
         }
-        let mut state = self.state();
-        state.left = state.left.saturating_sub(1);
-        if state.left > 0 {
-            return Delivered::More;
-        }
-        let callback = if state.succeeded { &state.callback } else { &state.error_callback };
-        if callback.is_some() {
-            return Delivered::CallBack;
-        }
-        let awaited = state.callback.is_some() || state.error_callback.is_some();
-        drop(state);
-        self.set_ready();
-        Delivered::Ready { awaited }
+        delivered
     }
 
     /// A task of so many items has ended.
@@ -205,21 +216,22 @@ impl ApplyResult {
 
     /// The callback that is to be called, and with what.
     pub(super) fn callback(&self, py: Python<'_>) -> Option<(Py<PyAny>, Py<PyAny>)> {
-        let state = self.state();
-        let callback = if state.succeeded { &state.callback } else { &state.error_callback };
-        Some((callback.as_ref()?.clone_ref(py), state.value.as_ref()?.clone_ref(py)))
+        self.with(|state| {
+            let callback = if state.succeeded { &state.callback } else { &state.error_callback };
+            Some((callback.as_ref()?.clone_ref(py), state.value.as_ref()?.clone_ref(py)))
+        })
     }
 
     pub(super) fn set_ready(&self) {
-        let mut state = self.state();
-        let dropped = (
-            state.pool.take(),
-            state.function.take(),
-            state.callback.take(),
-            state.error_callback.take(),
-        );
-        self.ready.store(true, Ordering::Release);
-        drop(state);
+        let dropped = self.with(|state| {
+            self.ready.store(true, Ordering::Release);
+            (
+                state.pool.take(),
+                state.function.take(),
+                state.callback.take(),
+                state.error_callback.take(),
+            )
+        });
         drop(dropped);
         self.news.tell();
     }
@@ -284,7 +296,7 @@ impl ApplyResult {
         if !Self::ready(slf)? {
             return Err(PyValueError::new_err(format!("{} not ready", slf.repr()?)));
         }
-        Ok(slf.get().state().succeeded)
+        Ok(slf.get().with(|state| state.succeeded))
     }
 
     /// Wait for the end of the call, at most `timeout` seconds.
@@ -309,10 +321,10 @@ impl ApplyResult {
         if !this.is_ready() {
             return Err(timed_out(py));
         }
-        let state = this.state();
-        let value = state.value.as_ref().map_or_else(|| py.None(), |value| value.clone_ref(py));
-        let succeeded = state.succeeded;
-        drop(state);
+        let (value, succeeded) = this.with(|state| {
+            let value = state.value.as_ref().map_or_else(|| py.None(), |value| value.clone_ref(py));
+            (value, state.succeeded)
+        });
         if succeeded {
             return Ok(value);
         }
@@ -326,38 +338,42 @@ impl ApplyResult {
     #[getter]
     fn _number_left(slf: &Bound<'_, Self>) -> PyResult<usize> {
         Self::ready(slf)?;
-        Ok(slf.get().state().left)
+        Ok(slf.get().with(|state| state.left))
     }
 
     /// How many items a task has.
     // py: multiprocessing.pool.MapResult._chunksize
     #[getter]
     fn _chunksize(&self) -> usize {
-        self.state().chunk
+        self.with(|state| state.chunk)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(self.source.held())?;
-        // Where it is locked, it is being changed by a thread that has no need of a collection.
-        let Ok(state) = self.state.try_lock() else { return Ok(()) };
-        for held in
-            [&state.value, &state.pool, &state.function, &state.callback, &state.error_callback]
-        {
-            visit.call(held)?;
-        }
-        Ok(())
+        self.with(|state| {
+            for held in [&state.value, &state.callback, &state.error_callback] {
+                visit.call(held)?;
+            }
+            // What processes will bring about is known to the scheduler, where the collector does not look:
+            // it can do nothing about what there is until then.
+            if let Source::Threads(_) = self.source {
+                visit.call(&state.pool)?;
+                visit.call(&state.function)?;
+            }
+            Ok(())
+        })
     }
 
     fn __clear__(&self) {
-        let mut state = self.state();
-        let dropped = (
-            state.value.take(),
-            state.pool.take(),
-            state.function.take(),
-            state.callback.take(),
-            state.error_callback.take(),
-        );
-        drop(state);
+        let dropped = self.with(|state| {
+            (
+                state.value.take(),
+                state.pool.take(),
+                state.function.take(),
+                state.callback.take(),
+                state.error_callback.take(),
+            )
+        });
         drop(dropped);
     }
 }

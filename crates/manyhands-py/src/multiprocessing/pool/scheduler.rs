@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use manyhands_pool::{Fitness, Pool};
 use manyhands_sync::Limit;
 use manyhands_sys::fork;
-use pyo3::exceptions::{PyException, PyRuntimeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyTuple};
@@ -20,7 +20,7 @@ use super::result::{ApplyResult, MapResult, Purpose};
 use super::source::Source;
 use super::supervise::Watched;
 use super::task::Task;
-use crate::concurrent::future::{Future, Outcome};
+use crate::concurrent::future::Future;
 use crate::multiprocessing::arena::error;
 use crate::multiprocessing::errors::os_error;
 use crate::tally::{Progress, Tally};
@@ -157,6 +157,11 @@ impl Scheduler {
             py.detach(|| self.pool.close()).map_err(error)?;
         }
         Ok(())
+    }
+
+    /// Whether it takes calls.
+    pub(crate) fn is_running(&self) -> bool {
+        self.phase() == Phase::Running
     }
 
     pub(super) fn callee(
@@ -413,61 +418,17 @@ impl Scheduler {
     }
 
     /// Submits `function(*args, **kwds)`, or a call with each item of `args` if that is a list; returns its
-    /// future, a `class()`.
-    // py: concurrent.futures.ProcessPoolExecutor.submit
-    fn submit_future<'py>(
+    /// future.
+    #[pyo3(name = "submit_future")]
+    fn py_submit_future<'py>(
         slf: &Bound<'py, Self>,
         pool: Bound<'py, PyAny>,
-        class: Bound<'py, PyAny>,
         function: Bound<'py, PyAny>,
         args: Bound<'py, PyAny>,
         kwds: Option<Bound<'py, PyDict>>,
         options: Option<Bound<'py, Options>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let (py, this) = (slf.py(), slf.get());
-        let kwds = kwds.filter(|kwds| !kwds.is_empty());
-        let mut items = 1;
-        let shape = if let Ok(list) = args.cast_exact::<PyList>() {
-            items = list.len();
-            Shape::EachStarred
-        } else if kwds.is_some() {
-            Shape::Keywords
-        } else {
-            Shape::Positional
-        };
-        let callee = this.callee(&function, shape, options)?;
-        let made = class.call0()?;
-        let future = made.cast::<Future>()?;
-        let argument = match kwds {
-            Some(kwds) => PyTuple::new(py, [args, kwds.into_any()])?.into_any(),
-            None => args,
-        };
-        let tag = Tag::new(To::Future(future.clone().unbind()), items);
-        this.tally.get().submit(items);
-        match Self::send(slf, &callee, argument, tag) {
-            Ok(number) => {
-                let scheduler = slf.clone().unbind();
-                let task = Task::new(scheduler, number, pool.unbind(), function.unbind());
-                future.get().expect(task);
-            }
-            Err(why) if this.is_broken() || !why.is_instance_of::<PyException>(py) => {
-                this.tally.get().withdraw(items);
-                return Err(why);
-            }
-            Err(_) if this.phase() != Phase::Running => {
-                this.tally.get().withdraw(items);
-                let text = "cannot schedule new futures after shutdown";
-                return Err(PyRuntimeError::new_err(text));
-            }
-            Err(why) => {
-                this.tally.get().settle(items, false);
-                Future::settle(
-                    future,
-                    Outcome::Exception(why.into_value(py).into_bound(py).into_any()),
-                )?;
-            }
-        }
-        Ok(made)
+    ) -> PyResult<Bound<'py, Future>> {
+        Self::submit_future(slf, pool, function, args, kwds, options)
     }
 
     /// The futures of the calls that have no outcome yet.

@@ -4,14 +4,17 @@ use std::sync::atomic::Ordering;
 
 use manyhands_pool::SubmitError;
 use manyhands_sync::Limit;
-use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
 
-use super::call::{Callee, Chunks};
-use super::limits::Terms;
+use super::call::{Callee, Chunks, Shape};
+use super::limits::{Options, Terms};
 use super::outcomes::copy_of;
 use super::result::ApplyResult;
 use super::scheduler::{MOST_BYTES, Phase, Scheduler, Tag, To, locked};
+use super::task::Task;
+use crate::concurrent::future::{Future, Outcome};
 use crate::multiprocessing::arena::{Outside, error};
 use crate::multiprocessing::codec::{encode_after, with_encoder};
 use crate::multiprocessing::queue::pieces;
@@ -128,5 +131,61 @@ impl Scheduler {
             }
         }
         Ok(())
+    }
+
+    /// Submits `function(*args, **kwds)`, or a call with each item of `args` if that is a list; returns its
+    /// future.
+    // py: concurrent.futures.ProcessPoolExecutor.submit
+    pub(crate) fn submit_future<'py>(
+        slf: &Bound<'py, Self>,
+        pool: Bound<'py, PyAny>,
+        function: Bound<'py, PyAny>,
+        args: Bound<'py, PyAny>,
+        kwds: Option<Bound<'py, PyDict>>,
+        options: Option<Bound<'py, Options>>,
+    ) -> PyResult<Bound<'py, Future>> {
+        let (py, this) = (slf.py(), slf.get());
+        let kwds = kwds.filter(|kwds| !kwds.is_empty());
+        let mut items = 1;
+        let shape = if let Ok(list) = args.cast_exact::<PyList>() {
+            items = list.len();
+            Shape::EachStarred
+        } else if kwds.is_some() {
+            Shape::Keywords
+        } else {
+            Shape::Positional
+        };
+        let callee = this.callee(&function, shape, options)?;
+        let future = Future::create(py)?;
+        let argument = match kwds {
+            Some(kwds) => PyTuple::new(py, [args, kwds.into_any()])?.into_any(),
+            None => args,
+        };
+        let tag = Tag::new(To::Future(future.clone().unbind()), items);
+        this.tally.get().submit(items);
+        match Self::send(slf, &callee, argument, tag) {
+            Ok(number) => {
+                let scheduler = slf.clone().unbind();
+                let task = Task::new(scheduler, number, pool.unbind(), function.unbind());
+                future.get().expect(task);
+            }
+            Err(why) if this.is_broken() || !why.is_instance_of::<PyException>(py) => {
+                this.tally.get().withdraw(items);
+                return Err(why);
+            }
+            Err(_) if this.phase() != Phase::Running => {
+                this.tally.get().withdraw(items);
+                let text = "cannot schedule new futures after shutdown";
+                return Err(PyRuntimeError::new_err(text));
+            }
+            Err(why) => {
+                this.tally.get().settle(items, false);
+                Future::settle(
+                    &future,
+                    Outcome::Exception(why.into_value(py).into_bound(py).into_any()),
+                )?;
+            }
+        }
+        Ok(future)
     }
 }

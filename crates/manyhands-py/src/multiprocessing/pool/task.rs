@@ -44,14 +44,18 @@ impl Task {
         self.function.clone_ref(py)
     }
 
-    /// Waits until `is_over`, at most until the limit.
+    /// What it was submitted to.
+    pub(crate) fn scheduler(&self, py: Python<'_>) -> Py<Scheduler> {
+        self.scheduler.clone_ref(py)
+    }
+
+    /// Waits until `is_over`, at most until the limit, for what a task brings about that was submitted there.
     pub(crate) fn wait(
-        &self,
-        py: Python<'_>,
+        scheduler: &Bound<'_, Scheduler>,
         limit: Limit,
         is_over: &dyn Fn() -> bool,
     ) -> PyResult<()> {
-        Scheduler::advance(self.scheduler.bind(py), limit, is_over).map(drop)
+        Scheduler::advance(scheduler, limit, is_over).map(drop)
     }
 
     /// Whether a worker has taken it.
@@ -98,10 +102,5 @@ impl Task {
     /// Has all who wait look again: the future was not done by who leads.
     pub(crate) fn nudge(&self, py: Python<'_>) {
         self.scheduler.get().nudge(py);
-    }
-
-    /// The objects that it keeps.
-    pub(crate) fn held(&self) -> [&Py<PyAny>; 3] {
-        [self.scheduler.as_any(), &self.pool, &self.function]
     }
 }

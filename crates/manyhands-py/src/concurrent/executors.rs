@@ -1,0 +1,229 @@
+//! What is native of `ThreadPoolExecutor` and `ProcessPoolExecutor` of `concurrent.futures` themselves: their
+//! `submit`.
+
+use std::ffi::CStr;
+use std::sync::OnceLock;
+
+use manyhands_sync::Protected;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use super::threads::Jobs;
+use crate::exclusion::Interpreter;
+use crate::fast::{self, InTwoWays, Ways};
+use crate::made::Made;
+use crate::multiprocessing::Scheduler;
+
+type Cell<S> = <Interpreter as manyhands_sync::Exclusion>::Cell<S>;
+
+/// The base of the class that programs see, for its `submit`.
+// py: concurrent.futures.ThreadPoolExecutor
+#[pyclass(frozen, subclass, module = "manyhands._native.concurrent")]
+pub(crate) struct ThreadPoolExecutor {
+    made: Made,
+    /// None before it is initialized, and where it works as the standard library's.
+    jobs: Cell<Option<Py<Jobs>>>,
+}
+
+#[pymethods]
+impl ThreadPoolExecutor {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn __new__(
+        _args: &Bound<'_, PyTuple>,
+        _kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> ThreadPoolExecutor {
+        ThreadPoolExecutor { made: Made::new(), jobs: Cell::new(None) }
+    }
+
+    fn __init__(&self) {}
+
+    #[getter]
+    fn _jobs(&self, py: Python<'_>) -> Option<Py<Jobs>> {
+        self.jobs.with(|jobs| jobs.as_ref().map(|jobs| jobs.clone_ref(py)))
+    }
+
+    #[setter(_jobs)]
+    fn set_jobs(&self, jobs: Option<Py<Jobs>>) {
+        let before = self.jobs.with(|known| std::mem::replace(known, jobs));
+        drop(before);
+    }
+
+    /// Have `fn(*args, **kwargs)` called by a worker; return its `Future`.
+    // py: concurrent.futures.ThreadPoolExecutor.submit
+    #[pyo3(signature = (r#fn, /, *args, **kwargs))]
+    fn submit<'py>(
+        slf: &Bound<'py, Self>,
+        r#fn: Bound<'py, PyAny>,
+        args: Bound<'py, PyTuple>,
+        kwargs: Option<Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        // The first is another matter: a worker has to be there before the executor can be shut down.
+        let jobs = slf
+            .get()
+            ._jobs(py)
+            .filter(|jobs| jobs.get().crew.workers() > 0 && !jobs.get().is_foreign());
+        if let Some(jobs) = jobs {
+            let jobs = jobs.get();
+            if let Some(future) = jobs.call(r#fn.clone(), args.clone(), kwargs.clone())? {
+                if jobs.wants_worker() {
+                    slf.call_method0(intern!(py, "_adjust_thread_count"))?;
+                }
+                return Ok(future.into_any());
+            }
+        }
+        slf.call_method1(intern!(py, "_submit"), (r#fn, args, kwargs))
+    }
+
+    /// The same without keyword arguments; see [`InTwoWays`].
+    #[pyo3(signature = (r#fn, /, *args))]
+    fn _submit_plainly<'py>(
+        slf: &Bound<'py, Self>,
+        r#fn: Bound<'py, PyAny>,
+        args: Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Self::submit(slf, r#fn, args, None)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.made.is() {
+            return Ok(());
+        }
+        self.jobs.with(|jobs| visit.call(&*jobs))
+    }
+
+    fn __clear__(&self) {
+        self.set_jobs(None);
+    }
+}
+
+/// The base of the class that programs see, for its `submit`.
+// py: concurrent.futures.ProcessPoolExecutor
+#[pyclass(frozen, subclass, module = "manyhands._native.concurrent")]
+pub(crate) struct ProcessPoolExecutor {
+    made: Made,
+    complete: Cell<Option<Complete>>,
+}
+
+/// The workers of an executor that has as many as it may.
+struct Complete {
+    pool: Py<PyAny>,
+    scheduler: Py<Scheduler>,
+}
+
+#[pymethods]
+impl ProcessPoolExecutor {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn __new__(
+        _args: &Bound<'_, PyTuple>,
+        _kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> ProcessPoolExecutor {
+        ProcessPoolExecutor { made: Made::new(), complete: Cell::new(None) }
+    }
+
+    fn __init__(&self) {}
+
+    /// That pool has as many workers as it may, and takes calls without options; None if `_submit` is to look
+    /// after all.
+    #[pyo3(signature = (pool=None))]
+    fn _set_complete(&self, pool: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        let complete = match pool {
+            Some(pool) => {
+                let scheduler = pool.getattr(intern!(pool.py(), "_scheduler"))?;
+                let scheduler = scheduler.cast_into::<Scheduler>()?.unbind();
+                Some(Complete { pool: pool.unbind(), scheduler })
+            }
+            None => None,
+        };
+        let before = self.complete.with(|known| std::mem::replace(known, complete));
+        drop(before);
+        Ok(())
+    }
+
+    /// Have `fn(*args, **kwargs)` called by a worker; return its `Future`.
+    // py: concurrent.futures.ProcessPoolExecutor.submit
+    #[pyo3(signature = (r#fn, /, *args, **kwargs))]
+    fn submit<'py>(
+        slf: &Bound<'py, Self>,
+        r#fn: Bound<'py, PyAny>,
+        args: Bound<'py, PyTuple>,
+        kwargs: Option<Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let complete = slf.get().complete.with(|complete| {
+            let Complete { pool, scheduler } = complete.as_ref()?;
+            Some((pool.clone_ref(py), scheduler.clone_ref(py)))
+        });
+        if let Some((pool, scheduler)) = complete
+            && scheduler.get().is_running()
+        {
+            let (pool, args) = (pool.into_bound(py), args.into_any());
+            return Scheduler::submit_future(scheduler.bind(py), pool, r#fn, args, kwargs, None)
+                .map(Bound::into_any);
+        }
+        slf.call_method1(intern!(py, "_submit"), (r#fn, args, kwargs))
+    }
+
+    /// The same without keyword arguments; see [`InTwoWays`].
+    #[pyo3(signature = (r#fn, /, *args))]
+    fn _submit_plainly<'py>(
+        slf: &Bound<'py, Self>,
+        r#fn: Bound<'py, PyAny>,
+        args: Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Self::submit(slf, r#fn, args, None)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.made.is() {
+            return Ok(());
+        }
+        self.complete.with(|complete| {
+            let Some(Complete { pool, scheduler }) = complete else { return Ok(()) };
+            visit.call(&*pool)?;
+            visit.call(&*scheduler)
+        })
+    }
+
+    fn __clear__(&self) {
+        drop(self.complete.with(Option::take));
+    }
+}
+
+/// `submit` of both.
+struct Submit<C>(std::marker::PhantomData<C>);
+
+impl InTwoWays for Submit<ThreadPoolExecutor> {
+    type Class = ThreadPoolExecutor;
+
+    const NAME: &'static CStr = c"submit";
+    const WITHOUT_NAMES: &'static CStr = c"_submit_plainly";
+
+    fn ways() -> &'static OnceLock<Ways> {
+        static WAYS: OnceLock<Ways> = OnceLock::new();
+        &WAYS
+    }
+}
+
+impl InTwoWays for Submit<ProcessPoolExecutor> {
+    type Class = ProcessPoolExecutor;
+
+    const NAME: &'static CStr = c"submit";
+    const WITHOUT_NAMES: &'static CStr = c"_submit_plainly";
+
+    fn ways() -> &'static OnceLock<Ways> {
+        static WAYS: OnceLock<Ways> = OnceLock::new();
+        &WAYS
+    }
+}
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<ProcessPoolExecutor>()?;
+    module.add_class::<ThreadPoolExecutor>()?;
+    fast::join_ways::<Submit<ProcessPoolExecutor>>(module.py())?;
+    fast::join_ways::<Submit<ThreadPoolExecutor>>(module.py())
+}
