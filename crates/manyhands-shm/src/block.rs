@@ -12,6 +12,8 @@
 //!   own heads. A block taken from a list and not Used yet is Free; one carved and not below `top`
 //!   does not exist.
 //! * The owner ends without releasing: `participant::bury` does it.
+//! * A Lingering one was let go of by its owner and is kept for others: its owner's heirs, or, if it is an
+//!   original, its holders (see `holders`).
 //!
 //! A process that has no address space for all of the arena goes through the blocks up to the first that
 //! it cannot reach. What is beyond is left to one who can: the ledger is handed on as in need of repair,
@@ -25,7 +27,7 @@ use manyhands_sys::step::step;
 use crate::arena::{Arena, Statistics};
 use crate::layout::{BlockHead, CLASSES, FIRST, GRAIN, Ref, SMALLEST_CLASS, SPAN};
 use crate::participant::{self, Number};
-use crate::{ArenaError, Kind, heirs};
+use crate::{ArenaError, Kind, heirs, holders};
 
 /// Free blocks keep so many bytes of memory in all; what is freed beyond goes back to the system.
 const RETAIN: u64 = if cfg!(feature = "steps") { 4 << 20 } else { 128 << 20 };
@@ -238,9 +240,7 @@ fn release_in_ledger(arena: &Arena, index: u64, block: &BlockHead, owner: Number
     let released = arena.stamp();
     block.released.store(released, Ordering::Relaxed);
     step();
-    if heirs::has_heirs(arena, owner, block.born.load(Ordering::Relaxed), released)
-        || free(arena, index, block).is_err()
-    {
+    if is_kept(arena, index, block, owner) || free(arena, index, block).is_err() {
         State { status: Status::Lingering, ..State::of(block) }.store(block);
         arena.head().lingering.fetch_add(1, Ordering::Relaxed);
         step();
@@ -284,14 +284,42 @@ pub(crate) fn free_lingering(arena: &Arena) {
         if State::of(block).status != Status::Lingering {
             continue;
         }
-        let owner = Number::from_bits((block.owner.load(Ordering::Relaxed) >> 32) as u32);
-        let (born, released) =
-            (block.born.load(Ordering::Relaxed), block.released.load(Ordering::Relaxed));
-        if !heirs::has_heirs(arena, owner, born, released) && free(arena, index, block).is_ok() {
-            arena.head().lingering.fetch_sub(1, Ordering::Relaxed);
-            step();
+        free_if_unused(arena, index, block);
+    }
+}
+
+/// Frees a lingering block if nobody is left for whom it is kept; under the ledger.
+fn free_if_unused(arena: &Arena, index: u64, block: &BlockHead) {
+    let owner = Number::from_bits((block.owner.load(Ordering::Relaxed) >> 32) as u32);
+    if !is_kept(arena, index, block, owner) && free(arena, index, block).is_ok() {
+        arena.head().lingering.fetch_sub(1, Ordering::Relaxed);
+        step();
+    }
+}
+
+/// Whether somebody may use a block that its owner has let go of; under the ledger.
+fn is_kept(arena: &Arena, index: u64, block: &BlockHead, owner: Number) -> bool {
+    if State::of(block).kind == Kind::Original as u32 {
+        // A child that its maker has forked cannot get at it, nor can who was handed a message of it
+        // and has not come to hold it.
+        return holders::any(arena, index);
+    }
+    let (born, released) =
+        (block.born.load(Ordering::Relaxed), block.released.load(Ordering::Relaxed));
+    heirs::has_heirs(arena, owner, born, released)
+}
+
+/// Takes a participant that is dead, and whose slot is to be another's, out of the holders of all
+/// originals; under the ledger.
+pub(crate) fn forget_holder(arena: &Arena, slot: usize) -> Result<(), ArenaError> {
+    for block in all(arena) {
+        let (index, block) = block?;
+        let state = State::of(block);
+        if state.status != Status::Free && state.kind == Kind::Original as u32 {
+            holders::remove(arena, index, slot)?;
         }
     }
+    Ok(())
 }
 
 /// Frees a block, and before it what belongs to it, or nothing of this if we cannot reach all of it;
@@ -399,6 +427,18 @@ impl Block {
             && self.head.owner.load(Ordering::Acquire) == OBJECT | object.reference.to_bits()
     }
 
+    /// Makes a block of this process one of another kind, now that it is ready to be that.
+    pub(crate) fn set_kind(self, kind: Kind) {
+        State { kind: kind as u32, ..State::of(self.head) }.store(self.head);
+    }
+
+    /// Frees it if its owner has let go of it and nobody is left for whom it is kept; under the ledger.
+    pub(crate) fn free_if_unused(self, arena: &Arena) {
+        if State::of(self.head).status == Status::Lingering {
+            free_if_unused(arena, self.reference.index(), self.head);
+        }
+    }
+
     /// Whether it is in use still, as something of that kind.
     pub(crate) fn is(self, kind: Kind) -> bool {
         let state = State::of(self.head);
@@ -407,9 +447,14 @@ impl Block {
             && self.head.generation.load(Ordering::Relaxed) == self.reference.generation()
     }
 
+    /// How many bytes it holds.
+    pub(crate) fn len(self) -> usize {
+        self.head.len.load(Ordering::Relaxed) as usize
+    }
+
     /// What it holds.
     pub(crate) fn contents(self, arena: &Arena) -> Result<Contents, ArenaError> {
-        let len = self.head.len.load(Ordering::Relaxed) as usize;
+        let len = self.len();
         let place = arena.place(self.reference.index(), GRAIN + len)?;
         // SAFETY: the contents follow the head.
         Ok(Contents { start: unsafe { place.as_ptr().add(GRAIN) }, len })

@@ -8,7 +8,7 @@ use manyhands_sys::fork;
 use crate::arena::{Arena, existing};
 use crate::heirs::{Span, close_span};
 use crate::participant::{self, Number, bury, note_pid, reserve};
-use crate::{ArenaError, handle};
+use crate::{ArenaError, handle, original};
 
 thread_local! {
     /// The place kept for the child of the fork that this thread is making, or made last.
@@ -116,6 +116,8 @@ extern "C" fn before_fork() {
     if let Some(arena) = existing() {
         // Without a place the child enters by itself, later.
         FORKING.set(reserve(arena, Span::Open).map_or(0, Number::bits));
+        // The child has what this process has images of.
+        original::lock_table_for(arena, Number::from_bits(FORKING.get()));
     }
     handle::lock_table();
 }
@@ -130,6 +132,7 @@ extern "C" fn in_parent() {
         close_span(arena, Number::from_bits(number));
     }
     handle::unlock_table();
+    original::unlock_table();
 }
 
 extern "C" fn in_child() {
@@ -143,6 +146,7 @@ extern "C" fn in_child() {
         participant::enter_as(arena, Number::from_bits(number));
     }
     handle::unlock_table();
+    original::unlock_table();
 }
 
 /// Has forks of this process noticed, from before it has an arena. A fork that is under way while the
