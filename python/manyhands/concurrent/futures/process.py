@@ -14,6 +14,7 @@ import sys
 import weakref
 
 from manyhands._mirror import forward
+from manyhands._native import multiprocessing as _native
 from manyhands._stdlib import original
 from manyhands.concurrent.futures import _mapping, _worker
 from manyhands.concurrent.futures._base import Future
@@ -148,13 +149,13 @@ class ProcessPoolExecutor(_original.ProcessPoolExecutor):
         """Have `fn(*args, **kwargs)` called by a worker; return its `Future`."""
         return self._submit(fn, args, kwargs)
 
-    def _submit(self, fn, args, kwargs):
+    def _submit(self, fn, args, kwargs, repeats=None):
         pool = self._pool
         if pool is None or self._shutdown_thread or _global_shutdown:
             pool = self._open()
         if pool._processes < self._max_workers:
             self._grow(pool)
-        return pool._scheduler.submit_future(pool, Future, fn, args, kwargs, self._options)
+        return pool._scheduler.submit_future(pool, Future, fn, args, kwargs, self._options, repeats)
 
     def _open(self):
         """Return the pool, made if it is not there."""
@@ -196,10 +197,17 @@ class ProcessPoolExecutor(_original.ProcessPoolExecutor):
         if progress:
             shown = _mapping.Shown(progress, iterables, self._running())
             calls = shown.calls(calls)
-        if chunksize == 1:
+        # By which an array that is in many calls is copied once.
+        repeats = _native.Repeats()
+        if chunksize > 1:
+            calls = _chunks(calls, chunksize)
+        elif getattr(self.submit, "__func__", None) is not ProcessPoolExecutor.submit:
+            # Somebody else's is to be called.
+            repeats = None
+        if repeats is None:
             futures = (self.submit(fn, *args) for args in calls)
         else:
-            futures = (self._submit(fn, chunk, None) for chunk in _chunks(calls, chunksize))
+            futures = (self._submit(fn, args, None, repeats) for args in calls)
         if shown is not None:
             futures = shown.futures(futures)
         results = _mapping.results_of(futures, timeout, buffersize)
