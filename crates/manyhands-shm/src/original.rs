@@ -317,7 +317,14 @@ fn private(arena: &Arena, reference: Ref, len: usize) -> std::io::Result<Private
         }
     }
     let begin = reference.index() as usize * GRAIN + GRAIN + holders::BYTES;
-    PrivateImage::of(arena.memory(), begin, len)
+    PrivateImage::of(arena.memory(), begin, len).or_else(|error| {
+        // There may be room without those.
+        let kept = KEPT.try_lock().map(|mut kept| std::mem::take(&mut *kept));
+        if kept.is_ok_and(|kept| !kept.is_empty()) {
+            return PrivateImage::of(arena.memory(), begin, len);
+        }
+        Err(error)
+    })
 }
 
 fn keep(reference: Ref, image: PrivateImage) {
