@@ -23,7 +23,8 @@ use crate::multiprocessing::queue::ranges;
 /// What is smaller is copied as fast as it is compared.
 const LEAST: usize = 128 << 10;
 
-/// How many originals are kept for the messages to come, and for how many messages in which they are not.
+/// How many originals are kept for the messages to come, and for how many in which they are not, if they came
+/// again before.
 const KNOWN: usize = 4;
 const UNUSED: u64 = 8;
 
@@ -52,8 +53,9 @@ type Place = (usize, usize);
 struct Known {
     place: Place,
     original: Arc<Original>,
-    /// In which message it was last.
+    /// In which message it was last, and from how many messages without it on it is not kept.
     used: u64,
+    kept_for: u64,
 }
 
 struct Seen {
@@ -97,8 +99,7 @@ impl Repeats {
                 Some(Apart { number, writable: payload.is_writable(), original, is_new })
             })
             .collect();
-        let messages = recent.messages;
-        recent.known.retain(|known| messages - known.used < UNUSED);
+        recent.forget_unused();
         let other = std::mem::replace(&mut *locked(&self.0), recent);
         drop(other);
         apart
@@ -118,7 +119,7 @@ impl Recent {
         if let Some(index) = self.known.iter().position(|known| known.place == place) {
             let known = &mut self.known[index];
             if py.detach(|| is_of(&known.original, payload)) {
-                known.used = self.messages;
+                (known.used, known.kept_for) = (self.messages, UNUSED);
                 return Some((Arc::clone(&known.original), false));
             }
             self.known.swap_remove(index);
@@ -138,13 +139,28 @@ impl Recent {
             }
         }
         // Without memory for it the message tells.
-        let original = Arc::new(py.detach(|| original_of(payload)).ok()?);
+        let original = py.detach(|| original_of(payload)).ok()?;
         if self.known.len() == KNOWN {
             let oldest = (0..KNOWN).min_by_key(|&index| self.known[index].used)?;
             self.known.swap_remove(oldest);
         }
-        self.known.push(Known { place, original: Arc::clone(&original), used: self.messages });
+        let (used, original) = (self.messages, Arc::new(original));
+        // What was never seen before may well not come again: its memory is wanted for others.
+        let kept_for = if used == 1 { 1 } else { UNUSED };
+        self.known.push(Known { place, original: Arc::clone(&original), used, kept_for });
         Some((original, true))
+    }
+
+    /// Lets go of what has not come again.
+    fn forget_unused(&mut self) {
+        let messages = self.messages;
+        let is_unused = |known: &mut Known| messages - known.used >= known.kept_for;
+        let unused: Vec<Known> = self.known.extract_if(.., is_unused).collect();
+        for known in unused {
+            if self.seen.iter().all(|seen| seen.place != known.place) {
+                self.remember(Seen { place: known.place, rest: 0, penalty: 0 });
+            }
+        }
     }
 
     fn remember(&mut self, seen: Seen) {
