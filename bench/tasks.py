@@ -21,5 +21,10 @@ def total(array: Any) -> float:
     return float(array.sum())
 
 
+def total_and(pair: tuple[Any, int]) -> float:
+    array, number = pair
+    return float(array.sum()) + number
+
+
 def plus_one(array: Any) -> Any:
     return array + 1

@@ -63,6 +63,14 @@ def _arrays(name: str, task: Any, mebibytes: int, count: int) -> None:
         return _pooled(of, "map_chunks", task, arrays, 1)
 
 
+@workload("pool: map of one array of 16 MiB and numbers to a float", "call", "Pool.map_chunks")
+def same_array(of: SimpleNamespace) -> tuple[int, float]:
+    import numpy
+
+    array = numpy.full(16 << 17, 1.0)
+    return _pooled(of, "map_chunks", tasks.total_and, [(array, each) for each in range(64)], 1)
+
+
 _arrays("a float", tasks.total, 1, 60)
 _arrays("a float", tasks.total, 16, 6)
 _arrays("an array of 1 MiB", tasks.plus_one, 1, 40)

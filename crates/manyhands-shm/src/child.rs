@@ -8,7 +8,7 @@ use manyhands_sys::fork;
 use crate::arena::{Arena, existing};
 use crate::heirs::{Span, close_span};
 use crate::participant::{self, Number, bury, note_pid, reserve};
-use crate::{ArenaError, handle};
+use crate::{ArenaError, handle, original};
 
 thread_local! {
     /// The place kept for the child of the fork that this thread is making, or made last.
@@ -83,10 +83,14 @@ pub(crate) fn enter_by_ticket(arena: &Arena, ticket: u64) {
 /// it go on.
 pub fn reserve_for_fork() {
     let Some(arena) = existing() else { return };
-    let number = reserve(arena, Span::Open).map_or(0, Number::bits);
-    let unused = AHEAD.replace(number);
+    let unused = AHEAD.take();
     if unused != 0 {
+        original::expect_no_more(Number::from_bits(unused));
         participant::give_up(arena, Number::from_bits(unused));
+    }
+    if let Ok(number) = reserve(arena, Span::Open) {
+        original::expect(arena, number);
+        AHEAD.set(number.bits());
     }
 }
 
@@ -131,11 +135,14 @@ extern "C" fn before_fork() {
     if let Some(arena) = existing() {
         let ahead = AHEAD.replace(0);
         // Without a place the child enters by itself, later.
-        let number = match ahead {
-            0 => reserve(arena, Span::Open).map_or(0, Number::bits),
-            ahead => ahead,
-        };
-        FORKING.set(number);
+        if ahead == 0 {
+            FORKING.set(reserve(arena, Span::Open).map_or(0, Number::bits));
+            // The child has what this process has images of.
+            original::lock_table_for(arena, Number::from_bits(FORKING.get()));
+        } else {
+            FORKING.set(ahead);
+            original::lock_table();
+        }
     }
     handle::lock_table();
 }
@@ -150,6 +157,7 @@ extern "C" fn in_parent() {
         close_span(arena, Number::from_bits(number));
     }
     handle::unlock_table();
+    original::unlock_table(|expected| *expected != Number::from_bits(FORKING.get()));
 }
 
 extern "C" fn in_child() {
@@ -163,6 +171,8 @@ extern "C" fn in_child() {
         participant::enter_as(arena, Number::from_bits(number));
     }
     handle::unlock_table();
+    // Those are its parent's children.
+    original::unlock_table(|_| false);
 }
 
 /// Has forks of this process noticed, from before it has an arena. A fork that is under way while the

@@ -129,14 +129,18 @@ fn children_of(arena: &Arena, parent: usize) -> impl Iterator<Item = &Participan
         .filter(move |slot| Lineage::of(slot).parent == parent)
 }
 
-/// Frees the slots of dead processes that nobody has for a parent; under the ledger.
+/// Frees the slots of dead processes that nobody has for a parent, and that hold nothing; under the ledger.
 pub(crate) fn forget_the_childless(arena: &Arena) {
     loop {
         let mut forgotten = false;
         for index in slots(arena) {
             let grave = slot(arena, index);
             let identity = Identity::of(grave);
-            if identity.state == State::Dead && children_of(arena, index).next().is_none() {
+            if identity.state == State::Dead
+                && children_of(arena, index).next().is_none()
+                // What it held would be another's. If we cannot see to that, one who can reaches more.
+                && block::forget_holder(arena, index).is_ok()
+            {
                 Identity { state: State::Free, ..identity }.store(grave);
                 forgotten = true;
             }

@@ -27,6 +27,8 @@ pub enum Kind {
     Part,
     /// What the workers of a pool are doing.
     Board,
+    /// Bytes of which any number of processes have images.
+    Original,
 }
 
 impl Kind {

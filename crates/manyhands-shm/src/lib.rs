@@ -22,10 +22,14 @@ mod handle;
 #[cfg(not(loom))]
 mod heirs;
 #[cfg(not(loom))]
+mod holders;
+#[cfg(not(loom))]
 mod kind;
 #[cfg_attr(loom, expect(dead_code, reason = "models have no arena"))]
 mod layout;
 mod lock;
+#[cfg(not(loom))]
+mod original;
 mod owned;
 #[cfg(not(loom))]
 mod owner;
@@ -72,6 +76,8 @@ pub use layout::Ref;
 pub use lock::{Acquired, Lock, NotHeld};
 pub use manyhands_sync::Limit;
 pub use manyhands_sys::time::Deadline;
+#[cfg(not(loom))]
+pub use original::{Image, Original};
 #[cfg(loom)]
 pub use queue::OnePlaceQueue;
 #[cfg(not(loom))]

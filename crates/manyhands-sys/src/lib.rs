@@ -12,6 +12,7 @@
 //! * [`liveness`]: whether a process that was once there still is;
 //! * [`descriptor`]: file descriptors: pass them, poll them, set their flags;
 //! * [`memory`]: memory that processes share;
+//! * [`image`]: a process's own copy of a part of that;
 //! * [`footprint`]: memory that copies of a process come to need;
 //! * [`robust`]: locks that the kernel releases when their holder dies;
 //! * [`step`]: dying at a chosen step, for tests.
@@ -21,6 +22,7 @@ pub mod descriptor;
 pub mod footprint;
 pub mod fork;
 pub mod futex;
+pub mod image;
 pub mod limits;
 pub mod liveness;
 pub mod memory;

@@ -187,6 +187,15 @@ impl SharedMemory {
     }
 }
 
+/// Whether so many bytes are the same here and there.
+///
+/// # Safety
+/// They can be read. If somebody writes there meanwhile it is of what was there at some time.
+pub unsafe fn is_equal(here: *const u8, there: *const u8, len: usize) -> bool {
+    // SAFETY: the caller's.
+    unsafe { os::is_equal(here, there, len) }
+}
+
 /// The limit of this process, as the system names it, that lets no file grow beyond so many bytes;
 /// `None` if there is none.
 pub fn file_size_limit() -> Option<u64> {

@@ -14,7 +14,7 @@ use super::threads::Jobs;
 use crate::exclusion::Interpreter;
 use crate::fast::{self, InTwoWays, Ways};
 use crate::made::Made;
-use crate::multiprocessing::Scheduler;
+use crate::multiprocessing::{Repeats, Scheduler};
 
 type Cell<S> = <Interpreter as manyhands_sync::Exclusion>::Cell<S>;
 
@@ -153,19 +153,17 @@ impl ProcessPoolExecutor {
         args: Bound<'py, PyTuple>,
         kwargs: Option<Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let complete = slf.get().complete.with(|complete| {
-            let Complete { pool, scheduler } = complete.as_ref()?;
-            Some((pool.clone_ref(py), scheduler.clone_ref(py)))
-        });
-        if let Some((pool, scheduler)) = complete
-            && scheduler.get().is_running()
-        {
-            let (pool, args) = (pool.into_bound(py), args.into_any());
-            return Scheduler::submit_future(scheduler.bind(py), pool, r#fn, args, kwargs, None)
-                .map(Bound::into_any);
-        }
-        slf.call_method1(intern!(py, "_submit"), (r#fn, args, kwargs))
+        Self::submit_with(slf, r#fn, args, kwargs, None)
+    }
+
+    /// The same for a call of a map, with what the calls before had.
+    fn _submit_of_map<'py>(
+        slf: &Bound<'py, Self>,
+        r#fn: Bound<'py, PyAny>,
+        args: Bound<'py, PyTuple>,
+        repeats: &Bound<'py, Repeats>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Self::submit_with(slf, r#fn, args, None, Some(repeats))
     }
 
     /// The same without keyword arguments; see [`InTwoWays`].
@@ -191,6 +189,33 @@ impl ProcessPoolExecutor {
 
     fn __clear__(&self) {
         drop(self.complete.with(Option::take));
+    }
+}
+
+impl ProcessPoolExecutor {
+    fn submit_with<'py>(
+        slf: &Bound<'py, Self>,
+        function: Bound<'py, PyAny>,
+        args: Bound<'py, PyTuple>,
+        kwargs: Option<Bound<'py, PyDict>>,
+        repeats: Option<&Bound<'py, Repeats>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let complete = slf.get().complete.with(|complete| {
+            let Complete { pool, scheduler } = complete.as_ref()?;
+            Some((pool.clone_ref(py), scheduler.clone_ref(py)))
+        });
+        if let Some((pool, scheduler)) = complete
+            && scheduler.get().is_running()
+        {
+            let (scheduler, pool) = (scheduler.bind(py), pool.into_bound(py));
+            let (args, repeats) = (args.into_any(), repeats.map(Bound::get));
+            return Scheduler::submit_future(
+                scheduler, pool, function, args, kwargs, None, repeats,
+            )
+            .map(Bound::into_any);
+        }
+        slf.call_method1(intern!(py, "_submit"), (function, args, kwargs, repeats))
     }
 }
 

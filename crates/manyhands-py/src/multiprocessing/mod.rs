@@ -14,7 +14,7 @@ mod reducers;
 mod shared_memory;
 mod synchronize;
 
-pub(crate) use pool::{Scheduler, Task, Threads};
+pub(crate) use pool::{Repeats, Scheduler, Task, Threads};
 
 pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
     let module = PyModule::new(parent.py(), "manyhands._native.multiprocessing")?;

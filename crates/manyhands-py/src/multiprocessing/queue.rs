@@ -62,12 +62,12 @@ fn limit(block: Flag, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Limit> {
 
 /// Where the payloads lie; good for as long as the encoder has them.
 pub(super) fn pieces(encoder: &Encoder) -> Vec<Piece> {
-    let piece = |payload: &Payload| Piece {
-        start: payload.as_ptr(),
-        len: payload.len(),
-        writable: payload.is_writable(),
-    };
     encoder.payloads().iter().map(piece).collect()
+}
+
+/// Where a payload lies.
+pub(super) fn piece(payload: &Payload) -> Piece {
+    Piece { start: payload.as_ptr(), len: payload.len(), writable: payload.is_writable() }
 }
 
 impl QueueBase {
@@ -161,7 +161,14 @@ pub(super) fn decode_message<'py>(
         return decode(py, &bytes[skip..], &Buffers { ranges: &[], keeper: &NOBODY });
     };
     let parcel = Arc::new(parcel);
-    let ranges: Vec<Range> = parcel
+    let ranges = ranges(&parcel);
+    let keeper: Keeper = Arc::<Parcel>::clone(&parcel);
+    decode(py, &parcel.head()[skip..], &Buffers { ranges: &ranges, keeper: &keeper })
+}
+
+/// The pieces of a parcel, which is to keep them.
+pub(super) fn ranges(parcel: &Parcel) -> Vec<Range> {
+    parcel
         .pieces()
         .iter()
         .map(|piece| {
@@ -170,9 +177,7 @@ pub(super) fn decode_message<'py>(
             let range = unsafe { Range::new(piece.start.cast_mut(), piece.len, piece.writable) };
             range
         })
-        .collect();
-    let keeper: Keeper = Arc::<Parcel>::clone(&parcel);
-    decode(py, &parcel.head()[skip..], &Buffers { ranges: &ranges, keeper: &keeper })
+        .collect()
 }
 
 #[pymethods]

@@ -10,6 +10,7 @@
 mod blocks;
 mod books;
 mod locks;
+mod originals;
 mod processes;
 mod queues;
 #[path = "../support/mod.rs"]

@@ -14,7 +14,7 @@ import sys
 import weakref
 
 from manyhands._mirror import forward
-from manyhands._native import concurrent as _native
+from manyhands._native import concurrent as _native, multiprocessing as _processes
 from manyhands._stdlib import original
 from manyhands.concurrent.futures import _mapping, _worker
 from manyhands.multiprocessing import _processors, context as _context, get_context
@@ -148,7 +148,7 @@ class ProcessPoolExecutor(_native.ProcessPoolExecutor, _original.ProcessPoolExec
         why = None if pool is None else pool._scheduler.broken
         return False if why is None else str(why)
 
-    def _submit(self, fn, args, kwargs):
+    def _submit(self, fn, args, kwargs, repeats=None):
         """Submit a call where that is not just one more for all the workers that there can be."""
         pool = self._pool
         if pool is None or self._shutdown_thread or _global_shutdown:
@@ -157,7 +157,7 @@ class ProcessPoolExecutor(_native.ProcessPoolExecutor, _original.ProcessPoolExec
             self._grow(pool)
         elif self._options is None:
             self._set_complete(pool)
-        return pool._scheduler.submit_future(pool, fn, args, kwargs, self._options)
+        return pool._scheduler.submit_future(pool, fn, args, kwargs, self._options, repeats)
 
     def _open(self):
         """Return the pool, made if it is not there."""
@@ -199,10 +199,17 @@ class ProcessPoolExecutor(_native.ProcessPoolExecutor, _original.ProcessPoolExec
         if progress:
             shown = _mapping.Shown(progress, iterables, self._running())
             calls = shown.calls(calls)
-        if chunksize == 1:
-            futures = (self.submit(fn, *args) for args in calls)
+        # By which an array that is in many calls is copied once.
+        repeats = _processes.Repeats()
+        if chunksize > 1:
+            calls = _chunks(calls, chunksize)
+            # As one list, which `submit` would take for one argument.
+            futures = (self._submit(fn, args, None, repeats) for args in calls)
+        elif type(self).submit is ProcessPoolExecutor.submit and "submit" not in vars(self):
+            futures = (self._submit_of_map(fn, args, repeats) for args in calls)
         else:
-            futures = (self._submit(fn, chunk, None) for chunk in _chunks(calls, chunksize))
+            # Somebody else's is to be called.
+            futures = (self.submit(fn, *args) for args in calls)
         if shown is not None:
             futures = shown.futures(futures)
         results = _mapping.results_of(futures, timeout, buffersize)

@@ -51,6 +51,11 @@ impl Encoder {
         &mut self.head
     }
 
+    /// Adds to the end of what is small.
+    pub(crate) fn extend_head(&mut self, bytes: &[u8]) {
+        self.head.extend_from_slice(bytes);
+    }
+
     /// What is large.
     pub(crate) fn payloads(&self) -> &[Payload] {
         &self.payloads

@@ -14,8 +14,8 @@ pub(crate) struct Payload {
     pointer: *const u8,
     len: usize,
     is_writable: bool,
-    /// Held for its drop only.
-    _owner: Owner,
+    /// Held for its drop.
+    owner: Owner,
 }
 
 #[expect(dead_code, reason = "each is held for its drop only")]
@@ -38,7 +38,7 @@ impl Payload {
             pointer: content.as_ptr(),
             len: content.len(),
             is_writable: false,
-            _owner: Owner::Object(bytes.clone().into_any().unbind()),
+            owner: Owner::Object(bytes.clone().into_any().unbind()),
         }
     }
 
@@ -48,7 +48,7 @@ impl Payload {
             pointer: characters.as_ptr(),
             len: characters.len(),
             is_writable: false,
-            _owner: Owner::Object(text.clone().unbind()),
+            owner: Owner::Object(text.clone().unbind()),
         }
     }
 
@@ -58,7 +58,7 @@ impl Payload {
             pointer: view.buf_ptr().cast(),
             len: view.len_bytes(),
             is_writable: !view.readonly(),
-            _owner: Owner::View(view),
+            owner: Owner::View(view),
         }
     }
 
@@ -68,7 +68,7 @@ impl Payload {
             pointer: head.as_ptr(),
             len: head.len(),
             is_writable: false,
-            _owner: Owner::Bytes(head),
+            owner: Owner::Bytes(head),
         }
     }
 
@@ -80,6 +80,11 @@ impl Payload {
     /// How many bytes it has.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Whether it is the memory of an object, and not made for this message.
+    pub(crate) fn is_of_object(&self) -> bool {
+        !matches!(self.owner, Owner::Bytes(_))
     }
 
     /// Whether the getter may write to it: exactly if the sender could.

@@ -11,7 +11,7 @@ use pyo3::types::{PyCFunction, PyDict, PyFunction, PyIterator, PyList, PyTuple, 
 
 use super::limits::Options;
 use crate::contextvars;
-use crate::multiprocessing::codec::{Buffers, Keeper, decode, encode, with_encoder};
+use crate::multiprocessing::codec::{Buffers, Encoder, Keeper, decode, encode, with_encoder};
 
 /// How a function is called with what is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +149,15 @@ fn prefix(shape: Shape, name: &[u8]) -> Prefix {
 /// that, and what [`contextvars::told`] gives.
 const WITH_CONTEXT: u8 = 0x40;
 
+/// In the byte of a shape: the message names originals after its object.
+const WITH_ORIGINALS: u8 = 0x20;
+
+/// Has a message name originals.
+pub(super) fn name_originals(encoder: &mut Encoder, names: &[u8]) {
+    encoder.head_mut()[TASK] |= WITH_ORIGINALS;
+    encoder.extend_head(names);
+}
+
 /// The prefix of a call that is submitted here, whose context goes with it.
 fn with_context(py: Python<'_>, prefix: Prefix) -> PyResult<Prefix> {
     let Some(told) = contextvars::told(py)? else { return Ok(prefix) };
@@ -264,6 +273,8 @@ pub(super) struct Told<'a> {
     pub(super) context: &'a [u8],
     /// Where the object begins.
     pub(super) object: usize,
+    /// Whether originals are named after it; see `repeats::named`.
+    pub(super) has_originals: bool,
 }
 
 impl Told<'_> {
@@ -284,8 +295,9 @@ impl Told<'_> {
             context = rest.get(..len)?;
             object += size_of::<u32>() + len;
         }
-        let shape = Shape::of(shape & !(LIMITED | WITH_CONTEXT))?;
-        Some(Told { shape, name, memory, context, object })
+        let has_originals = shape & WITH_ORIGINALS != 0;
+        let shape = Shape::of(shape & !(LIMITED | WITH_CONTEXT | WITH_ORIGINALS))?;
+        Some(Told { shape, name, memory, context, object, has_originals })
     }
 }
 

@@ -9,6 +9,7 @@ use rustix::fs::{Mode, OFlags, SeekFrom, open, seek};
 
 use super::call::Told;
 use super::limits::Verdict;
+use super::repeats::named;
 use super::scheduler::{Scheduler, Tag, To};
 use crate::multiprocessing::codec::{Plain, decode_plain};
 
@@ -94,7 +95,9 @@ impl Dead {
         let Some(told) = Told::read(head) else { return Ok(None) };
         let call =
             |object, pickle| Ok(Some((told.shape as u8, !told.name.is_empty(), object, pickle)));
-        let Some(object) = head.get(told.object..).filter(|_| head.len() == *len) else {
+        let end = || if told.has_originals { Some(named(head)?.0) } else { Some(head.len()) };
+        let whole = if head.len() == *len { end() } else { None };
+        let Some(object) = whole.and_then(|end| head.get(told.object..end)) else {
             return call(None, None);
         };
         match decode_plain(py, object) {

@@ -14,6 +14,7 @@ use pyo3::types::PyIterator;
 
 use super::call::{Callee, Shape, take};
 use super::limits::Options;
+use super::repeats::Repeats;
 use super::result::timed_out;
 use super::scheduler::locked;
 use super::source::Source;
@@ -48,6 +49,8 @@ pub(crate) struct IMapIterator {
     news: News,
     /// Who shows how far it is counts by that, too.
     tally: Option<Py<Tally>>,
+    /// What the last messages had.
+    repeats: Repeats,
     state: Mutex<State>,
 }
 
@@ -118,6 +121,7 @@ impl Imap {
             room: AtomicU32::new(0),
             news: News::new(),
             tally,
+            repeats: Repeats::default(),
             state: Mutex::new(State { pool: Some(pool.unbind()), ..State::default() }),
         };
         let made = PyClassInitializer::from(base);
@@ -194,7 +198,8 @@ impl Imap {
         };
         this.each_tally(|tally| tally.submit(items));
         let callee = (&this.callee, &this.context);
-        let sent = this.source.send(callee, this.shape, object, self.again(py), index);
+        let sent =
+            this.source.send(callee, this.shape, object, self.again(py), index, &this.repeats);
         let Err(why) = sent else { return Ok(()) };
         self.deliver(index, Err(why.value(py).clone().into_any()));
         this.source.nudge(py, &this.news);
@@ -243,6 +248,7 @@ impl Imap {
             if state.come >= length { state.pool.take() } else { None }
         };
         drop(dropped);
+        this.repeats.clear();
         let done = {
             let mut feeding = locked(this.source.feeding());
             let index = feeding.iter().position(|each| each.0.is(&self.0));

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 
 use super::scheduler::{Scheduler, Tag, locked};
 use crate::multiprocessing::arena::{Outside, error};
-use crate::multiprocessing::codec::{Encoder, Payload};
+use crate::multiprocessing::codec::Payload;
 use crate::timeout;
 
 /// How often it is looked at least whether a call has taken too long.
@@ -71,13 +71,13 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    pub(super) fn new(options: Py<Options>, encoder: &Encoder, pieces: &[Piece]) -> Box<Terms> {
-        let kept = (options.get().retries > 0).then(|| Kept::new(encoder, pieces));
+    pub(super) fn new(options: Py<Options>, head: &[u8], payloads: &[&Payload]) -> Box<Terms> {
+        let kept = (options.get().retries > 0).then(|| Kept::new(head, payloads));
         Box::new(Terms { options, died: 0, kept })
     }
 }
 
-/// A copy of a message.
+/// A copy of a message, but for its originals, which the tag keeps.
 #[derive(Clone)]
 struct Kept {
     head: Vec<u8>,
@@ -86,10 +86,9 @@ struct Kept {
 }
 
 impl Kept {
-    fn new(encoder: &Encoder, pieces: &[Piece]) -> Kept {
-        let copies = encoder.payloads().iter().map(Payload::to_vec);
-        let pieces = copies.zip(pieces).map(|(copy, piece)| (copy, piece.writable));
-        Kept { head: encoder.head().to_vec(), pieces: pieces.collect() }
+    fn new(head: &[u8], payloads: &[&Payload]) -> Kept {
+        let pieces = payloads.iter().map(|payload| (payload.to_vec(), payload.is_writable()));
+        Kept { head: head.to_vec(), pieces: pieces.collect() }
     }
 }
 

@@ -219,10 +219,12 @@ impl Scheduler {
     pub(super) fn deliver(
         &self,
         py: Python<'_>,
-        tag: Tag,
+        mut tag: Tag,
         outcome: Result<Bound<'_, PyAny>, Bound<'_, PyAny>>,
     ) {
         self.forget(&tag);
+        // Before anybody knows that it is over.
+        tag.originals.clear();
         match tag.to {
             To::Result(result) => match result.get().deliver(py, tag.index, outcome) {
                 Delivered::More => {}

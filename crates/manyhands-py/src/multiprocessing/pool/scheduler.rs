@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use manyhands_pool::{Fitness, Pool};
+use manyhands_shm::Original;
 use manyhands_sync::Limit;
 use manyhands_sys::fork;
 use pyo3::exceptions::PyRuntimeError;
@@ -16,6 +17,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use super::call::{Callee, Callees, Shape};
 use super::imap::Imap;
 use super::limits::{Condemned, Options, Terms};
+use super::repeats::Repeats;
 use super::result::{ApplyResult, MapResult, Purpose};
 use super::source::Source;
 use super::supervise::Watched;
@@ -34,11 +36,13 @@ pub(super) struct Tag {
     pub(super) bytes: usize,
     /// What was agreed on for it.
     pub(super) terms: Option<Box<Terms>>,
+    /// What its message names instead of having it.
+    pub(super) originals: Vec<Arc<Original>>,
 }
 
 impl Tag {
     pub(super) fn new(to: To, index: usize) -> Tag {
-        Tag { to, index, bytes: 0, terms: None }
+        Tag { to, index, bytes: 0, terms: None, originals: Vec::new() }
     }
 }
 
@@ -242,7 +246,7 @@ impl Scheduler {
         let result = Bound::new(py, ApplyResult::of_call(source, purpose))?;
         let argument = if plain { args } else { PyTuple::new(py, [args, kwds])?.into_any() };
         let tag = Tag::new(To::Result(result.clone().unbind()), 0);
-        this.expect(result.get(), || Self::submit(slf, &callee, argument, tag, &result, 0))?;
+        this.expect(result.get(), || Self::submit(slf, &callee, argument, tag, &result, 0, None))?;
         Ok(result)
     }
 
@@ -418,8 +422,12 @@ impl Scheduler {
     }
 
     /// Submits `function(*args, **kwds)`, or a call with each item of `args` if that is a list; returns its
-    /// future.
-    #[pyo3(name = "submit_future")]
+    /// future. Of a map, with what the calls before had.
+    #[expect(clippy::too_many_arguments, reason = "all that there is to a call")]
+    #[pyo3(
+        name = "submit_future",
+        signature = (pool, function, args, kwds, options, repeats=None)
+    )]
     fn py_submit_future<'py>(
         slf: &Bound<'py, Self>,
         pool: Bound<'py, PyAny>,
@@ -427,8 +435,9 @@ impl Scheduler {
         args: Bound<'py, PyAny>,
         kwds: Option<Bound<'py, PyDict>>,
         options: Option<Bound<'py, Options>>,
+        repeats: Option<&Bound<'py, Repeats>>,
     ) -> PyResult<Bound<'py, Future>> {
-        Self::submit_future(slf, pool, function, args, kwds, options)
+        Self::submit_future(slf, pool, function, args, kwds, options, repeats.map(Bound::get))
     }
 
     /// The futures of the calls that have no outcome yet.

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use super::call::{Callee, Shape};
 use super::imap::Imap;
 use super::limits::Options;
+use super::repeats::Repeats;
 use super::scheduler::{Phase, Scheduler, Tag, To};
 use super::threads::{Target, Threads, Work};
 use crate::contextvars::Submitted;
@@ -104,12 +105,13 @@ impl Source {
         object: Bound<'_, PyAny>,
         imap: Imap,
         index: usize,
+        repeats: &Repeats,
     ) -> PyResult<()> {
         let py = object.py();
         match self {
             Source::Processes(scheduler) => {
                 let tag = Tag::new(To::Imap(imap), index);
-                Scheduler::send(scheduler.bind(py), callee, object, tag).map(drop)
+                Scheduler::send(scheduler.bind(py), callee, object, tag, Some(repeats)).map(drop)
             }
             Source::Threads(threads) => {
                 let (function, context) = (callee.function.clone_ref(py), context.again(py));

@@ -8,16 +8,17 @@ use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
-use super::call::{Callee, Chunks, Shape};
+use super::call::{Callee, Chunks, Shape, name_originals};
 use super::limits::{Options, Terms};
 use super::outcomes::copy_of;
+use super::repeats::{self, Repeats};
 use super::result::ApplyResult;
 use super::scheduler::{MOST_BYTES, Phase, Scheduler, Tag, To, locked};
 use super::task::Task;
 use crate::concurrent::future::{Future, Outcome};
 use crate::multiprocessing::arena::{Outside, error};
 use crate::multiprocessing::codec::{encode_after, with_encoder};
-use crate::multiprocessing::queue::pieces;
+use crate::multiprocessing::queue::piece;
 
 impl Scheduler {
     /// Sends a call, and returns its task's number; waits while too much is under way.
@@ -26,6 +27,7 @@ impl Scheduler {
         callee: &Callee,
         argument: Bound<'_, PyAny>,
         mut tag: Tag,
+        repeats: Option<&Repeats>,
     ) -> PyResult<u64> {
         let (py, this) = (slf.py(), slf.get());
         if !this.is_own() {
@@ -46,12 +48,19 @@ impl Scheduler {
         let object = callee.wrap(argument)?;
         with_encoder(|encoder| {
             encode_after(&callee.prefix, &object, encoder)?;
-            let pieces = pieces(encoder);
-            let bytes = encoder.head().len() + pieces.iter().map(|piece| piece.len).sum::<usize>();
+            let apart = repeats.map_or_else(Vec::new, |each| each.find(py, encoder.payloads()));
+            if !apart.is_empty() {
+                name_originals(encoder, &repeats::names(&apart));
+            }
+            let payloads = repeats::rest(encoder, &apart);
+            let pieces: Vec<_> = payloads.iter().map(|payload| piece(payload)).collect();
+            let large = pieces.iter().map(|piece| piece.len).sum::<usize>();
+            let bytes = encoder.head().len() + large + repeats::copied(&apart);
+            tag.originals = apart.into_iter().map(|each| each.original).collect();
             tag.bytes = bytes;
             this.bytes.fetch_add(bytes, Ordering::Relaxed);
             let timeout = callee.options.as_ref().and_then(|options| {
-                tag.terms = Some(Terms::new(options.clone_ref(py), encoder, &pieces));
+                tag.terms = Some(Terms::new(options.clone_ref(py), encoder.head(), &payloads));
                 tag.timeout()
             });
             timeout.inspect(|&timeout| this.expect_end(timeout));
@@ -91,9 +100,10 @@ impl Scheduler {
         tag: Tag,
         result: &Bound<'_, ApplyResult>,
         index: usize,
+        repeats: Option<&Repeats>,
     ) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
-        match Self::send(slf, callee, argument, tag) {
+        match Self::send(slf, callee, argument, tag, repeats) {
             Ok(_) => Ok(()),
             Err(why) if why.is_instance_of::<PyException>(py) => {
                 let tag = Tag::new(To::Result(result.clone().unbind()), index);
@@ -116,9 +126,13 @@ impl Scheduler {
     ) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
         let tag = |index| Tag::new(To::Result(result.clone().unbind()), index);
+        let repeats = (len > chunk).then(Repeats::default);
+        let repeats = repeats.as_ref();
         for (index, items) in Chunks::new(iterable, len, chunk).enumerate() {
             match items {
-                Ok(items) => Self::submit(slf, callee, items, tag(index), result, index)?,
+                Ok(items) => {
+                    Self::submit(slf, callee, items, tag(index), result, index, repeats)?;
+                }
                 Err(why) if why.is_instance_of::<PyException>(py) => {
                     // The iterable has nothing more to give: neither this task nor those after it.
                     let why = why.into_value(py).into_bound(py).into_any();
@@ -134,7 +148,7 @@ impl Scheduler {
     }
 
     /// Submits `function(*args, **kwds)`, or a call with each item of `args` if that is a list; returns its
-    /// future.
+    /// future. Of a map, with what the calls before had.
     // py: concurrent.futures.ProcessPoolExecutor.submit
     pub(crate) fn submit_future<'py>(
         slf: &Bound<'py, Self>,
@@ -143,6 +157,7 @@ impl Scheduler {
         args: Bound<'py, PyAny>,
         kwds: Option<Bound<'py, PyDict>>,
         options: Option<Bound<'py, Options>>,
+        repeats: Option<&Repeats>,
     ) -> PyResult<Bound<'py, Future>> {
         let (py, this) = (slf.py(), slf.get());
         let kwds = kwds.filter(|kwds| !kwds.is_empty());
@@ -163,7 +178,7 @@ impl Scheduler {
         };
         let tag = Tag::new(To::Future(future.clone().unbind()), items);
         this.tally.get().submit(items);
-        match Self::send(slf, &callee, argument, tag) {
+        match Self::send(slf, &callee, argument, tag, repeats) {
             Ok(number) => {
                 let scheduler = slf.clone().unbind();
                 let task = Task::new(scheduler, number, pool.unbind(), function.unbind());

@@ -11,6 +11,7 @@ use pyo3::types::PyTuple;
 
 use super::call::{Known, Told};
 use super::notices::Notices;
+use super::repeats;
 use crate::contextvars;
 use crate::multiprocessing::arena::{Outside, error};
 use crate::multiprocessing::codec::{encode_after, with_encoder};
@@ -81,21 +82,32 @@ fn run<'py>(
     parcel: Option<manyhands_shm::Parcel>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let head = parcel.as_ref().map_or(scratch, |parcel| parcel.head());
-    let told = Told::read(head).ok_or_else(|| {
-        pyo3::exceptions::PyRuntimeError::new_err("a task's message is not what was sent")
-    })?;
+    let wrong =
+        || pyo3::exceptions::PyRuntimeError::new_err("a task's message is not what was sent");
+    let told = Told::read(head).ok_or_else(wrong)?;
     let (shape, skip) = (told.shape, told.object);
     let memory = told.memory.filter(|&memory| memory > 0);
     if told.memory.is_some() {
         worker.hold(u64::from_ne_bytes(head.first_chunk::<TASK>().copied().unwrap_or_default()));
     }
+    // What was sent does not count as the call's own memory.
+    let apart = if told.has_originals {
+        let (end, named) =
+            repeats::named(head).filter(|(end, _)| *end >= skip).ok_or_else(wrong)?;
+        Some((end, repeats::images(&named).map_err(error)?))
+    } else {
+        None
+    };
     let _cap = memory.map(MemoryCap::new).transpose()?;
     let context = told.context.to_vec();
     let function = match told.name {
         [] => None,
         name => Some(known.get(py, name)?),
     };
-    let object = decode_message(py, scratch, parcel, skip)?;
+    let object = match apart {
+        None => decode_message(py, scratch, parcel, skip)?,
+        Some((end, images)) => repeats::decode_with(py, scratch, parcel, skip..end, images)?,
+    };
     let begin = || worker.renew();
     let call = || match function {
         Some(function) => shape.call(&function, &object, begin),

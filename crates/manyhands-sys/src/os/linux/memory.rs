@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -82,6 +83,60 @@ unsafe fn map_file(
     // SAFETY: the range was just mapped, and the advice changes no contents.
     let _ = unsafe { madvise(base, len, Advice::LinuxDontDump) };
     Ok(base)
+}
+
+/// Maps a part of a file for this process alone: what it writes there goes to copies of the pages.
+pub(crate) fn map_private(
+    file: BorrowedFd<'_>,
+    offset: usize,
+    len: usize,
+) -> io::Result<NonNull<u8>> {
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+    // SAFETY: a new mapping at an address that the kernel chooses touches no other memory.
+    let base = unsafe { mmap(std::ptr::null_mut(), len, access, flags, file, offset as u64)? };
+    NonNull::new(base.cast()).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+}
+
+/// # Safety
+/// So many bytes can be read here and there.
+pub(crate) unsafe fn is_equal(here: *const u8, there: *const u8, len: usize) -> bool {
+    // SAFETY: the caller's. Not by way of slices, as others may write there.
+    unsafe { libc::memcmp(here.cast(), there.cast(), len) == 0 }
+}
+
+pub(crate) fn page_size() -> usize {
+    rustix::param::page_size()
+}
+
+/// Whether it is certain that no page of a private mapping, which begins there, has been copied.
+pub(crate) fn has_no_copied_pages(address: usize, len: usize) -> bool {
+    const PRESENT: u64 = 1 << 63;
+    const SWAPPED: u64 = 1 << 62;
+    const OF_FILE: u64 = 1 << 61;
+    // A page of the file is present as such, or not there at all; what is neither is a copy, which may
+    // have been swapped out.
+    let is_of_file = |entry: u64| match entry & (PRESENT | SWAPPED) {
+        PRESENT => entry & OF_FILE != 0,
+        other => other == 0,
+    };
+    let Ok(pagemap) = std::fs::File::open("/proc/self/pagemap") else { return false };
+    let mut entries = [0; 4096];
+    let mut begin = address / page_size() * 8;
+    let end = begin + len.div_ceil(page_size()) * 8;
+    while begin < end {
+        let piece = &mut entries[..(end - begin).min(4096)];
+        if pagemap.read_exact_at(piece, begin as u64).is_err() {
+            return false;
+        }
+        let mut numbers =
+            piece.chunks_exact(8).map(|bytes| bytes.try_into().map_or(SWAPPED, u64::from_ne_bytes));
+        if !numbers.all(is_of_file) {
+            return false;
+        }
+        begin += piece.len();
+    }
+    true
 }
 
 /// Whether that file is mapped at an address.

@@ -12,20 +12,27 @@
 //!   own heads. A block taken from a list and not Used yet is Free; one carved and not below `top`
 //!   does not exist.
 //! * The owner ends without releasing: `participant::bury` does it.
+//! * A Lingering one was let go of by its owner and is kept for others: its owner's heirs, or, if it is an
+//!   original, its holders (see `holders`).
 //!
 //! A process that has no address space for all of the arena goes through the blocks up to the first that
 //! it cannot reach. What is beyond is left to one who can: the ledger is handed on as in need of repair,
 //! a dead process is not buried, an object whose parts are not all in reach lingers. Nothing is
 //! judged by what was not seen: what may be there counts as there.
 
+mod walks;
+
 use std::sync::atomic::Ordering;
 
 use manyhands_sys::step::step;
 
-use crate::arena::{Arena, Statistics};
+use crate::arena::Arena;
 use crate::layout::{BlockHead, CLASSES, FIRST, GRAIN, Ref, SMALLEST_CLASS, SPAN};
 use crate::participant::{self, Number};
-use crate::{ArenaError, Kind, heirs};
+use crate::{ArenaError, Kind, heirs, holders};
+pub(crate) use walks::{
+    count, forget_holder, free_lingering, hand_over, keeps_anything_of, release_all_of, repair,
+};
 
 /// Free blocks keep so many bytes of memory in all; what is freed beyond goes back to the system.
 const RETAIN: u64 = if cfg!(feature = "steps") { 4 << 20 } else { 128 << 20 };
@@ -238,60 +245,32 @@ fn release_in_ledger(arena: &Arena, index: u64, block: &BlockHead, owner: Number
     let released = arena.stamp();
     block.released.store(released, Ordering::Relaxed);
     step();
-    if heirs::has_heirs(arena, owner, block.born.load(Ordering::Relaxed), released)
-        || free(arena, index, block).is_err()
-    {
+    if is_kept(arena, index, block, owner) || free(arena, index, block).is_err() {
         State { status: Status::Lingering, ..State::of(block) }.store(block);
         arena.head().lingering.fetch_add(1, Ordering::Relaxed);
         step();
     }
 }
 
-/// Lets go of everything that a dead process owned, as far as it can be reached; under the ledger.
-pub(crate) fn release_all_of(arena: &Arena, owner: Number) -> Result<(), ArenaError> {
-    for block in all(arena) {
-        let (index, block) = block?;
-        if State::of(block).status == Status::Used
-            && block.owner.load(Ordering::Acquire) == u64::from(owner.bits()) << 32
-        {
-            release_in_ledger(arena, index, block, owner);
-        }
+/// Frees a lingering block if nobody is left for whom it is kept; under the ledger.
+fn free_if_unused(arena: &Arena, index: u64, block: &BlockHead) {
+    let owner = Number::from_bits((block.owner.load(Ordering::Relaxed) >> 32) as u32);
+    if !is_kept(arena, index, block, owner) && free(arena, index, block).is_ok() {
+        arena.head().lingering.fetch_sub(1, Ordering::Relaxed);
+        step();
     }
-    Ok(())
 }
 
-/// Makes what one process owns another's, as far as it can be reached; under the ledger.
-pub(crate) fn hand_over(arena: &Arena, owner: Number, heir: Number) -> Result<(), ArenaError> {
-    for block in all(arena) {
-        let (_, block) = block?;
-        if State::of(block).status == Status::Used
-            && block.owner.load(Ordering::Acquire) == u64::from(owner.bits()) << 32
-        {
-            block.owner.store(u64::from(heir.bits()) << 32, Ordering::Release);
-            step();
-        }
+/// Whether somebody may use a block that its owner has let go of; under the ledger.
+fn is_kept(arena: &Arena, index: u64, block: &BlockHead, owner: Number) -> bool {
+    if State::of(block).kind == Kind::Original as u32 {
+        // A child that its maker has forked cannot get at it, nor can who was handed a message of it
+        // and has not come to hold it.
+        return holders::any(arena, index);
     }
-    Ok(())
-}
-
-/// Frees what was kept for processes that are gone now, or by one that could not reach all of it, as
-/// far as we can; under the ledger.
-pub(crate) fn free_lingering(arena: &Arena) {
-    if arena.head().lingering.load(Ordering::Relaxed) == 0 {
-        return;
-    }
-    for (index, block) in all(arena).map_while(Result::ok) {
-        if State::of(block).status != Status::Lingering {
-            continue;
-        }
-        let owner = Number::from_bits((block.owner.load(Ordering::Relaxed) >> 32) as u32);
-        let (born, released) =
-            (block.born.load(Ordering::Relaxed), block.released.load(Ordering::Relaxed));
-        if !heirs::has_heirs(arena, owner, born, released) && free(arena, index, block).is_ok() {
-            arena.head().lingering.fetch_sub(1, Ordering::Relaxed);
-            step();
-        }
-    }
+    let (born, released) =
+        (block.born.load(Ordering::Relaxed), block.released.load(Ordering::Relaxed));
+    heirs::has_heirs(arena, owner, born, released)
 }
 
 /// Frees a block, and before it what belongs to it, or nothing of this if we cannot reach all of it;
@@ -399,6 +378,18 @@ impl Block {
             && self.head.owner.load(Ordering::Acquire) == OBJECT | object.reference.to_bits()
     }
 
+    /// Makes a block of this process one of another kind, now that it is ready to be that.
+    pub(crate) fn set_kind(self, kind: Kind) {
+        State { kind: kind as u32, ..State::of(self.head) }.store(self.head);
+    }
+
+    /// Frees it if its owner has let go of it and nobody is left for whom it is kept; under the ledger.
+    pub(crate) fn free_if_unused(self, arena: &Arena) {
+        if State::of(self.head).status == Status::Lingering {
+            free_if_unused(arena, self.reference.index(), self.head);
+        }
+    }
+
     /// Whether it is in use still, as something of that kind.
     pub(crate) fn is(self, kind: Kind) -> bool {
         let state = State::of(self.head);
@@ -407,9 +398,14 @@ impl Block {
             && self.head.generation.load(Ordering::Relaxed) == self.reference.generation()
     }
 
+    /// How many bytes it holds.
+    pub(crate) fn len(self) -> usize {
+        self.head.len.load(Ordering::Relaxed) as usize
+    }
+
     /// What it holds.
     pub(crate) fn contents(self, arena: &Arena) -> Result<Contents, ArenaError> {
-        let len = self.head.len.load(Ordering::Relaxed) as usize;
+        let len = self.len();
         let place = arena.place(self.reference.index(), GRAIN + len)?;
         // SAFETY: the contents follow the head.
         Ok(Contents { start: unsafe { place.as_ptr().add(GRAIN) }, len })
@@ -426,79 +422,6 @@ impl std::fmt::Debug for Block {
 pub(crate) fn is_possible(arena: &Arena, reference: Ref) -> bool {
     let blocks = (FIRST / GRAIN) as u64..arena.head().top.load(Ordering::Acquire);
     blocks.contains(&reference.index())
-}
-
-/// Rebuilds the ledger after somebody was killed while changing it, as far as we can reach: what is
-/// there then is in order, but blocks are missing; under the ledger.
-#[cold]
-pub(crate) fn repair(arena: &Arena) -> Result<(), ArenaError> {
-    let head = arena.head();
-    for list in &head.free {
-        list.store(0, Ordering::Relaxed);
-    }
-    step();
-    let (mut lingering, mut retained) = (0, 0);
-    let mut whole = Ok(());
-    for block in all(arena) {
-        let (index, block) = match block {
-            Ok(block) => block,
-            Err(error) => {
-                whole = Err(error);
-                break;
-            }
-        };
-        let state = State::of(block);
-        match state.status {
-            Status::Used => {}
-            Status::Lingering => lingering += 1,
-            Status::Free => {
-                retained += block.committed.load(Ordering::Relaxed);
-                push_free(arena, block, state.class, index);
-            }
-        }
-    }
-    if whole.is_err() {
-        lingering += UNSEEN;
-    }
-    head.lingering.store(lingering, Ordering::Relaxed);
-    step();
-    head.retained.store(retained, Ordering::Relaxed);
-    step();
-    // Who was burying somebody may not have come to these.
-    free_lingering(arena);
-    heirs::forget_the_childless(arena);
-    whole
-}
-
-/// Whether anything of that process is kept for its heirs, or may be where we cannot look; under the
-/// ledger.
-pub(crate) fn keeps_anything_of(arena: &Arena, owner: Number) -> bool {
-    arena.head().lingering.load(Ordering::Relaxed) != 0
-        && all(arena).any(|block| {
-            block.map_or(true, |(_, block)| {
-                State::of(block).status == Status::Lingering
-                    && block.owner.load(Ordering::Relaxed) == u64::from(owner.bits()) << 32
-            })
-        })
-}
-
-/// What is in use at present.
-pub(crate) fn count(arena: &Arena) -> Result<Statistics, ArenaError> {
-    arena.with_ledger(|| {
-        let mut statistics = Statistics::default();
-        for block in all(arena) {
-            let (_, block) = block?;
-            match State::of(block).status {
-                Status::Free => {}
-                Status::Used => {
-                    statistics.blocks += 1;
-                    statistics.bytes += block.len.load(Ordering::Relaxed);
-                }
-                Status::Lingering => statistics.lingering += 1,
-            }
-        }
-        Ok(statistics)
-    })
 }
 
 const _: () = assert!(CLASSES > 37, "the largest block is half of the arena");
