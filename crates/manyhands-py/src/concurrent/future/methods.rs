@@ -10,7 +10,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use super::state::{Inner, State};
-use super::{Cell, Future, Outcome, Settled};
+use super::{Future, Outcome, Settled};
 use crate::crew::Awaited;
 use crate::news::News;
 use crate::tally::Tally;
@@ -59,7 +59,7 @@ impl Future {
             news: News::new(),
             pool: AtomicU64::new(0),
             awaited: Awaited::default(),
-            inner: Cell::new(Inner {
+            inner: Protected::new(Inner {
                 state: State::Pending,
                 result: None,
                 exception: None,

@@ -423,7 +423,6 @@ impl Scheduler {
 
     /// Submits `function(*args, **kwds)`, or a call with each item of `args` if that is a list; returns its
     /// future. Of a map, with what the calls before had.
-    #[expect(clippy::too_many_arguments, reason = "all that there is to a call")]
     #[pyo3(
         name = "submit_future",
         signature = (pool, function, args, kwds, options, repeats=None)
