@@ -321,9 +321,11 @@ class Leftovers:
     children: bool = False
 
     @staticmethod
-    def now() -> Leftovers:
+    def now(reap: bool = True) -> Leftovers:
+        """What there is; a child that has ended is not there any more if it is reaped by this."""
         try:
-            os.waitpid(-1, os.WNOHANG)
+            look = os.WEXITED | os.WNOHANG | (0 if reap else os.WNOWAIT)
+            os.waitid(os.P_ALL, 0, look)
             children = True
         except ChildProcessError:
             children = False
@@ -336,9 +338,11 @@ class Leftovers:
     @staticmethod
     def since(before: Leftovers) -> str:
         """What is there now and was not before, given a moment to go away."""
-        deadline = time.monotonic() + 5
+        begun = time.monotonic()
+        deadline = begun + 5
         while True:
-            now = Leftovers.now()
+            # The ends of children belong to who is about to wait for them, if somebody is.
+            now = Leftovers.now(reap=time.monotonic() > begun + 1)
             left = [
                 *(f"thread {thread}" for thread in now.threads - before.threads),
                 *(f"native thread {ident}" for ident in now.native_threads - before.native_threads),
