@@ -106,8 +106,9 @@ def of_mpire() -> type:
             return self._pool.map(function, items)
 
         def map_chunks(self, function: Function, items: Sequence[Any], size: int) -> list[Any]:
-            # All others return a list also of arrays.
-            return self._pool.map(function, items, chunk_size=size, concatenate_numpy_output=False)
+            # A tuple would be several arguments; and all others return a list also of arrays.
+            ones = [(item,) if isinstance(item, tuple) else item for item in items]
+            return self._pool.map(function, ones, chunk_size=size, concatenate_numpy_output=False)
 
         def imap(self, function: Function, items: Sequence[Any]) -> list[Any]:
             return list(self._pool.imap(function, items, chunk_size=1))
