@@ -219,9 +219,10 @@ def test_a_worker_that_had_a_result_is_among_the_processes(
         assert may_return.wait(PATIENCE)
 
     monkeypatch.setattr(cls, "start", start_and_wait)
-    with our_spawn_kind.make(1, max_tasks_per_child=1) as executor:
+    with our_spawn_kind.make(1, max_tasks_per_child=2) as executor:
         first = executor.submit(os.getpid).result()
         may_return.clear()
+        assert executor.submit(os.getpid).result() == first
         second = executor.submit(os.getpid).result(PATIENCE)
         hand = Hand(lambda: list(executor._processes))
         may_return.set()
