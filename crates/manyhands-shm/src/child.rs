@@ -83,19 +83,28 @@ pub(crate) fn enter_by_ticket(arena: &Arena, ticket: u64) {
 /// it go on.
 pub fn reserve_for_fork() {
     let Some(arena) = existing() else { return };
-    let unused = AHEAD.take();
-    if unused != 0 {
-        original::expect_no_more(Number::from_bits(unused));
-        participant::give_up(arena, Number::from_bits(unused));
-    }
+    give_up_reserved();
     if let Ok(number) = reserve(arena, Span::Open) {
         original::expect(arena, number);
         AHEAD.set(number.bits());
     }
 }
 
+/// Says that the fork for which this thread has kept a place is not made, or not in the usual way.
+pub fn give_up_reserved() {
+    let unused = AHEAD.take();
+    if let Some(arena) = existing()
+        && unused != 0
+    {
+        original::expect_no_more(Number::from_bits(unused));
+        participant::give_up(arena, Number::from_bits(unused));
+    }
+}
+
 /// Tells which child the last fork by this thread made since [`prepare_for_forks`]; `None` if it failed.
 pub fn forked(pid: Option<u32>) {
+    // Still there if it failed before it began.
+    give_up_reserved();
     let (Some(arena), number) = (existing(), FORKING.replace(0)) else { return };
     if number != 0 {
         match pid {

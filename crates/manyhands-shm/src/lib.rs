@@ -57,8 +57,8 @@ pub use barrier::{Barrier, Broken, Last, Passage};
 pub use board::{Board, NOTE, Seat};
 #[cfg(not(loom))]
 pub use child::{
-    Ticket, child_died, forked, hand_over_to_parent, prepare_for_forks, reserve_child,
-    reserve_for_fork,
+    Ticket, child_died, forked, give_up_reserved, hand_over_to_parent, prepare_for_forks,
+    reserve_child, reserve_for_fork,
 };
 pub use condition::{Condition, Waiting};
 #[cfg(not(loom))]

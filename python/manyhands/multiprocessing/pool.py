@@ -312,8 +312,7 @@ class Pool(_original.Pool):
     ):
         if self._scheduler is None:
             return super()._map_async(func, iterable, mapper, chunksize, callback, error_callback)
-        if self._state != RUN:
-            self._check_running()
+        self._check_running()
         if not hasattr(iterable, "__len__"):
             iterable = list(iterable)
         length = len(iterable)
@@ -353,8 +352,7 @@ class Pool(_original.Pool):
     def _imap(self, func, iterable, chunksize, theirs, ordered, progress):
         if self._scheduler is None:
             return theirs(func, iterable, chunksize)
-        if self._state != RUN:
-            self._check_running()
+        self._check_running()
         if chunksize < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
         tally = _concurrent.Tally() if progress else None

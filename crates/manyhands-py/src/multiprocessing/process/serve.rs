@@ -41,6 +41,8 @@ fn serve<'py>(
     // runs no code of the interpreter any more.
     // SAFETY: this thread is attached, and PyOS_AfterFork_Child follows.
     unsafe { ffi::PyOS_BeforeFork() };
+    // Each order brings the place of its child.
+    manyhands_shm::give_up_reserved();
     let served = unless_over(manyhands_process::serve(socket, by_main, &footprint));
     // SAFETY: this is a copy, after PyOS_BeforeFork.
     unsafe { ffi::PyOS_AfterFork_Child() };
