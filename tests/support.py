@@ -113,8 +113,10 @@ class Hand:
         return self
 
 
-def until_blocked(native_id: int, process: int | str = "self") -> None:
-    """Waits until that thread sleeps and nothing wakes it.
+def until_blocked(
+    native_id: int, process: int | str = "self", unless: stdlib_threading.Event | None = None
+) -> None:
+    """Waits until that thread sleeps and nothing wakes it, or that event is set.
 
     A thread that waits for the interpreter's lock gets it while this one sleeps, so that its
     number of context switches goes up.
@@ -134,7 +136,7 @@ def until_blocked(native_id: int, process: int | str = "self") -> None:
         return
     same, last = 0, ("",)
     deadline = time.monotonic() + PATIENCE
-    while same < 3 and last != ("gone",):
+    while same < 3 and last != ("gone",) and not (unless and unless.is_set()):
         assert time.monotonic() < deadline, "the thread does not come to rest"
         time.sleep(0.003)
         now = look()
@@ -172,6 +174,31 @@ def alarm(
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
+
+
+@contextlib.contextmanager
+def alarm_once_blocked(handler: Callable[..., Any]) -> Iterator[list[float]]:
+    """As `alarm`, once, not before the main thread, which enters this, waits for something.
+
+    For a handler whose effect is lost on who does not wait yet, as a notification is.
+    """
+    main = stdlib_threading.main_thread()
+    over = stdlib_threading.Event()
+    native_id = main.native_id
+    assert native_id is not None
+    with alarm(handler, after=0) as ran:
+
+        def send() -> None:
+            until_blocked(native_id, unless=over)
+            if not over.is_set():
+                signal.setitimer(signal.ITIMER_REAL, 1e-6, 0.1)
+
+        sender = Hand(send)
+        try:
+            yield ran
+        finally:
+            over.set()
+            sender.result()
 
 
 def forked(body: Callable[[], Any]) -> int:
