@@ -83,6 +83,64 @@ def test_a_category_that_a_worker_cannot_have_is_no_harm(context: Any) -> None:
             ask_pool(context, traveltasks.warn, "no table")
 
 
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_worker_imports_nothing_for_the_sake_of_filters(tmp_path: Path, method: str) -> None:
+    """The category is of a module that only the program has loaded: the filter waits for it."""
+    package = tmp_path / "soup"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "import warnings\n"
+        "from .kinds import ColdWarning\n"
+        "warnings.filterwarnings('ignore', 'thin .*')\n"
+        "class SoupWarning(UserWarning): pass\n"
+    )
+    (package / "kinds.py").write_text("class ColdWarning(UserWarning): pass\n")
+    (package / "stale.py").write_text("class StaleWarning(UserWarning): pass\n")
+    out = run_file(
+        tmp_path / "program.py",
+        """
+        import sys, warnings
+        from manyhands import multiprocessing
+
+        def loaded():
+            return sorted(name for name in sys.modules if name.startswith("soup"))
+
+        def eat():
+            before = list(warnings.filters)
+            warnings.simplefilter("once", BytesWarning)
+            import soup
+            return before, warnings.filters
+
+        def all_of_it():
+            import soup.stale
+            finders = [each for each in sys.meta_path if "manyhands" in type(each).__module__]
+            return warnings.filters, finders
+
+        if __name__ == "__main__":
+            import soup.stale
+
+            warnings.resetwarnings()
+            for category in [soup.SoupWarning, UserWarning,
+                             soup.kinds.ColdWarning, soup.stale.StaleWarning, RuntimeWarning]:
+                warnings.simplefilter("error", category, append=True)
+            warnings.filterwarnings("ignore", "thin .*", append=True)
+            soups, user, cold, stale, runtime, thin = warnings.filters
+            with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:
+                assert pool.apply(loaded) == []
+                before, now = pool.apply(eat)
+                assert before == [user, runtime, thin], before
+                assert now[0][:3] == ("once", None, BytesWarning), now
+                assert now[1:] == [soups, user, cold, runtime, thin], now
+                now, finders = pool.apply(all_of_it)
+                assert now[1:] == [soups, user, cold, stale, runtime, thin], now
+                assert finders == []
+                print("as it should be")
+        """,
+        method,
+    )
+    assert out == "as it should be\n"
+
+
 def test_warnings_are_logged_where_the_program_logs_them(tmp_path: Path) -> None:
     for method in METHODS:
         out = run_file(
