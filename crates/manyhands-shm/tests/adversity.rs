@@ -7,8 +7,8 @@ use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use manyhands_shm::{
-    Handle, Kind, Limit, Message, Patient, PutError, Queue, Reference, Shared, arena, forked,
-    hand_over_to_parent, prepare_for_forks,
+    Handle, Kind, Limit, Message, Original, Patient, PutError, Queue, Reference, Shared, arena,
+    forked, give_up_reserved, hand_over_to_parent, prepare_for_forks, reserve_for_fork,
 };
 
 use support::{alone, fork, going_on, kill, wait};
@@ -78,6 +78,30 @@ fn a_fork_that_failed_does_not_bury_an_earlier_child() {
     kill(child);
     wait(child);
     assert_eq!(arena().unwrap().statistics().unwrap().participants, before);
+}
+
+#[test]
+fn a_place_for_a_fork_that_is_not_made_is_given_back() {
+    let _alone = alone();
+    let statistics = || arena().unwrap().statistics().unwrap();
+    let before = statistics();
+    for give_up in [give_up_reserved, || forked(None)] {
+        let early = Original::of(&[1; 10_000]).unwrap();
+        reserve_for_fork();
+        assert_eq!(statistics().participants, before.participants + 1);
+        let late = Original::of(&[2; 10_000]).unwrap();
+        give_up();
+        assert_eq!(statistics().participants, before.participants);
+        // What the child was to have nobody has.
+        drop((early, late));
+        assert_eq!(statistics().blocks, before.blocks);
+    }
+    // A fork that nobody has announced has no other's place.
+    reserve_for_fork();
+    give_up_reserved();
+    let child = fork(|| i32::from(statistics().participants != before.participants + 1));
+    assert_eq!(wait(child), 0);
+    assert_eq!(statistics().participants, before.participants);
 }
 
 #[test]
