@@ -15,6 +15,7 @@ from multiprocessing.context import BaseContext
 from types import TracebackType
 from typing import Any, TypeVar
 
+from manyhands import _native
 from manyhands._async_results import (
     Results,
     UnorderedResults,
@@ -90,7 +91,7 @@ class _Base:
         self._check_running()
         size = -(-len(calls) // (self._processes * 4)) or 1 if chunksize is None else chunksize
         sent = chunks(iter(calls), checked(size))
-        futures = await self._send(func, list(sent), self._submit_chunk)
+        futures = await self._send(func, list(sent), self._submits_chunks())
         outcomes = list(map(asyncio.wrap_future, futures))
         try:
             return list(itertools.chain.from_iterable(await asyncio.gather(*outcomes)))
@@ -150,6 +151,7 @@ class _Base:
     ) -> None:
         """Send what an iterable gives, as there is room."""
         error = None
+        submit = self._submits_chunks()
         try:
             if isinstance(iterable, AsyncIterable):
                 chunk = []
@@ -157,17 +159,17 @@ class _Base:
                     chunk.append((item,))
                     if len(chunk) == chunksize:
                         await results.has_room()
-                        results.add(await self._send(func, [chunk], self._submit_chunk))
+                        results.add(await self._send(func, [chunk], submit))
                         chunk = []
                 if chunk:
-                    results.add(await self._send(func, [chunk], self._submit_chunk))
+                    results.add(await self._send(func, [chunk], submit))
             else:
                 sent = chunks(((item,) for item in iterable), chunksize)
                 while error is None:
                     batch, error = take(sent, await results.has_room())
                     if not batch:
                         break
-                    results.add(await self._send(func, batch, self._submit_chunk))
+                    results.add(await self._send(func, batch, submit))
         except Exception as why:
             error = why
         results.end(error)
@@ -194,7 +196,8 @@ class _Base:
         future: Future[Any] = self._executor.submit(func, *args, **kwds)
         return future
 
-    def _submit_chunk(self, func: Callable[..., Any], chunk: Any) -> "Future[Any]":
+    def _submits_chunks(self) -> "Callable[[Callable[..., Any], Any], Future[Any]]":
+        """Return what submits the tasks of one map."""
         raise NotImplementedError
 
     def _check_running(self) -> None:
@@ -294,9 +297,15 @@ class Pool(_Base):
             sending.add_done_callback(_take_back)
             raise
 
-    def _submit_chunk(self, func: Callable[..., Any], chunk: Any) -> "Future[Any]":
-        future: Future[Any] = self._executor._submit(func, chunk, None)
-        return future
+    def _submits_chunks(self) -> "Callable[[Callable[..., Any], Any], Future[Any]]":
+        # By which an array that is in many tasks is copied once.
+        repeats = _native.multiprocessing.Repeats()
+
+        def submit(func: Callable[..., Any], chunk: Any) -> "Future[Any]":
+            future: Future[Any] = self._executor._submit(func, chunk, None, repeats)
+            return future
+
+        return submit
 
     def _finish(self) -> None:
         self._sender.submit(self._shut_down)
@@ -343,9 +352,12 @@ class ThreadPool(_Base):
         # Nothing of it takes long.
         return _submit_all(submit, func, tasks)
 
-    def _submit_chunk(self, func: Callable[..., Any], chunk: Any) -> "Future[Any]":
-        future: Future[Any] = self._executor.submit(_call_each, func, chunk)
-        return future
+    def _submits_chunks(self) -> "Callable[[Callable[..., Any], Any], Future[Any]]":
+        def submit(func: Callable[..., Any], chunk: Any) -> "Future[Any]":
+            future: Future[Any] = self._executor.submit(_call_each, func, chunk)
+            return future
+
+        return submit
 
     def _finish(self) -> None:
         self._executor.shutdown(wait=False)

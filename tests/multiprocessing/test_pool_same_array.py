@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import itertools
 import os
@@ -27,7 +28,7 @@ from arraytasks import (
     wait_at,
     write,
 )
-from manyhands import _native, multiprocessing
+from manyhands import _native, asyncio as our_asyncio, multiprocessing
 from manyhands.concurrent.futures import ProcessPoolExecutor
 from manyhands.multiprocessing.pool import WorkerDied
 from support import until
@@ -141,6 +142,36 @@ def test_the_map_of_an_executor_copies_it_once(chunksize: int) -> None:
         assert list(results) == [(5, 5, number) for number in range(CALLS)]
         assert SIZE <= there < 1.5 * SIZE
         until(lambda: held() <= before)
+
+
+@pytest.mark.parametrize("way", ["map", "imap"])
+def test_a_pool_for_coroutines_copies_it_once(way: str) -> None:
+    context: Any = multiprocessing.get_context("fork")
+    gate = context.Event()
+    array = array_of(5)
+    calls = [(array, number) for number in range(CALLS)]
+
+    async def results(pool: Any) -> list[Any]:
+        if way == "map":
+            found: list[Any] = await pool.map(ends_of, calls, 2)
+            return found
+        return [each async for each in pool.imap(ends_of, calls)]
+
+    async def program() -> None:
+        async with our_asyncio.Pool(2, wait_at, (gate,), context=context) as pool:
+            assert await pool.apply(abs, (1,)) == 1
+            before = held()
+            begun = asyncio.ensure_future(results(pool))
+            while pool._executor._pool._scheduler.pending < CALLS // 2:
+                await asyncio.sleep(0.001)
+            there = statistics()["bytes"] - before[0]
+            gate.set()
+            assert await begun == [(5, 5, number) for number in range(CALLS)]
+            assert SIZE <= there < 1.5 * SIZE
+            while held() > before:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(program())
 
 
 def test_a_subclass_that_has_its_own_submit_has_it_called() -> None:
