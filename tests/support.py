@@ -150,14 +150,19 @@ def start_all(calls: list[Callable[[], Any]]) -> list[Hand]:
 
 @contextlib.contextmanager
 def alarm(
-    handler: Callable[..., Any], after: float = 0.02, every: float | None = None
+    handler: Callable[..., Any], after: float | None = None, every: float | None = None
 ) -> Iterator[list[float]]:
     """Has SIGALRM run the handler in the main thread, once or every so often.
 
+    It comes after that time, or once the main thread waits for something: not before it does, as
+    who does not wait yet misses a notice, and what waits in the stdlib can be left half done.
     Gives the moments at which it ran. A signal that hits the last instructions before a sleep
     interrupts nothing in the stdlib, so also a single one is sent until the handler has run.
     """
     ran: list[float] = []
+    over = stdlib_threading.Event()
+    main = stdlib_threading.main_thread().native_id
+    assert main is not None
 
     def handle(number: int, frame: Any) -> None:
         if every is None:
@@ -167,38 +172,25 @@ def alarm(
         ran.append(time.monotonic())
         handler()
 
+    def send_once_blocked() -> None:
+        until_blocked(main, unless=over)
+        if not over.is_set():
+            signal.setitimer(signal.ITIMER_REAL, 1e-6, every or 0.1)
+
     old = signal.signal(signal.SIGALRM, handle)
+    sender = None
     try:
-        signal.setitimer(signal.ITIMER_REAL, after, every or 0.1)
+        if after is None:
+            sender = Hand(send_once_blocked)
+        else:
+            signal.setitimer(signal.ITIMER_REAL, after, every or 0.1)
         yield ran
     finally:
+        over.set()
+        if sender is not None:
+            sender.result()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
-
-
-@contextlib.contextmanager
-def alarm_once_blocked(handler: Callable[..., Any]) -> Iterator[list[float]]:
-    """As `alarm`, once, not before the main thread, which enters this, waits for something.
-
-    For a handler whose effect is lost on who does not wait yet, as a notification is.
-    """
-    main = stdlib_threading.main_thread()
-    over = stdlib_threading.Event()
-    native_id = main.native_id
-    assert native_id is not None
-    with alarm(handler, after=0) as ran:
-
-        def send() -> None:
-            until_blocked(native_id, unless=over)
-            if not over.is_set():
-                signal.setitimer(signal.ITIMER_REAL, 1e-6, 0.1)
-
-        sender = Hand(send)
-        try:
-            yield ran
-        finally:
-            over.set()
-            sender.result()
 
 
 def forked(body: Callable[[], Any]) -> int:

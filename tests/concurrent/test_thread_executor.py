@@ -202,7 +202,7 @@ def test_a_pool_may_be_ended_by_one_of_its_threads(thread_kind: Any) -> None:
 def test_a_signal_handler_may_submit(pool: Any, held: threading.Event) -> None:
     submitted: list[Any] = []
     last = threading.Event()
-    with alarm(lambda: submitted.append(pool.submit(last.set))):
+    with alarm(lambda: submitted.append(pool.submit(last.set)), after=0.01):
         until(lambda: submitted)
     held.set()
     assert last.wait(30)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from support import Engine, Hand, alarm, alarm_once_blocked, until
+from support import Engine, Hand, alarm, until
 from waits import TIMED_WAITS, WAITS, SimpleQueueGet, Wait
 
 
@@ -42,7 +42,7 @@ def test_it_ends_when_what_it_waits_for_happens(wait: Wait) -> None:
 
 @all_waits
 def test_a_signal_handler_runs_meanwhile_and_the_wait_goes_on(wait: Wait) -> None:
-    with alarm_once_blocked(lambda: None) as ran:
+    with alarm(lambda: None) as ran:
         helper = Hand(lambda: (until(lambda: ran), wait.satisfy()))
         assert wait.wait()
         helper.result()
@@ -51,14 +51,14 @@ def test_a_signal_handler_runs_meanwhile_and_the_wait_goes_on(wait: Wait) -> Non
 
 @all_waits
 def test_a_signal_handler_ends_it_by_what_it_waits_for(wait: Wait) -> None:
-    with alarm_once_blocked(wait.satisfy) as ran:
+    with alarm(wait.satisfy) as ran:
         assert wait.wait()
     assert len(ran) == 1
 
 
 @all_waits
 def test_a_signal_handler_that_raises_ends_it_and_nothing_is_lost(wait: Wait) -> None:
-    with alarm_once_blocked(interrupt) as ran, pytest.raises(Interruption):
+    with alarm(interrupt) as ran, pytest.raises(Interruption):
         wait.wait()
     assert ran
     wait.check()
