@@ -79,7 +79,7 @@ pub use manyhands_sys::time::Deadline;
 #[cfg(not(loom))]
 pub use original::{Image, Original};
 #[cfg(loom)]
-pub use queue::OnePlaceQueue;
+pub use queue::ModelQueue;
 #[cfg(not(loom))]
 pub use queue::{DoneError, GetError, Message, Parcel, Piece, PutError, Queue, Turn, WaitError};
 pub use rlock::{NotOwner, RLock};

@@ -56,12 +56,18 @@ pub(crate) fn mark_forked() {
 /// // ... and later: do the threads noted then still exist?
 /// assert_eq!(epoch(), noted, "this is not a forked child");
 /// ```
+#[inline]
 pub fn epoch() -> u32 {
     if !COUNTED.load(Ordering::Acquire) {
-        os::at_fork(nothing, nothing, count).expect("pthread_atfork: out of memory");
-        COUNTED.store(true, Ordering::Release);
+        begin_to_count();
     }
     EPOCH.load(Ordering::Relaxed)
+}
+
+#[cold]
+fn begin_to_count() {
+    os::at_fork(nothing, nothing, count).expect("pthread_atfork: out of memory");
+    COUNTED.store(true, Ordering::Release);
 }
 
 /// Whether a thread that was inside a wait in that epoch is there in this one, too: it is if it made

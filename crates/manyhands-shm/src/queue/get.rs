@@ -96,7 +96,7 @@ impl Queue {
                 if look(pause, || self.has_any() == Some(true) || self.is_shut()) {
                     continue;
                 }
-                self.head.not_empty.arm();
+                let armed = self.head.not_empty.arm();
                 let count = match self.count() {
                     Ok(count) => count,
                     Err(error) => {
@@ -109,7 +109,7 @@ impl Queue {
                         return Err(GetError::Empty);
                     }
                     slept = true;
-                    if let Err(error) = self.head.not_empty.sleep(pause, limit) {
+                    if let Err(error) = self.head.not_empty.sleep(armed, pause, limit) {
                         // The wake may have been for us; it is for another then.
                         self.head.not_empty.ring();
                         return Err(GetError::GivenUp(error));

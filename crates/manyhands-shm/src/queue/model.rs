@@ -18,9 +18,11 @@ use crate::{Limit, Patient};
 /// So few that records of two units come to the end of the ring soon.
 const UNITS: usize = 4;
 
-/// A queue of numbers, which takes one at a time.
+/// A queue of a few numbers.
 #[repr(C, align(64))]
-pub struct OnePlaceQueue {
+pub struct ModelQueue {
+    /// How many it takes; there is room for two in any case.
+    places: u32,
     segment: Segment,
     records: UnsafeCell<[u128; UNITS]>,
     not_empty: Bell,
@@ -30,15 +32,15 @@ pub struct OnePlaceQueue {
 }
 
 // SAFETY: the records are written and read as `Segment` says.
-unsafe impl Sync for OnePlaceQueue {}
+unsafe impl Sync for ModelQueue {}
 // SAFETY: as above.
-unsafe impl Send for OnePlaceQueue {}
+unsafe impl Send for ModelQueue {}
 
-impl OnePlaceQueue {
-    /// An empty one.
-    #[expect(clippy::new_without_default, reason = "for models only")]
-    pub fn new() -> OnePlaceQueue {
-        let queue = OnePlaceQueue {
+impl ModelQueue {
+    /// An empty one for so many, one or two.
+    pub fn new(places: u32) -> ModelQueue {
+        let queue = ModelQueue {
+            places,
             segment: Segment::default(),
             records: UnsafeCell::new([0; UNITS]),
             not_empty: Bell::default(),
@@ -62,13 +64,13 @@ impl OnePlaceQueue {
         let mut slept = false;
         loop {
             let lock = self.put_lock.lock().expect("no model panics in here");
-            if self.len() == 1 {
-                self.not_full.arm();
-                let is_stuck = self.len() == 1;
+            if self.len() == self.places {
+                let armed = self.not_full.arm();
+                let is_stuck = self.len() == self.places;
                 drop(lock);
                 if is_stuck {
                     slept = true;
-                    let Ok(()) = self.not_full.sleep(&Patient, Limit::Forever);
+                    let Ok(()) = self.not_full.sleep(armed, &Patient, Limit::Forever);
                 }
                 continue;
             }
@@ -77,7 +79,7 @@ impl OnePlaceQueue {
             self.segment.commit(&room);
             drop(lock);
             self.not_empty.ring();
-            if slept && self.len() == 0 {
+            if slept && self.len() < self.places {
                 self.not_full.ring();
             }
             return;
@@ -91,10 +93,10 @@ impl OnePlaceQueue {
             let lock = self.get_lock.lock().expect("no model panics in here");
             let Some((record, head)) = self.segment.oldest() else {
                 drop(lock);
-                self.not_empty.arm();
+                let armed = self.not_empty.arm();
                 if self.len() == 0 {
                     slept = true;
-                    let Ok(()) = self.not_empty.sleep(&Patient, Limit::Forever);
+                    let Ok(()) = self.not_empty.sleep(armed, &Patient, Limit::Forever);
                 }
                 continue;
             };

@@ -135,7 +135,7 @@ impl Queue {
                     side.lock.unlock();
                     return Err(PutError::Full);
                 }
-                self.head.not_full.arm();
+                let armed = self.head.not_full.arm();
                 // Where this cannot be told any more, nothing is slept for.
                 let is_full = || self.has_most().unwrap_or(false);
                 let is_stuck = is_full() && is_open();
@@ -145,7 +145,7 @@ impl Queue {
                         return Err(PutError::Full);
                     }
                     slept = true;
-                    if let Err(error) = self.head.not_full.sleep(pause, limit) {
+                    if let Err(error) = self.head.not_full.sleep(armed, pause, limit) {
                         // The wake may have been for us; it is for another then.
                         self.head.not_full.ring();
                         return Err(PutError::GivenUp(error));

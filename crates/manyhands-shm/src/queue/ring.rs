@@ -4,6 +4,11 @@
 //! lock). `tail` is where the next record goes, `head` where the oldest is; each is one word,
 //! position and count of records together, so that a record comes into being, and goes, by one store.
 //!
+//! Each side notes beside its own word how far it has seen the other's, and looks at that again only when what
+//! it has noted would not do: while there are records, and room, the two processors do not ask each other for
+//! these words. Always `head` <= noted tail <= `tail`, and noted head <= `head`: the other side's words only
+//! grow, and what was noted is so by one store, before what follows from it. So it is as good after a death.
+//!
 //! A record is a word (length and sort), then what it holds, in units of 16 bytes; it never wraps:
 //! where it would, a record that says "go on at the beginning" fills the rest.
 
@@ -47,9 +52,14 @@ impl Mark {
     }
 }
 
+/// What one side writes.
 #[cfg_attr(loom, derive(Default))]
 #[repr(C, align(64))]
-struct Line(AtomicU64, [AtomicU64; 7]);
+struct Line {
+    mark: AtomicU64,
+    /// The other side's mark, as it was seen last; written by this side, under its lock.
+    seen: AtomicU64,
+}
 
 #[cfg_attr(loom, derive(Default))]
 #[repr(C, align(64))]
@@ -149,9 +159,14 @@ impl Segment {
 
     /// Sets the count of records before its first; while it is empty, and nobody knows it.
     pub(super) fn count_from(&self, count: u32) {
-        let start = Mark { position: 0, count };
-        self.tail.0.store(start.bits(), Ordering::Relaxed);
-        self.head.0.store(start.bits(), Ordering::Relaxed);
+        self.start_from(Mark { position: 0, count });
+    }
+
+    fn start_from(&self, start: Mark) {
+        for line in [&self.tail, &self.head] {
+            line.mark.store(start.bits(), Ordering::Relaxed);
+            line.seen.store(start.bits(), Ordering::Relaxed);
+        }
     }
 
     pub(super) fn capacity(&self) -> usize {
@@ -159,11 +174,11 @@ impl Segment {
     }
 
     pub(super) fn tail(&self) -> Mark {
-        Mark::of(&self.tail.0, Ordering::Acquire)
+        Mark::of(&self.tail.mark, Ordering::Acquire)
     }
 
     pub(super) fn head(&self) -> Mark {
-        Mark::of(&self.head.0, Ordering::Acquire)
+        Mark::of(&self.head.mark, Ordering::Acquire)
     }
 
     fn unit(&self, position: u32) -> *mut u8 {
@@ -190,8 +205,27 @@ impl Segment {
         let capacity = (self.capacity() / UNIT) as u32;
         let to_end = capacity - (tail.position & (capacity - 1));
         let skip = if units > to_end { to_end } else { 0 };
-        let used = tail.position.wrapping_sub(self.head().position);
-        (used + skip + units <= capacity).then_some(Room { skip, units, tail })
+        let fits =
+            |head: Mark| tail.position.wrapping_sub(head.position) + skip + units <= capacity;
+        // Whoever noted it had the lock before us: what is free then is free for us.
+        let fits = fits(Mark::of(&self.tail.seen, Ordering::Relaxed)) || fits(self.see_head());
+        fits.then_some(Room { skip, units, tail })
+    }
+
+    #[cold]
+    fn see_head(&self) -> Mark {
+        let head = self.head();
+        self.tail.seen.store(head.bits(), Ordering::Relaxed);
+        step();
+        head
+    }
+
+    #[cold]
+    fn see_tail(&self) -> Mark {
+        let tail = self.tail();
+        self.head.seen.store(tail.bits(), Ordering::Relaxed);
+        step();
+        tail
     }
 
     /// Writes a record; it is not there before [`Segment::commit`]. Under the put lock.
@@ -224,7 +258,7 @@ impl Segment {
     pub(super) fn commit(&self, room: &Room) {
         let position = room.tail.position.wrapping_add(room.skip + room.units);
         let tail = Mark { position, count: room.tail.count.wrapping_add(1) };
-        self.tail.0.store(tail.bits(), Ordering::Release);
+        self.tail.mark.store(tail.bits(), Ordering::Release);
     }
 
     fn store_word(&self, position: u32, len: usize, sort: Sort) {
@@ -236,9 +270,10 @@ impl Segment {
 
     /// The oldest record and the head after it; `None` if there is none. Under the get lock.
     pub(super) fn oldest(&self) -> Option<(Record<'_>, Mark)> {
-        let tail = self.tail();
         let mut head = self.head();
-        if head.count == tail.count {
+        // Whoever noted it had the lock before us: what was there for him is for us.
+        let seen = Mark::of(&self.head.seen, Ordering::Relaxed);
+        if head.count == seen.count && head.count == self.see_tail().count {
             return None;
         }
         loop {
@@ -305,7 +340,7 @@ impl Segment {
     /// Makes the oldest record gone: the one store.
     #[inline]
     pub(super) fn consume(&self, head: Mark) {
-        self.head.0.store(head.bits(), Ordering::Release);
+        self.head.mark.store(head.bits(), Ordering::Release);
     }
 }
 
@@ -336,8 +371,7 @@ mod tests {
         // SAFETY: atomics and bytes, for which zero is fine.
         let ring: Box<Ring> = unsafe { Box::new_zeroed().assume_init() };
         ring.segment.open(CAPACITY);
-        ring.segment.tail.0.store(start.bits(), Ordering::Relaxed);
-        ring.segment.head.0.store(start.bits(), Ordering::Relaxed);
+        ring.segment.start_from(start);
         ring
     }
 
