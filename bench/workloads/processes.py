@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 from time import perf_counter
 from types import SimpleNamespace
 
 from bench.workloads import workload
+
+#: A main module that imports what many do; the one of all else here imports next to nothing.
+USUAL_SCRIPT = Path(__file__).parents[1] / "usual_script.py"
 
 #: How many processes are started by each start method.
 STARTS = {"fork": 100, "forkserver": 60, "spawn": 20}
@@ -49,6 +56,13 @@ def _define(method: str, count: int) -> None:
         for process in processes:
             process.join()
         return AT_ONCE, perf_counter() - begin
+
+    @workload(f"processes: start and join in a usual script, {method}", "process", *NEEDS)
+    def usual_script(of: SimpleNamespace) -> tuple[int, float]:
+        command = [sys.executable, USUAL_SCRIPT, of.multiprocessing.__name__, method, str(count)]
+        said = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+        told = json.loads(said)
+        return told["count"], told["seconds"]
 
 
 for _method, _count in STARTS.items():

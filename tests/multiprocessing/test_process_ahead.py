@@ -133,21 +133,27 @@ def test_a_module_that_came_into_a_folder_later_is_found(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
-@pytest.mark.parametrize("has_pool", [True, False])
-def test_what_workers_of_pools_need_is_there_if_the_program_has_pools(
-    method: str, has_pool: bool, tmp_path: Path
+@pytest.mark.parametrize(
+    ("needed", "imported"),
+    [
+        ("manyhands.multiprocessing._pool_worker", None),
+        ("manyhands.multiprocessing._logs", "logging"),
+    ],
+)
+def test_what_workers_of_pools_need_is_there(
+    method: str, needed: str, imported: str | None, tmp_path: Path
 ) -> None:
+    # Without a pool as yet: the first children of a program are often no workers.
     (tmp_path / "looker.py").write_text(
-        "import sys\n"
-        "def look(queue):\n"
-        "    queue.put('manyhands.multiprocessing._pool_worker' in sys.modules)\n"
+        f"import sys\ndef look(queue):\n    queue.put({needed!r} in sys.modules)\n"
     )
+    (tmp_path / "used.py").write_text(f"import {imported or 'looker'}\n")
     source = f"""
         from looker import look
         from manyhands import multiprocessing
         if __name__ == "__main__":
-            if {has_pool}:
-                import manyhands.multiprocessing.pool
+            import used
+            multiprocessing.set_forkserver_preload(["__main__", "used"])
             context = multiprocessing.get_context({method!r})
             queue = context.SimpleQueue()
             process = context.Process(target=look, args=(queue,))
@@ -155,4 +161,4 @@ def test_what_workers_of_pools_need_is_there_if_the_program_has_pools(
             print(queue.get())
             process.join()
         """
-    assert run_file(tmp_path / "main.py", source) == f"{has_pool}\n"
+    assert run_file(tmp_path / "main.py", source) == "True\n"

@@ -135,6 +135,41 @@ if __name__ == "__main__":
 
 
 @of_both
+@in_all_ways
+def test_executors_know_of_the_end(tmp_path: Path, module: str, method: str) -> None:
+    source = """
+import concurrent.futures
+import concurrent.futures.process
+import concurrent.futures.thread
+futures = import_module(sys.argv[1].replace("multiprocessing", "concurrent.futures"))
+
+class Stream:
+    # It is flushed when the threads have ended, by an interpreter that ends by itself once more.
+    has_said = False
+
+    def flush(self):
+        if not self.has_said:
+            flags = concurrent.futures.thread._shutdown, concurrent.futures.process._global_shutdown
+            os.write(1, f"{flags}\\n".encode())
+        self.has_said = True
+
+def one_is_idle():
+    futures.ThreadPoolExecutor(1)
+    sys.stdout = Stream()
+
+def one_is_busy():
+    # What it does is done before the process ends.
+    one_is_idle()
+    futures.ThreadPoolExecutor(1).submit(lambda: os.write(1, b"done\\n"))
+
+if __name__ == "__main__":
+    print(start(one_is_idle), start(one_is_busy))
+"""
+    lines = ["(True, True)", "done", "(True, True)", "0 0"]
+    assert run(tmp_path, module, method, source) == lines
+
+
+@of_both
 def test_what_a_program_puts_in_a_place_is_used(tmp_path: Path, module: str) -> None:
     source = """
 def replace(owner, name):

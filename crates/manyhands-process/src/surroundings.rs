@@ -98,8 +98,9 @@ pub(crate) fn here() -> io::Result<(Inherited, Identity)> {
         }
     }
     for namespace in NAMESPACES {
-        if let Ok(file) = rustix::fs::stat(format!("/proc/self/ns/{namespace}")) {
-            let _ = writeln!(identity, "{namespace} {}", file.st_ino);
+        // It names the namespace, and to follow it takes three times as long.
+        if let Ok(name) = rustix::fs::readlink(format!("/proc/self/ns/{namespace}"), Vec::new()) {
+            let _ = writeln!(identity, "{}", name.to_string_lossy());
         }
     }
     let root = rustix::fs::stat("/")?;

@@ -21,7 +21,7 @@ SAYS_WHERE = signal.SIGRTMAX - 3
 _ROOM = 1 << 16
 
 #: The frame from which on a traceback tells only how a worker came to be.
-_WORKER = re.compile(
+_WORKER = (
     r'  File "[^"]*manyhands/(multiprocessing/_pool_worker|concurrent/futures/_worker)\.py", '
     r"line \d+ in work"
 )
@@ -86,7 +86,7 @@ class LastWords:
 
 
 def _is_of_program(line: str) -> bool:
-    return not _WORKER.match(line)
+    return not re.match(_WORKER, line)
 
 
 def report_to(pid: int, file: int, seat: int) -> None:

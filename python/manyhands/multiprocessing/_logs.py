@@ -111,8 +111,10 @@ class Worker:
         """Log what the parent logs."""
         for level, name in state["levels"].items():
             logging.addLevelName(level, name)
-        logging.root.setLevel(state["root"])
-        logging.disable(state["disable"])
+        if logging.root.level != state["root"]:
+            logging.root.setLevel(state["root"])
+        if logging.root.manager.disable != state["disable"]:
+            logging.disable(state["disable"])
         if state["root has handlers"]:
             self._with_handlers.append(logging.root)
         known = logging.root.manager.loggerDict

@@ -26,8 +26,8 @@ _COMMAND = "from manyhands.multiprocessing import _zygote; _zygote.main()"
 READY = f"ready 1 {sys.hexversion}".encode()
 WANTS_ARENA = b"arena"
 
-#: What workers of pools have that children need if their parent uses it.
-_OF_WORKERS = ("manyhands.concurrent.futures._worker", "manyhands.multiprocessing._pool_worker")
+#: What workers of executors have that children need if their parent uses it.
+_OF_WORKERS = ("manyhands.concurrent.futures._worker",)
 
 
 class Nursery:

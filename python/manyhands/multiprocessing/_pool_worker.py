@@ -26,7 +26,8 @@ def work(board, seat, last_words, initializer, initargs, maxtasks, wrap_exceptio
     def tell(error, *result):
         return describe(error, result, wrap_exception)
 
-    context.may_have_children = True
+    # Past what modules of ours do when they are written to: a new process pays for each function.
+    vars(context)["may_have_children"] = True
     try:
         done = _native.work(*board, seat, maxtasks, initialize, tell)
     except KeyboardInterrupt:

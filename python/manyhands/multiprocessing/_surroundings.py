@@ -41,7 +41,10 @@ def enter(told: "Any", put: "Callable[[bytes], object]") -> "Callable[[], None]"
     if type(told) is not tuple:
         return _begin_to_log(told, put)
     filters, logs = told
-    _Filters(filters).set()
+    # A zygote has looked at its own, and its parent's are hardly ever others.
+    own, pickled = _last_filters
+    if filters != pickled or own != _filters():
+        _Filters(filters).set()
     if logs is None:
         return _nothing
     if "logging" in sys.modules:

@@ -18,6 +18,7 @@ import warnings
 from manyhands import _native
 from manyhands.multiprocessing import (
     _ahead,
+    _surroundings,
     context,
     process,
     reduction,
@@ -47,7 +48,7 @@ _SMALL_PATH = os.path.join(os.path.dirname(__file__), os.pardir, "watch.py")
 #: Modules that children need or are likely to; only the standard library's and ours. Those of
 #: ours that only some programs use come with what the program says.
 MODULES = (
-    "manyhands.multiprocessing._surroundings",
+    "manyhands.multiprocessing._pool_worker",
     "manyhands.multiprocessing.connection",
     "manyhands.multiprocessing.context",
     "manyhands.multiprocessing.forkserver",
@@ -71,8 +72,6 @@ def main():
     if method == "spawn":
         os.read(SOCKET, 1)
         _ahead.load(*setup)
-        if "logging" in sys.modules:
-            __import__("manyhands.multiprocessing._logs")
     elif setup is not None and BARE not in sys.argv:
         if ticket is not None:
             _native.join_arena(ARENA, ticket)
@@ -83,6 +82,8 @@ def main():
         if ticket is None and _native.arena_number() is not None:
             os.write(SOCKET, WANTS_ARENA)
             os._exit(0)
+    # What workers are told of their parent is mostly what they have; here it is looked at.
+    _surroundings.collect(method)
     # Children have it for longer than this process may live.
     _native.hand_over_to_parent()
     os.set_inheritable(SOCKET, False)

@@ -115,8 +115,8 @@ def _leave_in_time(_=None):
     """
     global _leaving
     if (
-        _process.parent_process() is not None
-        and not isinstance(_process.current_process(), _Starts)
+        not isinstance(_process.current_process(), _Starts)
+        and _process.parent_process() is not None
         and not (_leaving is not None and _leaving.still_active())
     ):
         _leaving = _util.Finalize(None, _native.leave_family, exitpriority=-1000)

@@ -8,6 +8,7 @@
 //! called where the standard library would call it.
 
 use std::fs::File;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +17,9 @@ use manyhands_sys::thread;
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyAttributeError, PyException, PyNameError, PyOSError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{IntoPyDict, PyDict, PyModule, PySet, PyString, PyTuple, PyType};
+use pyo3::types::{IntoPyDict, PyDict, PyList, PyModule, PySet, PyString, PyTuple, PyType};
+
+use super::exits::Exits;
 
 /// Strings that are there before a child is: what is interned first would be written.
 macro_rules! names {
@@ -161,6 +164,7 @@ pub(super) struct Bootstrap {
     /// Called with a process object and the exception that ended it; returns the exit code.
     report: Py<PyAny>,
     supplies: Mutex<Option<Supplies>>,
+    exits: Exits,
 }
 
 #[pymethods]
@@ -202,6 +206,7 @@ impl Bootstrap {
             sys: py.import("sys")?.dict().unbind(),
             report,
             supplies: Mutex::new(None),
+            exits: Exits::default(),
         })
     }
 
@@ -214,6 +219,7 @@ impl Bootstrap {
             // Not while it is locked: that may run code of Python's.
             drop(before);
         }
+        self.exits.look(&self.registered(name.py())?);
         Ok(())
     }
 
@@ -224,7 +230,7 @@ impl Bootstrap {
 
     /// Does what `_bootstrap` of the process object does, whatever that is. Returns the exit code.
     fn __call__(&self, process: &Bound<'_, PyAny>, sentinel: i32) -> PyResult<i32> {
-        self.live(self.plan(process)?, sentinel)
+        self.live(&self.plan(process)?, sentinel)
     }
 
     /// Does what the standard library's `_bootstrap` does. Returns the exit code.
@@ -275,15 +281,15 @@ impl Bootstrap {
     }
 
     /// Is the child of whom a plan was made. Returns the exit code.
-    pub(super) fn live(&self, plan: Plan<'_>, sentinel: i32) -> PyResult<i32> {
-        let Some(bootstrap) = &plan.bootstrap else { return self.follow(&plan, Some(sentinel)) };
+    pub(super) fn live(&self, plan: &Plan<'_>, sentinel: i32) -> PyResult<i32> {
+        let Some(bootstrap) = &plan.bootstrap else { return self.follow(plan, Some(sentinel)) };
         let named = PyDict::new(bootstrap.py());
         named.set_item("parent_sentinel", sentinel)?;
         bootstrap.call((), Some(&named))?.extract()
     }
 
     fn follow(&self, plan: &Plan<'_>, sentinel: Option<i32>) -> PyResult<i32> {
-        let (py, names) = (plan.process.py(), &self.names);
+        let py = plan.process.py();
         let code = match self.begin(plan, sentinel).and_then(|()| self.work(plan)) {
             Ok(()) => Ok(0),
             Err(error) => {
@@ -292,8 +298,8 @@ impl Bootstrap {
             }
         };
         self.shut_down_threads.call_unless(py, || {
-            let callbacks = get(self.threading.bind(py), &names._threading_atexits)?;
-            Ok(callbacks.is_empty()? && program_threads() <= 1)
+            // With other threads there is more to do.
+            Ok(program_threads() <= 1 && self.exits.are_done(&self.registered(py)?)?)
         })?;
         self.info(py, || format!("process exiting with exitcode {}", code.as_ref().unwrap_or(&1)))?;
         self.flush_streams.call_unless(py, || self.flush(py))?;
@@ -302,6 +308,12 @@ impl Bootstrap {
 
     fn supplies(&self) -> MutexGuard<'_, Option<Supplies>> {
         self.supplies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What `threading` is to call at the end.
+    fn registered<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let registered = get(self.threading.bind(py), &self.names._threading_atexits)?;
+        Ok(registered.cast_into()?)
     }
 
     fn make_supplies(&self, name: &Bound<'_, PyAny>, pid: u32) -> PyResult<Supplies> {
@@ -337,6 +349,8 @@ impl Bootstrap {
             Some(supplies) if supplies.pid == pid && name.eq(&supplies.name)? => supplies,
             _ => self.make_supplies(&name, pid)?,
         };
+        // To give it back would be to write to memory that the child has no use for.
+        let supplies = ManuallyDrop::new(supplies);
         let globals = self.process.bind(py);
         globals.set_item(&names._process_counter, &supplies.counter)?;
         globals.set_item(&names._children, &supplies.children)?;

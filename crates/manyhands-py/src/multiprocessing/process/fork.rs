@@ -42,7 +42,7 @@ fn fork<'py>(
         // SAFETY: this is the child, after PyOS_BeforeFork.
         unsafe { ffi::PyOS_AfterFork_Child() };
         OWN.set(false);
-        live(plan, bootstrap.get(), parent.into_raw_fd(), exit_function);
+        live(&plan, bootstrap.get(), parent.into_raw_fd(), exit_function);
     }
     let child = match &forked {
         Ok(Forked::Parent(child)) => Some(child.id()),
@@ -64,7 +64,7 @@ fn fork<'py>(
 
 /// Is the child, from birth to death.
 fn live(
-    plan: Plan<'_>,
+    plan: &Plan<'_>,
     bootstrap: &Bootstrap,
     sentinel: i32,
     exit_function: Option<&Bound<'_, PyAny>>,

@@ -7,6 +7,7 @@ use super::errors::explained;
 
 mod bootstrap;
 mod child;
+mod exits;
 mod fork;
 mod serve;
 mod zygote;

@@ -75,13 +75,25 @@ fn touched(entry: u64, writable: bool) -> Option<bool> {
     }
 }
 
+/// How much of a file the system maps at once where one page of it is read. Only a guess costs time.
+const AROUND: usize = 64 << 10;
+
 /// False if the system cannot do such things.
 pub(crate) fn touch_memory(stretch: &Stretch) -> bool {
-    let advice =
-        if stretch.written { Advice::LinuxPopulateWrite } else { Advice::LinuxPopulateRead };
-    let begin = std::ptr::with_exposed_provenance_mut(stretch.begin);
+    let end = stretch.begin + stretch.len;
+    if stretch.written {
+        return populate(stretch.begin, end, Advice::LinuxPopulateWrite);
+    }
+    // To ask for each page takes longer than to have it mapped with others.
+    let next = |begin: &usize| Some((begin / AROUND + 1) * AROUND).filter(|next| *next < end);
+    std::iter::successors(Some(stretch.begin), next)
+        .all(|begin| populate(begin, begin + page_size(), Advice::LinuxPopulateRead))
+}
+
+/// False if the system cannot do so at all.
+fn populate(begin: usize, end: usize, advice: Advice) -> bool {
+    let place = std::ptr::with_exposed_provenance_mut(begin);
     // SAFETY: it faults pages in as an access would, which changes no contents and frees nothing;
     // addresses of nothing are an error.
-    let done = unsafe { madvise(begin, stretch.len, advice) };
-    done != Err(Errno::INVAL)
+    unsafe { madvise(place, end - begin, advice) != Err(Errno::INVAL) }
 }
