@@ -18,6 +18,7 @@ use crate::multiprocessing::Task;
 use crate::news::News;
 use crate::timeout;
 
+mod collected;
 mod methods;
 mod state;
 
@@ -72,7 +73,9 @@ impl Future {
                 _ => class.call0()?,
             }
         };
-        Ok(made.cast_into::<Future>()?)
+        let made = made.cast_into::<Future>()?;
+        Self::begin_out_of_cycles(&made);
+        Ok(made)
     }
 
     /// Looks at what is known of the call, or changes it: nothing that could run Python code, so what is
@@ -155,6 +158,9 @@ impl Future {
 
     /// It is done, by that.
     pub(crate) fn settle(slf: &Bound<'_, Self>, outcome: Outcome<'_>) -> PyResult<Settled> {
+        if let Outcome::Result(object) | Outcome::Exception(object) = &outcome {
+            Self::holds(slf, object);
+        }
         let (result, exception, state) = match outcome {
             Outcome::Result(result) => (Some(result.unbind()), None, State::Finished),
             Outcome::Exception(why) => (None, Some(why.unbind()), State::Finished),
