@@ -14,6 +14,7 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use self::state::{Inner, State};
 use crate::crew::{Awaited, Blocked};
 use crate::exclusion::Interpreter;
+use crate::fast::{self, short_cut};
 use crate::multiprocessing::Task;
 use crate::news::News;
 use crate::timeout;
@@ -393,6 +394,23 @@ impl Future {
         }
         called
     }
+}
+
+// py: concurrent.futures.Future.result
+short_cut!(ResultNow, Future, c"result", |call| {
+    if call.count() > 0 || !call.this.get().is_done() {
+        return None;
+    }
+    let py = call.py();
+    call.this.get().with(|inner| match (inner.state, &inner.exception, &inner.result) {
+        (State::Finished, None, Some(result)) => Some(result.clone_ref(py).into_bound(py)),
+        _ => None,
+    })
+});
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Future>()?;
+    fast::install::<ResultNow>(module.py())
 }
 
 /// The class of the futures that programs get.
