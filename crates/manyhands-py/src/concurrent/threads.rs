@@ -198,7 +198,7 @@ impl Jobs {
     #[new]
     fn __new__(py: Python<'_>, limit: usize, pool: Py<PyAny>) -> PyResult<Jobs> {
         Ok(Jobs {
-            queue: Queue::over(Fifo::default(), Kind::SimpleQueue, 0),
+            queue: Queue::for_workers(Fifo::default(), Kind::SimpleQueue),
             crew: Crew::new(limit, 0),
             pool,
             tally: Py::new(py, Tally::default())?,

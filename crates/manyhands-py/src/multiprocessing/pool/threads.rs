@@ -178,7 +178,7 @@ impl Threads {
         ended: Py<PyAny>,
     ) -> PyResult<Threads> {
         Ok(Threads {
-            tasks: Queue::over(Fifo::default(), Kind::SimpleQueue, 0),
+            tasks: Queue::for_workers(Fifo::default(), Kind::SimpleQueue),
             ready: Queue::over(Fifo::default(), Kind::SimpleQueue, 0),
             crew: Crew::new(workers, workers),
             pool,
