@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use manyhands_sync::Protected;
+use manyhands_sync::{Protected, Wakes};
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -90,7 +90,7 @@ impl Future {
             }
             let settled = Self::settle(slf, Outcome::Cancelled)?;
             task.nudge(py);
-            Self::call_back_by_name(slf, settled)?;
+            Self::call_back_by_name(slf, settled, &mut Wakes::default())?;
             return Ok(this.known_state().is_cancelled());
         }
         if state != State::Pending {
@@ -104,7 +104,7 @@ impl Future {
             is_pending
         })?;
         if cancelled {
-            Self::call_back_by_name(slf, Settled::Now)?;
+            Self::call_back_by_name(slf, Settled::Now, &mut Wakes::default())?;
         }
         Ok(this.known_state().is_cancelled())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use manyhands_sync::{Limit, Protected};
+use manyhands_sync::{Limit, Protected, Wakes};
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::intern;
@@ -159,6 +159,18 @@ impl Future {
 
     /// It is done, by that.
     pub(crate) fn settle(slf: &Bound<'_, Self>, outcome: Outcome<'_>) -> PyResult<Settled> {
+        let mut wakes = Wakes::default();
+        let settled = Self::settle_quietly(slf, outcome, &mut wakes);
+        wakes.send();
+        settled
+    }
+
+    /// The same; those who wait for it look when `wakes` are sent.
+    fn settle_quietly(
+        slf: &Bound<'_, Self>,
+        outcome: Outcome<'_>,
+        wakes: &mut Wakes,
+    ) -> PyResult<Settled> {
         if let Outcome::Result(object) | Outcome::Exception(object) = &outcome {
             Self::holds(slf, object);
         }
@@ -170,7 +182,7 @@ impl Future {
         let mut new = (result, exception);
         let mut has_callbacks = false;
         let mut task = None;
-        let settled = Self::change(slf, |inner| {
+        let settled = Self::change_quietly(slf, wakes, |inner| {
             if inner.state.is_done() {
                 return false;
             }
@@ -199,7 +211,19 @@ impl Future {
     /// who wait if it is done by that. `change` says whether it did.
     ///
     /// Who makes the condition later sees what was changed before.
-    fn change(slf: &Bound<'_, Self>, mut change: impl FnMut(&mut Inner) -> bool) -> PyResult<bool> {
+    fn change(slf: &Bound<'_, Self>, change: impl FnMut(&mut Inner) -> bool) -> PyResult<bool> {
+        let mut wakes = Wakes::default();
+        let changed = Self::change_quietly(slf, &mut wakes, change);
+        wakes.send();
+        changed
+    }
+
+    /// The same; those who wait in `result()` and its like look when `wakes` are sent.
+    fn change_quietly(
+        slf: &Bound<'_, Self>,
+        wakes: &mut Wakes,
+        mut change: impl FnMut(&mut Inner) -> bool,
+    ) -> PyResult<bool> {
         let (py, this) = (slf.py(), slf.get());
         let mut held: Option<Py<PyAny>> = None;
         let (changed, state, waiters, counted) = loop {
@@ -236,7 +260,7 @@ impl Future {
                 let notified = condition.call_method0(py, intern!(py, "notify_all"));
                 told = told.and(notified.map(drop));
             }
-            this.news.tell();
+            this.news.tell_later(wakes);
         }
         if let Some(condition) = held {
             condition.call_method0(py, intern!(py, "release"))?;
@@ -357,17 +381,25 @@ impl Future {
 
     /// As [`Future::settle`], and calls back; it is an error if it was done already.
     pub(crate) fn settle_by_hand(slf: &Bound<'_, Self>, outcome: Outcome<'_>) -> PyResult<()> {
-        Self::settle_and(slf, outcome, || {})
+        let mut wakes = Wakes::default();
+        let settled = Self::settle_and(slf, outcome, &mut wakes, || {});
+        wakes.send();
+        settled
     }
 
-    /// The same, with `before_callbacks` done before them, if there are any.
+    /// The same, with `before_callbacks` done before them, if there are any. Those who wait for it look when
+    /// `wakes` are sent, which they are here before anything else is called.
     pub(super) fn settle_and(
         slf: &Bound<'_, Self>,
         outcome: Outcome<'_>,
+        wakes: &mut Wakes,
         before_callbacks: impl FnOnce(),
     ) -> PyResult<()> {
         let task = slf.get().task(slf.py());
-        let settled = Self::settle(slf, outcome)?;
+        let settled = Self::settle_quietly(slf, outcome, wakes)?;
+        if task.is_some() || matches!(settled, Settled::WithCallbacks(_)) {
+            std::mem::take(wakes).send();
+        }
         if let Some(task) = task {
             task.nudge(slf.py());
         }
@@ -375,7 +407,7 @@ impl Future {
             if matches!(settled, Settled::WithCallbacks(_)) {
                 before_callbacks();
             }
-            return Self::call_back_by_name(slf, settled);
+            return Self::call_back_by_name(slf, settled, wakes);
         }
         let name = slf.get().known_state().name();
         let text = format!("{name}: {}", slf.repr()?);
@@ -383,8 +415,13 @@ impl Future {
     }
 
     /// Has the callbacks called by the method for that, which a subclass may have of its own.
-    fn call_back_by_name(slf: &Bound<'_, Self>, settled: Settled) -> PyResult<()> {
+    fn call_back_by_name(
+        slf: &Bound<'_, Self>,
+        settled: Settled,
+        wakes: &mut Wakes,
+    ) -> PyResult<()> {
         let called = if slf.get().has_callbacks() || !is_plain(slf) {
+            std::mem::take(wakes).send();
             slf.call_method0(intern!(slf.py(), "_invoke_callbacks")).map(drop)
         } else {
             Ok(())
