@@ -21,17 +21,19 @@ impl Gate for Outside<'_> {
     type Error = PyErr;
 
     fn wait(&self, waiter: &Arc<Waiter>, deadline: Option<Deadline>) -> PyResult<bool> {
-        self.wait_after(Wakes::default(), waiter, deadline)
+        self.wait_after(Wakes::default(), waiter, deadline, false)
     }
 }
 
 impl Outside<'_> {
-    /// Notifies others as soon as it is outside, and waits.
+    /// Notifies others as soon as it is outside, and waits. `gives_way` says whether who notifies this usually
+    /// leaves the interpreter next.
     fn wait_after(
         &self,
         wakes: Wakes,
         waiter: &Arc<Waiter>,
         deadline: Option<Deadline>,
+        gives_way: bool,
     ) -> PyResult<bool> {
         let py = self.0;
         let is_main = thread::is_main();
@@ -45,7 +47,7 @@ impl Outside<'_> {
                     look.is_some() && deadline.is_none_or(|deadline| look < Some(deadline));
                 let parked = waiter.park(if is_look { look } else { deadline });
                 // Without a global lock who notifies is in nobody's way.
-                if cfg!(not(Py_GIL_DISABLED)) && parked == Parked::Notified {
+                if gives_way && cfg!(not(Py_GIL_DISABLED)) && parked == Parked::Notified {
                     waiter.give_way();
                 }
                 (parked, is_look)
@@ -59,7 +61,8 @@ impl Outside<'_> {
     }
 }
 
-/// As [`Outside`]; notifies others as it leaves, so that these find the interpreter free.
+/// As [`Outside`], for workers; notifies others as it leaves, so that these find the interpreter free, and gives
+/// way to who submits something, as that one often waits for it next.
 ///
 /// What was to be notified if there was nothing to wait for has to be sent by who made this.
 pub(crate) struct Leaving<'py> {
@@ -77,7 +80,7 @@ impl Gate for Leaving<'_> {
     type Error = PyErr;
 
     fn wait(&self, waiter: &Arc<Waiter>, deadline: Option<Deadline>) -> PyResult<bool> {
-        self.outside.wait_after(self.wakes.take(), waiter, deadline)
+        self.outside.wait_after(self.wakes.take(), waiter, deadline, true)
     }
 }
 
