@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import sysconfig
+import weakref
+from queue import SimpleQueue
 from types import ModuleType
 from typing import Any
 
 import pytest
-from support import Hand
+from support import PATIENCE, Hand
 
 
 class Notes:
@@ -137,3 +141,66 @@ def test_a_state_can_be_written(futures: ModuleType) -> None:
     stopped._state = "CANCELLED"
     assert stopped.cancelled()
     assert not stopped.set_running_or_notify_cancel()
+
+
+@pytest.mark.parametrize("place", ["result", "exception", "attribute", "vars", "dict", "waiters"])
+def test_a_call_whose_future_refers_to_itself_is_collected(futures: ModuleType, place: str) -> None:
+    with futures.ThreadPoolExecutor(1) as executor:
+        future = executor.submit(list if place == "result" else int)
+        result = future.result(PATIENCE)
+    if place == "result":
+        result.append(future)
+    elif place == "exception":
+        future._exception = ValueError(future)
+    elif place == "attribute":
+        future.me = future
+    elif place == "vars":
+        vars(future)["me"] = future
+    elif place == "dict":
+        future.__dict__ = {"me": future}
+        assert future.me is future
+    else:
+        future._waiters.append(future)
+    reference = weakref.ref(future)
+    del future, result
+    gc.collect()
+    assert reference() is None
+
+
+def test_a_call_that_raises_with_its_future_is_collected(futures: ModuleType) -> None:
+    def fail() -> None:
+        raise ValueError(made.get())
+
+    made: SimpleQueue[Any] = SimpleQueue()
+    with futures.ThreadPoolExecutor(1) as executor:
+        future = executor.submit(fail)
+        made.put(future)
+        assert future.exception(PATIENCE) is not None
+    reference = weakref.ref(future)
+    del future
+    gc.collect()
+    assert reference() is None
+
+
+def test_a_future_has_attributes_and_loses_them(futures: ModuleType) -> None:
+    with futures.ThreadPoolExecutor(1) as executor:
+        future = executor.submit(int)
+    future.dish = "buns"
+    assert (future.dish, vars(future)["dish"]) == ("buns", "buns")
+    del future.dish
+    assert not hasattr(future, "dish")
+    with pytest.raises(AttributeError, match="dish"):
+        del future.dish
+    with pytest.raises(TypeError, match="dict"):
+        future.__dict__ = 3
+
+
+@pytest.mark.skipif(
+    bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+    reason="without a global lock it looks at all objects",
+)
+def test_the_collector_skips_futures_that_are_in_no_cycle(ours: ModuleType) -> None:
+    with ours.ThreadPoolExecutor(1) as executor:
+        plain, full = executor.submit(int), executor.submit(list)
+        assert [plain.result(PATIENCE), full.result(PATIENCE)] == [0, []]
+    assert (gc.is_tracked(plain), gc.is_tracked(full)) == (False, True)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from futuretasks import HERE, thread_name
 from pooltasks import raise_from_initializer, square
-from support import Hand, alarm, in_fork, until
+from support import PATIENCE, Hand, alarm, in_fork, until
 
 
 class Thing:
@@ -237,3 +237,14 @@ def test_a_pool_in_a_cycle_is_collected_with_its_threads(thread_kind: Any) -> No
     del executor
     gc.collect()
     until(lambda: not thread.is_alive())
+
+
+def test_who_waits_goes_on_though_the_worker_has_another_call(thread_kind: Any) -> None:
+    with thread_kind.make(1) as executor:
+        begin, answered = threading.Event(), threading.Event()
+        first = executor.submit(begin.wait, PATIENCE)
+        second = executor.submit(answered.wait, PATIENCE)
+        waiting = Hand(lambda: first.result(PATIENCE) and answered.set()).blocks()
+        begin.set()
+        assert second.result(PATIENCE)
+        waiting.result()

@@ -11,14 +11,14 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use manyhands_queue::{FifoQueue, GetError};
-use manyhands_sync::Limit;
+use manyhands_sync::{Limit, Wakes};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::concurrent::Jobs;
 use crate::exclusion::Interpreter;
-use crate::gate::Outside;
+use crate::gate::Leaving;
 use crate::multiprocessing::Threads;
 
 /// By how many workers a pool may grow.
@@ -112,20 +112,27 @@ impl Crew {
         self.hired.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Waits for something to do; None if this worker is to end.
+    /// Waits for something to do; None if this worker is to end. Notifies others as it begins to wait, or
+    /// else before it comes back.
     #[inline]
     pub(crate) fn next<T: Send>(
         &self,
         py: Python<'_>,
         tasks: &FifoQueue<T, Interpreter>,
+        wakes: Wakes,
     ) -> PyResult<Option<T>> {
         if self.workers.load(Ordering::Relaxed) > self.limit && self.resign(tasks) {
+            wakes.send();
             return Ok(None);
         }
         if let Ok(task) = tasks.try_get() {
+            wakes.send();
             return Ok(Some(task));
         }
-        match tasks.get_with(&Outside(py), Limit::Forever) {
+        let leaving = Leaving::new(py, wakes);
+        let next = tasks.get_with(&leaving, Limit::Forever);
+        leaving.wakes.take().send();
+        match next {
             Ok(task) => Ok(Some(task)),
             Err(GetError::GivenUp(why)) => Err(why),
             Err(_) => Ok(None),

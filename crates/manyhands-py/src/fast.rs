@@ -29,6 +29,8 @@ pub(crate) enum Function {
     NoArguments(ffi::PyCFunction),
     /// Of one with positional and keyword arguments.
     Arguments(ffi::PyCFunctionFastWithKeywords),
+    /// Of one that is given all of them in a tuple and a dict, as it has some of its own in such.
+    Gathered(ffi::PyCFunctionWithKeywords),
 }
 
 /// What a short cut is given: the object, and how many positional arguments.
@@ -55,9 +57,24 @@ impl<'a, 'py, T> Call<'a, 'py, T> {
             _ => None,
         }
     }
+
+    /// The first argument, and a tuple of the others, if there is one.
+    pub(crate) fn first_and_others(
+        &self,
+    ) -> Option<PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)>> {
+        let py = self.py();
+        let (first, others) = self.arguments.split_first()?;
+        // SAFETY: as above.
+        let object = |argument: &*mut ffi::PyObject| unsafe { Borrowed::from_ptr(py, *argument) };
+        let others = PyTuple::new(py, others.iter().map(object));
+        Some(others.map(|others| (object(first).to_owned(), others)))
+    }
 }
 
 /// A short cut.
+///
+/// PyO3 does not know that this thread is in the interpreter: a `Py` that it drops would go only later. It
+/// takes care of that, by `into_bound` or `Python::try_attach`.
 pub(crate) trait ShortCut: 'static {
     /// The class whose method it is for.
     type Class: PyClass<Frozen = True> + Sync;
@@ -174,8 +191,44 @@ unsafe extern "C" fn with_arguments<S: ShortCut>(
         Some(Function::Arguments(original)) => unsafe {
             original(this, arguments, count, keywords)
         },
+        // SAFETY: the same; the caller is the interpreter, attached.
+        Some(Function::Gathered(original)) => unsafe {
+            let py = Python::assume_attached();
+            match gathered(py, arguments, count, keywords) {
+                Ok((positional, named)) => original(this, positional.as_ptr(), named.as_ptr()),
+                Err(error) => {
+                    error.restore(py);
+                    std::ptr::null_mut()
+                }
+            }
+        },
         _ => unreachable!("set before this function can be called"),
     }
+}
+
+/// The arguments as a tuple and a dict.
+///
+/// # Safety
+/// There are `count` of them, and those whose names are in the tuple, if there is one.
+#[cold]
+unsafe fn gathered<'py>(
+    py: Python<'py>,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
+    // SAFETY: the caller vouches for it.
+    let names = unsafe { Bound::from_borrowed_ptr_or_opt(py, keywords) };
+    let names = names.map_or_else(|| Ok(PyTuple::empty(py)), Bound::cast_into::<PyTuple>)?;
+    let count = usize::try_from(count)?;
+    // SAFETY: the caller vouches for that there are so many objects.
+    let object = |index: usize| unsafe { Borrowed::from_ptr(py, *arguments.add(index)) };
+    let positional = PyTuple::new(py, (0..count).map(object))?;
+    let named = PyDict::new(py);
+    for (index, name) in names.iter().enumerate() {
+        named.set_item(name, object(count + index))?;
+    }
+    Ok((positional, named))
 }
 
 /// The C function that asks a short cut before a method without arguments.
@@ -265,10 +318,16 @@ fn put<S: ShortCut>(py: Python<'_>, for_subclasses: bool) -> PyResult<()> {
     // definition, which PyO3 never frees, are not written to.
     let definition = unsafe { &*(*descriptor).d_method };
     const ARGUMENTS: c_int = ffi::METH_FASTCALL | ffi::METH_KEYWORDS;
+    const GATHERED: c_int = ffi::METH_VARARGS | ffi::METH_KEYWORDS;
     let (original, function) = match definition.ml_flags {
         ARGUMENTS => (
             // SAFETY: the flags say that this is the member of the union that is in use.
             Function::Arguments(unsafe { definition.ml_meth.PyCFunctionFastWithKeywords }),
+            ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: with_arguments::<S> },
+        ),
+        GATHERED => (
+            // SAFETY: as above.
+            Function::Gathered(unsafe { definition.ml_meth.PyCFunctionWithKeywords }),
             ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: with_arguments::<S> },
         ),
         ffi::METH_NOARGS => (
@@ -290,7 +349,10 @@ fn put<S: ShortCut>(py: Python<'_>, for_subclasses: bool) -> PyResult<()> {
     let ours = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: definition.ml_name,
         ml_meth: function,
-        ml_flags: if for_subclasses { ARGUMENTS } else { definition.ml_flags },
+        ml_flags: match original {
+            Function::NoArguments(_) if !for_subclasses => ffi::METH_NOARGS,
+            _ => ARGUMENTS,
+        },
         ml_doc: definition.ml_doc,
     }));
     // SAFETY: the definition is never freed, and says of its function what that is; a new reference or an
@@ -300,126 +362,4 @@ fn put<S: ShortCut>(py: Python<'_>, for_subclasses: bool) -> PyResult<()> {
         Bound::from_owned_ptr_or_err(py, method)?
     };
     class.setattr(name, method)
-}
-
-/// A method that takes any arguments, and another one that takes any without names: PyO3 has the first called
-/// with a tuple of them all, of which it takes another for `*args`; the second not.
-pub(crate) trait InTwoWays: 'static {
-    /// The class whose methods they are.
-    type Class: PyTypeInfo;
-
-    /// Their names. The second is gone when they are one.
-    const NAME: &'static CStr;
-    const WITHOUT_NAMES: &'static CStr;
-
-    /// Both; set when they are made one.
-    fn ways() -> &'static OnceLock<Ways>;
-}
-
-/// The C functions of both.
-pub(crate) struct Ways {
-    any: ffi::PyCFunctionWithKeywords,
-    without_names: ffi::PyCFunctionFastWithKeywords,
-}
-
-/// # Safety
-/// As of [`with_arguments`].
-unsafe extern "C" fn in_two_ways<S: InTwoWays>(
-    this: *mut ffi::PyObject,
-    arguments: *const *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-    keywords: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    let Some(ways) = S::ways().get() else {
-        unreachable!("set before this function can be called")
-    };
-    // SAFETY: if there are names, they are in a tuple; and both are methods of that class, as this is. The
-    // caller passes what is said to be there.
-    unsafe {
-        let named = !keywords.is_null() && ffi::PyTuple_Size(keywords) > 0;
-        // Without any, the error has the right name.
-        if !named && count > 0 {
-            (ways.without_names)(this, arguments, count, std::ptr::null_mut())
-        } else {
-            let py = Python::assume_attached();
-            match gathered(py, arguments, count, keywords) {
-                Ok((positional, named)) => (ways.any)(this, positional.as_ptr(), named.as_ptr()),
-                Err(error) => {
-                    error.restore(py);
-                    std::ptr::null_mut()
-                }
-            }
-        }
-    }
-}
-
-/// The arguments as a tuple and a dict.
-///
-/// # Safety
-/// There are `count` of them, and those whose names are in the tuple, if there is one.
-#[cold]
-unsafe fn gathered<'py>(
-    py: Python<'py>,
-    arguments: *const *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-    keywords: *mut ffi::PyObject,
-) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
-    // SAFETY: the caller vouches for it.
-    let names = unsafe { Bound::from_borrowed_ptr_or_opt(py, keywords) };
-    let names = names.map_or_else(|| Ok(PyTuple::empty(py)), Bound::cast_into::<PyTuple>)?;
-    let count = usize::try_from(count)?;
-    // SAFETY: the caller vouches for that there are so many objects.
-    let object = |index: usize| unsafe { Borrowed::from_ptr(py, *arguments.add(index)) };
-    let positional = PyTuple::new(py, (0..count).map(object))?;
-    let named = PyDict::new(py);
-    for (index, name) in names.iter().enumerate() {
-        named.set_item(name, object(count + index))?;
-    }
-    Ok((positional, named))
-}
-
-/// Makes both one method.
-pub(crate) fn join_ways<S: InTwoWays>(py: Python<'_>) -> PyResult<()> {
-    let class = S::Class::type_object(py);
-    let definition = |name: &CStr| -> PyResult<&'static ffi::PyMethodDef> {
-        let method = class.getattr(name.to_string_lossy().as_ref())?;
-        // SAFETY: both are type objects, which live for ever or as long as their object.
-        if unsafe { ffi::Py_TYPE(method.as_ptr()) != &raw mut ffi::PyMethodDescr_Type } {
-            return Err(PyRuntimeError::new_err(format!("{name:?} is no method of {class}")));
-        }
-        // SAFETY: the object is of the type that this struct describes, as was just seen; PyO3 never frees
-        // its definition, nor writes to it.
-        Ok(unsafe { &*(*method.as_ptr().cast::<ffi::PyMethodDescrObject>()).d_method })
-    };
-    let (any, without_names) = (definition(S::NAME)?, definition(S::WITHOUT_NAMES)?);
-    if any.ml_flags != ffi::METH_VARARGS | ffi::METH_KEYWORDS
-        || without_names.ml_flags != ffi::METH_FASTCALL | ffi::METH_KEYWORDS
-    {
-        return Err(PyRuntimeError::new_err(format!(
-            "{:?} of {class} is called otherwise",
-            S::NAME
-        )));
-    }
-    // SAFETY: the flags say that these are the members of the unions that are in use.
-    let ways = unsafe {
-        Ways {
-            any: any.ml_meth.PyCFunctionWithKeywords,
-            without_names: without_names.ml_meth.PyCFunctionFastWithKeywords,
-        }
-    };
-    let _ = S::ways().set(ways);
-    let ours = Box::leak(Box::new(ffi::PyMethodDef {
-        ml_name: any.ml_name,
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: in_two_ways::<S> },
-        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
-        ml_doc: any.ml_doc,
-    }));
-    // SAFETY: the definition is never freed, and says of its function what that is; a new reference or an
-    // error comes back.
-    let method = unsafe {
-        let method = ffi::PyDescr_NewMethod(class.as_type_ptr(), ours);
-        Bound::from_owned_ptr_or_err(py, method)?
-    };
-    class.setattr(S::NAME.to_string_lossy().as_ref(), method)?;
-    class.delattr(S::WITHOUT_NAMES.to_string_lossy().as_ref())
 }

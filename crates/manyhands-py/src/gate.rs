@@ -1,9 +1,10 @@
 //! The one way out of the interpreter: detach, wait, run signal handlers when one comes.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use manyhands_sync::{Deadline, Gate, Parked, Waiter};
+use manyhands_sync::{Deadline, Gate, Parked, Waiter, Wakes};
 use manyhands_sys::thread;
 use pyo3::prelude::*;
 
@@ -20,18 +21,36 @@ impl Gate for Outside<'_> {
     type Error = PyErr;
 
     fn wait(&self, waiter: &Arc<Waiter>, deadline: Option<Deadline>) -> PyResult<bool> {
+        self.wait_after(Wakes::default(), waiter, deadline, false)
+    }
+}
+
+impl Outside<'_> {
+    /// Notifies others as soon as it is outside, and waits. `gives_way` says whether who notifies this usually
+    /// leaves the interpreter next.
+    fn wait_after(
+        &self,
+        wakes: Wakes,
+        waiter: &Arc<Waiter>,
+        deadline: Option<Deadline>,
+        gives_way: bool,
+    ) -> PyResult<bool> {
         let py = self.0;
         let is_main = thread::is_main();
+        let mut wakes = Some(wakes);
         loop {
+            let wakes = wakes.take();
             let parked = py.detach(|| {
-                if !is_main {
-                    return (waiter.park(deadline), false);
+                wakes.unwrap_or_default().send_from_outside();
+                let look = is_main.then(|| Deadline::after(LOOK_FOR_SIGNALS));
+                let is_look =
+                    look.is_some() && deadline.is_none_or(|deadline| look < Some(deadline));
+                let parked = waiter.park(if is_look { look } else { deadline });
+                // Without a global lock who notifies is in nobody's way.
+                if gives_way && cfg!(not(Py_GIL_DISABLED)) && parked == Parked::Notified {
+                    waiter.give_way();
                 }
-                let look = Deadline::after(LOOK_FOR_SIGNALS);
-                match deadline {
-                    Some(deadline) if deadline <= look => (waiter.park(Some(deadline)), false),
-                    _ => (waiter.park(Some(look)), true),
-                }
+                (parked, is_look)
             });
             match parked {
                 (Parked::Notified, _) => return Ok(true),
@@ -39,6 +58,29 @@ impl Gate for Outside<'_> {
                 (Parked::TimedOut, true) | (Parked::Interrupted, _) => py.check_signals()?,
             }
         }
+    }
+}
+
+/// As [`Outside`], for workers; notifies others as it leaves, so that these find the interpreter free, and gives
+/// way to who submits something, as that one often waits for it next.
+///
+/// What was to be notified if there was nothing to wait for has to be sent by who made this.
+pub(crate) struct Leaving<'py> {
+    outside: Outside<'py>,
+    pub(crate) wakes: Cell<Wakes>,
+}
+
+impl<'py> Leaving<'py> {
+    pub(crate) fn new(py: Python<'py>, wakes: Wakes) -> Self {
+        Leaving { outside: Outside(py), wakes: Cell::new(wakes) }
+    }
+}
+
+impl Gate for Leaving<'_> {
+    type Error = PyErr;
+
+    fn wait(&self, waiter: &Arc<Waiter>, deadline: Option<Deadline>) -> PyResult<bool> {
+        self.outside.wait_after(self.wakes.take(), waiter, deadline, true)
     }
 }
 

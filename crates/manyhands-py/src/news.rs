@@ -38,8 +38,14 @@ impl News {
     #[inline]
     pub(crate) fn tell(&self) {
         let mut wakes = Wakes::default();
-        self.0.with(|readers| readers.0.wake_all(READERS, &mut wakes));
+        self.tell_later(&mut wakes);
         wakes.send();
+    }
+
+    /// The same, once `wakes` are sent.
+    #[inline]
+    pub(crate) fn tell_later(&self, wakes: &mut Wakes) {
+        self.0.with(|readers| readers.0.wake_all(READERS, wakes));
     }
 
     /// Waits until `is_over`, at most until the limit; returns whether it is. `is_over` must do nothing

@@ -15,20 +15,30 @@ pub(crate) struct Tally {
     failed: AtomicUsize,
 }
 
+/// Adds to a counter.
+fn add(counter: &AtomicUsize, items: usize) {
+    if cfg!(Py_GIL_DISABLED) {
+        counter.fetch_add(items, Ordering::Relaxed);
+    } else {
+        // Who counts has the global lock, so nothing that would keep other processors out is needed.
+        counter.store(counter.load(Ordering::Relaxed).wrapping_add(items), Ordering::Relaxed);
+    }
+}
+
 impl Tally {
     pub(crate) fn submit(&self, items: usize) {
-        self.submitted.fetch_add(items, Ordering::Relaxed);
+        add(&self.submitted, items);
     }
 
     /// They were taken back.
     pub(crate) fn withdraw(&self, items: usize) {
-        self.submitted.fetch_sub(items, Ordering::Relaxed);
+        add(&self.submitted, items.wrapping_neg());
     }
 
     /// They have ended, well or not.
     pub(crate) fn settle(&self, items: usize, well: bool) {
         let ended = if well { &self.done } else { &self.failed };
-        ended.fetch_add(items, Ordering::Relaxed);
+        add(ended, items);
     }
 
     /// How many were submitted, are done, and have failed.

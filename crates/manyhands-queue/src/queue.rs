@@ -58,9 +58,28 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
     /// queue.put(1).unwrap();
     /// ```
     pub fn over(store: S, kind: Kind, maxsize: usize) -> Self {
+        Queue::with_getters(store, kind, maxsize, false)
+    }
+
+    /// An unbounded queue over that store, for workers: of those who wait for an item, the one that began to
+    /// wait last gets the next. Who has just done something is faster than who has slept for long.
+    ///
+    /// ```
+    /// use manyhands_queue::{Fifo, Queue};
+    /// use manyhands_watch::Kind;
+    ///
+    /// let queue: Queue<Fifo<u32>> = Queue::for_workers(Fifo::default(), Kind::SimpleQueue);
+    /// queue.put(1).unwrap();
+    /// ```
+    pub fn for_workers(store: S, kind: Kind) -> Self {
+        Queue::with_getters(store, kind, 0, true)
+    }
+
+    fn with_getters(store: S, kind: Kind, maxsize: usize, last_first: bool) -> Self {
         let phase = Phase::Open;
         let waits = Waits::default();
-        Queue { cell: X::Cell::new(State { store, maxsize, unfinished: 0, phase, kind, waits }) }
+        let state = State { store, maxsize, unfinished: 0, phase, kind, last_first, waits };
+        Queue { cell: X::Cell::new(state) }
     }
 
     /// Puts an item in, waiting as long as it takes for room.

@@ -18,6 +18,8 @@ pub(crate) struct State<S> {
     pub(crate) unfinished: usize,
     pub(crate) phase: Phase,
     pub(crate) kind: Kind,
+    /// Whether an item is for the getter that came last.
+    pub(crate) last_first: bool,
     pub(crate) waits: Waits<3>,
 }
 
@@ -90,5 +92,9 @@ impl<S> Waitable<3> for State<S> {
 
     fn waits(&mut self) -> &mut Waits<3> {
         &mut self.waits
+    }
+
+    fn is_last_first(&self, line: usize) -> bool {
+        self.last_first && line == GETTERS
     }
 }

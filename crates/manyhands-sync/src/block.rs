@@ -37,6 +37,12 @@ pub trait Waitable<const LINES: usize> {
     fn owner(&self) -> Option<ThreadId> {
         None
     }
+
+    /// Whether who comes last is first in that line, for threads of which it does not matter which goes on:
+    /// that one's processor may still be awake, and has what it works with at hand.
+    fn is_last_first(&self, _line: usize) -> bool {
+        false
+    }
 }
 
 /// Makes attempts on a state until one succeeds, waiting in a line in between.
@@ -126,8 +132,9 @@ pub fn block<const LINES: usize, S: Waitable<LINES>, G: Gate, R>(
                 Some(result) => Ok(result),
                 None => {
                     let (kind, owner) = (state.kind(), state.owner());
+                    let in_front = notified || state.is_last_first(line);
                     let waits = state.waits();
-                    let waiter = waits.enlist(kind, line, notified);
+                    let waiter = waits.enlist(kind, line, in_front);
                     if noted.is_none() {
                         waits.set_owner(owner);
                         noted = waits.begin_wait(operation);

@@ -145,10 +145,34 @@ impl Waiter {
         NOTIFIED * (1 + thread::processor())
     }
 
-    pub(crate) fn notify(&self) {
-        self.stamp.store(DEPARTURES.load(Ordering::Relaxed), Ordering::Relaxed);
+    pub(crate) fn notify(&self, from_outside: bool) {
+        // As if another had left since, if the notifier has left before.
+        let stamp = DEPARTURES.load(Ordering::Relaxed).wrapping_sub(u32::from(from_outside));
+        self.stamp.store(stamp, Ordering::Relaxed);
         if self.word.swap(Waiter::notified_here()) == ASLEEP {
             self.word.wake();
+        }
+    }
+
+    /// Gives the processor back, once, to who has notified this if this thread has been given it for that: a
+    /// notifier that is still inside of its host's interpreter would only have this thread go to sleep again.
+    ///
+    /// ```
+    /// use manyhands_sync::{Parked, Waits, Wakes};
+    /// use manyhands_watch::Kind;
+    ///
+    /// let mut waits = Waits::<1>::default();
+    /// let waiter = waits.enlist(Kind::Event, 0, false);
+    /// let mut wakes = Wakes::default();
+    /// waits.wake_all(0, &mut wakes);
+    /// wakes.send();
+    /// assert_eq!(waiter.park(None), Parked::Notified);
+    /// waiter.give_way();
+    /// ```
+    pub fn give_way(&self) {
+        let is_inside = DEPARTURES.load(Ordering::Relaxed) == self.stamp.load(Ordering::Relaxed);
+        if is_inside && self.word.load() == Waiter::notified_here() {
+            std::thread::yield_now();
         }
     }
 

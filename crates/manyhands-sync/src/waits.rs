@@ -313,14 +313,37 @@ impl Wakes {
     #[inline(always)]
     pub fn send(self) {
         if !self.0.is_empty() {
-            self.notify();
+            self.notify(false);
         }
     }
 
+    /// The same, by a thread that has left its host's interpreter: nobody need give it time for that.
+    ///
+    /// ```
+    /// let wakes = manyhands_sync::Wakes::default();
+    /// wakes.send_from_outside();
+    /// ```
+    #[inline]
+    pub fn send_from_outside(self) {
+        if !self.0.is_empty() {
+            self.notify(true);
+        }
+    }
+
+    /// Whether nobody is to be notified.
+    ///
+    /// ```
+    /// assert!(manyhands_sync::Wakes::default().is_empty());
+    /// ```
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     #[cold]
-    fn notify(self) {
+    fn notify(self, from_outside: bool) {
         for waiter in self.0 {
-            waiter.notify();
+            waiter.notify(from_outside);
         }
     }
 }

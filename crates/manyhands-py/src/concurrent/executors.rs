@@ -1,9 +1,6 @@
 //! What is native of `ThreadPoolExecutor` and `ProcessPoolExecutor` of `concurrent.futures` themselves: their
 //! `submit`.
 
-use std::ffi::CStr;
-use std::sync::OnceLock;
-
 use manyhands_sync::Protected;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -12,7 +9,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use super::threads::Jobs;
 use crate::exclusion::Interpreter;
-use crate::fast::{self, InTwoWays, Ways};
+use crate::fast::{self, short_cut};
 use crate::made::Made;
 use crate::multiprocessing::{Repeats, Scheduler};
 
@@ -60,32 +57,12 @@ impl ThreadPoolExecutor {
         args: Bound<'py, PyTuple>,
         kwargs: Option<Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        // The first is another matter: a worker has to be there before the executor can be shut down.
-        let jobs = slf
-            .get()
-            ._jobs(py)
-            .filter(|jobs| jobs.get().crew.workers() > 0 && !jobs.get().is_foreign());
-        if let Some(jobs) = jobs {
-            let jobs = jobs.get();
-            if let Some(future) = jobs.call(r#fn.clone(), args.clone(), kwargs.clone())? {
-                if jobs.wants_worker() {
-                    slf.call_method0(intern!(py, "_adjust_thread_count"))?;
-                }
-                return Ok(future.into_any());
-            }
+        let (again, again_args, again_kwargs) = (r#fn.clone(), args.clone(), kwargs.clone());
+        if let Some(future) = Self::submit_to_workers(slf, r#fn, args, kwargs)? {
+            return Ok(future);
         }
-        slf.call_method1(intern!(py, "_submit"), (r#fn, args, kwargs))
-    }
-
-    /// The same without keyword arguments; see [`InTwoWays`].
-    #[pyo3(signature = (r#fn, /, *args))]
-    fn _submit_plainly<'py>(
-        slf: &Bound<'py, Self>,
-        r#fn: Bound<'py, PyAny>,
-        args: Bound<'py, PyTuple>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        Self::submit(slf, r#fn, args, None)
+        let all = (again, again_args, again_kwargs);
+        slf.call_method1(intern!(slf.py(), "_submit"), all)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -97,6 +74,31 @@ impl ThreadPoolExecutor {
 
     fn __clear__(&self) {
         self.set_jobs(None);
+    }
+}
+
+impl ThreadPoolExecutor {
+    /// Has a call made if it is just one more for workers that are there; returns its future.
+    fn submit_to_workers<'py>(
+        slf: &Bound<'py, Self>,
+        function: Bound<'py, PyAny>,
+        args: Bound<'py, PyTuple>,
+        kwargs: Option<Bound<'py, PyDict>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = slf.py();
+        let Some(jobs) = slf.get()._jobs(py).map(|jobs| jobs.into_bound(py)) else {
+            return Ok(None);
+        };
+        let jobs = jobs.get();
+        // The first is another matter: a worker has to be there before the executor can be shut down.
+        if jobs.crew.workers() == 0 || jobs.is_foreign() {
+            return Ok(None);
+        }
+        let Some(future) = jobs.call(function, args, kwargs)? else { return Ok(None) };
+        if jobs.wants_worker() {
+            slf.call_method0(intern!(py, "_adjust_thread_count"))?;
+        }
+        Ok(Some(future.into_any()))
     }
 }
 
@@ -166,16 +168,6 @@ impl ProcessPoolExecutor {
         Self::submit_with(slf, r#fn, args, None, Some(repeats))
     }
 
-    /// The same without keyword arguments; see [`InTwoWays`].
-    #[pyo3(signature = (r#fn, /, *args))]
-    fn _submit_plainly<'py>(
-        slf: &Bound<'py, Self>,
-        r#fn: Bound<'py, PyAny>,
-        args: Bound<'py, PyTuple>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        Self::submit(slf, r#fn, args, None)
-    }
-
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         if !self.made.is() {
             return Ok(());
@@ -219,36 +211,28 @@ impl ProcessPoolExecutor {
     }
 }
 
-/// `submit` of both.
-struct Submit<C>(std::marker::PhantomData<C>);
+// py: concurrent.futures.ThreadPoolExecutor.submit
+short_cut!(SubmitToThread, ThreadPoolExecutor, c"submit", |call| {
+    let submitted = call.first_and_others()?.and_then(|(function, args)| {
+        ThreadPoolExecutor::submit_to_workers(&call.this, function, args, None)
+    });
+    submitted.transpose()
+});
 
-impl InTwoWays for Submit<ThreadPoolExecutor> {
-    type Class = ThreadPoolExecutor;
-
-    const NAME: &'static CStr = c"submit";
-    const WITHOUT_NAMES: &'static CStr = c"_submit_plainly";
-
-    fn ways() -> &'static OnceLock<Ways> {
-        static WAYS: OnceLock<Ways> = OnceLock::new();
-        &WAYS
+// py: concurrent.futures.ProcessPoolExecutor.submit
+short_cut!(SubmitToProcess, ProcessPoolExecutor, c"submit", |call| {
+    match call.first_and_others()? {
+        // For what is dropped on the way.
+        Ok((function, args)) => Python::try_attach(|_| {
+            ProcessPoolExecutor::submit_with(&call.this, function, args, None, None)
+        }),
+        Err(why) => Some(Err(why)),
     }
-}
-
-impl InTwoWays for Submit<ProcessPoolExecutor> {
-    type Class = ProcessPoolExecutor;
-
-    const NAME: &'static CStr = c"submit";
-    const WITHOUT_NAMES: &'static CStr = c"_submit_plainly";
-
-    fn ways() -> &'static OnceLock<Ways> {
-        static WAYS: OnceLock<Ways> = OnceLock::new();
-        &WAYS
-    }
-}
+});
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ProcessPoolExecutor>()?;
     module.add_class::<ThreadPoolExecutor>()?;
-    fast::join_ways::<Submit<ProcessPoolExecutor>>(module.py())?;
-    fast::join_ways::<Submit<ThreadPoolExecutor>>(module.py())
+    fast::install::<SubmitToProcess>(module.py())?;
+    fast::install::<SubmitToThread>(module.py())
 }

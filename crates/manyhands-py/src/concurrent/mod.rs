@@ -11,7 +11,7 @@ pub(crate) use threads::Jobs;
 
 pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
     let module = PyModule::new(parent.py(), "manyhands._native.concurrent")?;
-    module.add_class::<future::Future>()?;
+    future::register(&module)?;
     module.add_class::<threads::Jobs>()?;
     module.add_class::<crate::tally::Tally>()?;
     executors::register(&module)?;

@@ -2,6 +2,7 @@
 //! workers.
 
 use manyhands_queue::{Fifo, FifoQueue, PutError, Queue, Store};
+use manyhands_sync::Wakes;
 use manyhands_sys::fork;
 use manyhands_watch::Kind;
 use pyo3::exceptions::PyRuntimeError;
@@ -63,8 +64,9 @@ impl WorkItem {
 }
 
 impl WorkItem {
-    /// Calls the function, if nobody has cancelled that, and settles the future.
-    fn run(self, jobs: &Bound<'_, Jobs>) -> PyResult<()> {
+    /// Calls the function, if nobody has cancelled that, and settles the future; `wakes` get those who wait
+    /// for it.
+    fn run(self, jobs: &Bound<'_, Jobs>, wakes: &mut Wakes) -> PyResult<()> {
         let (py, tally) = (jobs.py(), jobs.get().tally.get());
         let when_free = || jobs.get().one_done();
         let WorkItem { future, function, args, keywords, context } = self;
@@ -93,7 +95,7 @@ impl WorkItem {
         }
         jobs.get().crew.let_go(&future.get().awaited);
         let mut engaged = None;
-        let settled = Future::settle_and(&future, outcome, || {
+        let settled = Future::settle_and(&future, outcome, wakes, || {
             // One was added since.
             engaged = is_free.then(|| Engaged::new(jobs));
         });
@@ -198,7 +200,7 @@ impl Jobs {
     #[new]
     fn __new__(py: Python<'_>, limit: usize, pool: Py<PyAny>) -> PyResult<Jobs> {
         Ok(Jobs {
-            queue: Queue::over(Fifo::default(), Kind::SimpleQueue, 0),
+            queue: Queue::for_workers(Fifo::default(), Kind::SimpleQueue),
             crew: Crew::new(limit, 0),
             pool,
             tally: Py::new(py, Tally::default())?,
@@ -355,20 +357,28 @@ impl Jobs {
     /// Waits for a call, and makes it; the end comes when there will be none for this worker.
     fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<bool>> {
         let (py, this) = (slf.py(), slf.get());
-        let Some(job) = this.crew.next(py, &this.queue)? else {
-            crew::work_for(None);
-            return Ok(None);
-        };
-        let done = match job {
-            Job::Call(item) => item.run(slf),
-            Job::Other(item) => {
-                let done = item.call_method0(py, intern!(py, "run"));
-                this.tally.get().settle(1, done.is_ok());
-                this.one_done();
-                done.map(drop)
+        let mut wakes = Wakes::default();
+        loop {
+            let Some(job) = this.crew.next(py, &this.queue, std::mem::take(&mut wakes))? else {
+                crew::work_for(None);
+                return Ok(None);
+            };
+            let done = match job {
+                Job::Call(item) => item.run(slf, &mut wakes),
+                Job::Other(item) => {
+                    let done = item.call_method0(py, intern!(py, "run"));
+                    this.tally.get().settle(1, done.is_ok());
+                    this.one_done();
+                    done.map(drop)
+                }
+            };
+            // Who waits for it can go on only when this thread has left the interpreter; if there is nothing
+            // else to do it does that next, and gives others a turn so.
+            if wakes.is_empty() || done.is_err() || !this.queue.is_empty() {
+                wakes.send();
+                return done.map(|()| Some(true));
             }
-        };
-        done.map(|()| Some(true))
+        }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use manyhands_queue::{FifoQueue, GetError, PutError, PutFailure};
+use manyhands_queue::{Fifo, FifoQueue, GetError, PutError, PutFailure, Queue};
 use manyhands_sync::{Limit, Patient};
 use manyhands_watch::{Kind, snapshot};
 
@@ -46,6 +46,17 @@ fn an_item_put_during_the_wait_is_got_however_the_wait_ends() {
     let given_up = queue.get_with(&GivesUp(put), Limit::Forever);
     assert_eq!(given_up, Err(GetError::GivenUp(Interrupted)));
     assert_eq!(queue.get(), Ok(7));
+}
+
+#[test]
+fn of_workers_the_one_that_came_last_is_first() {
+    let queue: Queue<Fifo<u64>> = Queue::for_workers(Fifo::default(), Kind::SimpleQueue);
+    let put = |item| queue.put(item).expect("it is open");
+    let second = || {
+        assert_eq!(queue.get_with(&Notified(|| put(7)), Limit::Forever), Ok(7));
+        put(8);
+    };
+    assert_eq!(queue.get_with(&Notified(second), Limit::Forever), Ok(8));
 }
 
 #[test]

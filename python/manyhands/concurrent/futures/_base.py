@@ -32,6 +32,9 @@ class Future(_native.Future, _original.Future, metaclass=_Meta):
 
     __slots__ = ()
 
+    # Not that which a class gets whose instances have one: who gets hold of it may make a cycle.
+    __dict__ = vars(_native.Future)["__dict__"]
+
 
 Future.__module__ = "concurrent.futures._base"
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use manyhands_sync::Protected;
+use manyhands_sync::{Protected, Wakes};
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -90,7 +90,7 @@ impl Future {
             }
             let settled = Self::settle(slf, Outcome::Cancelled)?;
             task.nudge(py);
-            Self::call_back_by_name(slf, settled)?;
+            Self::call_back_by_name(slf, settled, &mut Wakes::default())?;
             return Ok(this.known_state().is_cancelled());
         }
         if state != State::Pending {
@@ -104,7 +104,7 @@ impl Future {
             is_pending
         })?;
         if cancelled {
-            Self::call_back_by_name(slf, Settled::Now)?;
+            Self::call_back_by_name(slf, Settled::Now, &mut Wakes::default())?;
         }
         Ok(this.known_state().is_cancelled())
     }
@@ -173,6 +173,7 @@ impl Future {
                 (Some(list), not_needed)
             });
             drop(not_needed);
+            Self::may_be_in_a_cycle(slf);
             if let Some(list) = list {
                 return list.bind(py).append(&r#fn);
             }
@@ -242,8 +243,9 @@ impl Future {
     }
 
     #[setter(_result)]
-    fn set_result_now(&self, result: Option<Py<PyAny>>) {
-        let before = self.with(|inner| std::mem::replace(&mut inner.result, result));
+    fn set_result_now(slf: &Bound<'_, Self>, result: Option<Py<PyAny>>) {
+        Self::may_be_in_a_cycle(slf);
+        let before = slf.get().with(|inner| std::mem::replace(&mut inner.result, result));
         drop(before);
     }
 
@@ -253,8 +255,9 @@ impl Future {
     }
 
     #[setter(_exception)]
-    fn set_exception_now(&self, exception: Option<Py<PyAny>>) {
-        let before = self.with(|inner| std::mem::replace(&mut inner.exception, exception));
+    fn set_exception_now(slf: &Bound<'_, Self>, exception: Option<Py<PyAny>>) {
+        Self::may_be_in_a_cycle(slf);
+        let before = slf.get().with(|inner| std::mem::replace(&mut inner.exception, exception));
         drop(before);
     }
 
@@ -269,6 +272,7 @@ impl Future {
             return Ok(condition);
         }
         let made = CLASS.import(py, "manyhands.threading", "Condition")?.call0()?.unbind();
+        Self::may_be_in_a_cycle(slf);
         // Who waits by it is to be told.
         let (condition, not_needed) = this.with(|inner| {
             Self::attend(inner);
@@ -288,6 +292,7 @@ impl Future {
             keep_first(py, &mut inner.waiters, made)
         });
         drop(not_needed);
+        Self::may_be_in_a_cycle(slf);
         list.into_bound(py)
     }
 
@@ -301,7 +306,30 @@ impl Future {
             keep_first(py, &mut inner.callbacks, made)
         });
         drop(not_needed);
+        Self::may_be_in_a_cycle(slf);
         list.into_bound(py)
+    }
+
+    #[getter(__dict__)]
+    fn dict<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::attributes(slf)
+    }
+
+    #[setter(__dict__)]
+    fn set_dict(slf: &Bound<'_, Self>, dict: &Bound<'_, PyAny>) -> PyResult<()> {
+        Self::set_attributes(slf, dict)
+    }
+
+    fn __setattr__(
+        slf: &Bound<'_, Self>,
+        name: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        Self::set_attribute(slf, name, Some(value))
+    }
+
+    fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyAny>) -> PyResult<()> {
+        Self::set_attribute(slf, name, None)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {

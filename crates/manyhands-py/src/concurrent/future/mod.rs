@@ -3,23 +3,28 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use manyhands_sync::{Limit, Protected};
-use pyo3::exceptions::{PyException, PyRuntimeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::type_object::PyTypeInfo;
-use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use pyo3::types::{PyTuple, PyType};
 
 use self::state::{Inner, State};
 use crate::crew::{Awaited, Blocked};
 use crate::exclusion::Interpreter;
+use crate::fast::{self, short_cut};
 use crate::multiprocessing::Task;
 use crate::news::News;
 use crate::timeout;
 
+mod collected;
 mod methods;
+mod settle;
 mod state;
+
+pub(crate) use settle::Settled;
 
 type Cell<S> = <Interpreter as manyhands_sync::Exclusion>::Cell<S>;
 
@@ -44,15 +49,6 @@ pub(crate) enum Outcome<'py> {
     Cancelled,
 }
 
-/// What a [`Future::settle`] has led to.
-pub(crate) enum Settled {
-    /// It was done already.
-    Before,
-    Now,
-    /// And [`Future::call_back`] has to be called, with that.
-    WithCallbacks(Option<Task>),
-}
-
 impl Future {
     /// A new one, of the class that programs get.
     pub(crate) fn create(py: Python<'_>) -> PyResult<Bound<'_, Future>> {
@@ -63,16 +59,21 @@ impl Future {
         let made = unsafe {
             let (of, native) = (class.as_type_ptr(), Future::type_object_raw(py));
             let address = |init: Option<ffi::initproc>| init.map(|init| init as usize);
+            let address_of_new = |new: Option<ffi::newfunc>| new.map(|new| new as usize);
+            // Our own `__init__` has nothing to do; the program may have put others in their places.
+            let is_ours = address((*of).tp_init) == address((*native).tp_init)
+                && address_of_new((*of).tp_new) == address_of_new((*native).tp_new);
             match (*of).tp_new {
-                // Our own `__init__` has nothing to do; the program may have put another in its place.
-                Some(new) if address((*of).tp_init) == address((*native).tp_init) => {
+                Some(new) if is_ours => {
                     let none = PyTuple::empty(py);
-                    Bound::from_owned_ptr_or_err(py, new(of, none.as_ptr(), std::ptr::null_mut()))?
+                    let made = new(of, none.as_ptr(), std::ptr::null_mut());
+                    Bound::from_owned_ptr_or_err(py, made)?.cast_into_unchecked::<Future>()
                 }
-                _ => class.call0()?,
+                _ => return Ok(class.call0()?.cast_into::<Future>()?),
             }
         };
-        Ok(made.cast_into::<Future>()?)
+        Self::begin_out_of_cycles(&made);
+        Ok(made)
     }
 
     /// Looks at what is known of the call, or changes it: nothing that could run Python code, so what is
@@ -153,127 +154,6 @@ impl Future {
         }
     }
 
-    /// It is done, by that.
-    pub(crate) fn settle(slf: &Bound<'_, Self>, outcome: Outcome<'_>) -> PyResult<Settled> {
-        let (result, exception, state) = match outcome {
-            Outcome::Result(result) => (Some(result.unbind()), None, State::Finished),
-            Outcome::Exception(why) => (None, Some(why.unbind()), State::Finished),
-            Outcome::Cancelled => (None, None, State::CancelledAndNotified),
-        };
-        let mut new = (result, exception);
-        let mut has_callbacks = false;
-        let mut task = None;
-        let settled = Self::change(slf, |inner| {
-            if inner.state.is_done() {
-                return false;
-            }
-            inner.state = state;
-            // What was there, if anything, comes to its end with these.
-            std::mem::swap(&mut inner.result, &mut new.0);
-            std::mem::swap(&mut inner.exception, &mut new.1);
-            task = inner.task.take();
-            has_callbacks = inner.callbacks.is_some();
-            true
-        })?;
-        drop(new);
-        if !settled {
-            return Ok(Settled::Before);
-        }
-        if has_callbacks {
-            return Ok(Settled::WithCallbacks(task));
-        }
-        if let Some(task) = task {
-            task.settled();
-        }
-        Ok(Settled::Now)
-    }
-
-    /// Changes its state, with the condition held that others look at it under, if there is one; tells all
-    /// who wait if it is done by that. `change` says whether it did.
-    ///
-    /// Who makes the condition later sees what was changed before.
-    fn change(slf: &Bound<'_, Self>, mut change: impl FnMut(&mut Inner) -> bool) -> PyResult<bool> {
-        let (py, this) = (slf.py(), slf.get());
-        let mut held: Option<Py<PyAny>> = None;
-        let (changed, state, waiters, counted) = loop {
-            let step = this.with(|inner| {
-                if held.is_none()
-                    && let Some(condition) = &inner.condition
-                {
-                    return Err(condition.clone_ref(py));
-                }
-                let changed = change(inner);
-                let mut counted = None;
-                if inner.state.is_done() {
-                    this.done.store(true, Ordering::Release);
-                    counted = inner.count();
-                }
-                let waiters = inner.waiters.as_ref().map(|list| list.clone_ref(py));
-                Ok((changed, inner.state, waiters, counted))
-            });
-            match step {
-                Ok(done) => break done,
-                Err(condition) => {
-                    condition.call_method0(py, intern!(py, "acquire"))?;
-                    held = Some(condition);
-                }
-            }
-        };
-        drop(counted);
-        let mut told = Ok(());
-        if changed && state.is_done() {
-            if let Some(waiters) = waiters.filter(|_| state != State::Cancelled) {
-                told = this.tell(slf, waiters.bind(py));
-            }
-            if let Some(condition) = &held {
-                let notified = condition.call_method0(py, intern!(py, "notify_all"));
-                told = told.and(notified.map(drop));
-            }
-            this.news.tell();
-        }
-        if let Some(condition) = held {
-            condition.call_method0(py, intern!(py, "release"))?;
-        }
-        told.map(|()| changed)
-    }
-
-    /// Tells those of whom the functions know that wait for several futures.
-    fn tell(&self, slf: &Bound<'_, Self>, waiters: &Bound<'_, PyList>) -> PyResult<()> {
-        let py = slf.py();
-        let name = match self.with(|inner| (inner.state, inner.exception.is_some())) {
-            (State::Finished, false) => intern!(py, "add_result"),
-            (State::Finished, true) => intern!(py, "add_exception"),
-            _ => intern!(py, "add_cancelled"),
-        };
-        waiters.iter().try_for_each(|waiter| waiter.call_method1(name, (slf,)).map(drop))
-    }
-
-    /// Calls what was to be called when it is done.
-    pub(crate) fn call_back(slf: &Bound<'_, Self>, task: Option<Task>) -> PyResult<()> {
-        let py = slf.py();
-        let callbacks =
-            slf.get().with(|inner| inner.callbacks.as_ref().map(|list| list.clone_ref(py)));
-        let called = callbacks.map_or(Ok(()), |callbacks| {
-            callbacks.bind(py).iter().try_for_each(|callback| Self::call(slf, &callback))
-        });
-        if let Some(task) = task {
-            task.settled();
-        }
-        called
-    }
-
-    fn call(slf: &Bound<'_, Self>, callback: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = slf.py();
-        let Err(why) = callback.call1((slf,)) else { return Ok(()) };
-        if !why.is_instance_of::<PyException>(py) {
-            return Err(why);
-        }
-        let options = PyDict::new(py);
-        options.set_item("exc_info", why.into_value(py))?;
-        let text = "exception calling callback for %r";
-        logger(py)?.call_method("error", (text, slf), Some(&options)).map(drop)
-    }
-
     /// Waits until it is done, at most until the limit.
     fn wait(slf: &Bound<'_, Self>, limit: Limit) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
@@ -347,46 +227,23 @@ impl Future {
             task.attend();
         }
     }
+}
 
-    /// As [`Future::settle`], and calls back; it is an error if it was done already.
-    pub(crate) fn settle_by_hand(slf: &Bound<'_, Self>, outcome: Outcome<'_>) -> PyResult<()> {
-        Self::settle_and(slf, outcome, || {})
+// py: concurrent.futures.Future.result
+short_cut!(ResultNow, Future, c"result", |call| {
+    if call.count() > 0 || !call.this.get().is_done() {
+        return None;
     }
+    let py = call.py();
+    call.this.get().with(|inner| match (inner.state, &inner.exception, &inner.result) {
+        (State::Finished, None, Some(result)) => Some(result.clone_ref(py).into_bound(py)),
+        _ => None,
+    })
+});
 
-    /// The same, with `before_callbacks` done before them, if there are any.
-    pub(super) fn settle_and(
-        slf: &Bound<'_, Self>,
-        outcome: Outcome<'_>,
-        before_callbacks: impl FnOnce(),
-    ) -> PyResult<()> {
-        let task = slf.get().task(slf.py());
-        let settled = Self::settle(slf, outcome)?;
-        if let Some(task) = task {
-            task.nudge(slf.py());
-        }
-        if !matches!(settled, Settled::Before) {
-            if matches!(settled, Settled::WithCallbacks(_)) {
-                before_callbacks();
-            }
-            return Self::call_back_by_name(slf, settled);
-        }
-        let name = slf.get().known_state().name();
-        let text = format!("{name}: {}", slf.repr()?);
-        Err(PyErr::from_value(base(slf.py(), "InvalidStateError")?.call1((text,))?))
-    }
-
-    /// Has the callbacks called by the method for that, which a subclass may have of its own.
-    fn call_back_by_name(slf: &Bound<'_, Self>, settled: Settled) -> PyResult<()> {
-        let called = if slf.get().has_callbacks() || !is_plain(slf) {
-            slf.call_method0(intern!(slf.py(), "_invoke_callbacks")).map(drop)
-        } else {
-            Ok(())
-        };
-        if let Settled::WithCallbacks(Some(task)) = settled {
-            task.settled();
-        }
-        called
-    }
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Future>()?;
+    fast::install::<ResultNow>(module.py())
 }
 
 /// The class of the futures that programs get.

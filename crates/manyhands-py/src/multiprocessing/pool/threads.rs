@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use manyhands_queue::{Fifo, FifoQueue, GetError, Queue, Store};
-use manyhands_sync::Limit;
+use manyhands_sync::{Limit, Wakes};
 use manyhands_sys::fork;
 use manyhands_watch::Kind;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -178,7 +178,7 @@ impl Threads {
         ended: Py<PyAny>,
     ) -> PyResult<Threads> {
         Ok(Threads {
-            tasks: Queue::over(Fifo::default(), Kind::SimpleQueue, 0),
+            tasks: Queue::for_workers(Fifo::default(), Kind::SimpleQueue),
             ready: Queue::over(Fifo::default(), Kind::SimpleQueue, 0),
             crew: Crew::new(workers, workers),
             pool,
@@ -375,7 +375,7 @@ impl Threads {
 
     /// Waits for a task, and does it; the end comes when there will be none for this worker.
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<bool>> {
-        let Some(work) = self.crew.next(py, &self.tasks)? else {
+        let Some(work) = self.crew.next(py, &self.tasks, Wakes::default())? else {
             crew::work_for(None);
             return Ok(None);
         };
