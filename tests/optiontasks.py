@@ -23,6 +23,20 @@ def hang(thing: Any) -> None:
     wait_for_ever()
 
 
+def begin() -> None:
+    """An initializer, that of a module which then is loaded before the first call is."""
+
+
+def hang_when_asked_where(asks: int) -> None:
+    """Does not come to say where it is for a moment, as if others had the processor."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {asks})
+    while asks not in signal.sigpending():
+        time.sleep(0.001)
+    time.sleep(0.03)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {asks})
+    wait_for_ever()
+
+
 def hang_at_two(number: int) -> int:
     if number == 2:
         wait_for_ever()

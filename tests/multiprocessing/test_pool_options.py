@@ -25,11 +25,13 @@ from manyhands.multiprocessing.pool import ThreadPool, WorkerDied
 from optiontasks import (
     Thing,
     allocate,
+    begin,
     crash,
     die_at_first,
     die_with,
     hang,
     hang_at_two,
+    hang_when_asked_where,
     keep_busy,
     say_and_hang,
 )
@@ -54,7 +56,7 @@ def nobody_listens_to_crashes() -> Iterator[None]:
 
 @pytest.fixture(params=METHODS)
 def pool(request: pytest.FixtureRequest) -> Iterator[Any]:
-    with multiprocessing.get_context(request.param).Pool(2) as pool:
+    with multiprocessing.get_context(request.param).Pool(2, begin) as pool:
         # Until all is put away pytest keeps what it was given.
         yield weakref.proxy(pool)
 
@@ -68,13 +70,13 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 def test_a_call_that_takes_too_long_is_ended(pool: Any) -> None:
     workers = [worker.pid for worker in pool._pool]
-    with pytest.raises(TaskTimeout, match=r"hang\('for ever'\) took longer than 0.2 s") as caught:
-        pool.with_options(timeout=0.2).apply(hang, ("for ever",))
+    with pytest.raises(TaskTimeout, match=r"hang\('for ever'\) took longer than 0.5 s") as caught:
+        pool.with_options(timeout=0.5).apply(hang, ("for ever",))
     error = caught.value
     assert isinstance(error, TimeoutError)
     assert isinstance(error, stdlib.TimeoutError)
     assert isinstance(error, concurrent.futures.TimeoutError)
-    assert error.timeout == 0.2
+    assert error.timeout == 0.5
     assert error.pid in workers
     assert error.exitcode == -signal.SIGKILL
     # Its last words: the function that it was in, and who called that.
@@ -83,6 +85,13 @@ def test_a_call_that_takes_too_long_is_ended(pool: Any) -> None:
     assert error.stack in str(error)
     until(lambda: len(pool._pool) == 2 and all(worker.is_alive() for worker in pool._pool))
     assert pool.map(square, range(10)) == [number * number for number in range(10)]
+
+
+def test_a_worker_that_gets_no_processor_is_waited_for_before_it_says_where(pool: Any) -> None:
+    limited = pool.with_options(timeout=0.5)
+    with pytest.raises(TaskTimeout) as caught:
+        limited.apply(hang_when_asked_where, (_last_words.SAYS_WHERE,))
+    assert caught.value.stack.splitlines()[-1].endswith("in hang_when_asked_where")
 
 
 def test_each_item_has_its_time(pool: Any) -> None:

@@ -150,6 +150,20 @@ pub fn send_signal(process: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     os::send_signal(process, signal)
 }
 
+/// Whether a process was sent that signal, and has not come to handle it yet; false if nobody can tell.
+///
+/// ```
+/// use manyhands_sys::process::is_pending;
+///
+/// assert!(!is_pending(std::process::id(), 10));
+/// ```
+///
+/// # References
+/// proc_pid_status(5), `ShdPnd`.
+pub fn is_pending(process: u32, signal: i32) -> bool {
+    os::is_pending(process, signal)
+}
+
 /// Has the kernel kill this process when the thread that started it ends.
 ///
 /// # Errors

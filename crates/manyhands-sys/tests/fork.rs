@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use manyhands_sys::fork::{ForkMutex, OwnDescriptor, Protected, epoch, register, survived};
+use manyhands_sys::process::{is_pending, set_blocked_signals, signal_bit};
 use manyhands_sys::thread::{ThreadId, is_main};
 
 /// Whether all is well in a forked child.
@@ -38,6 +39,20 @@ fn the_epoch_is_another_in_each_generation() {
         there != here && epoch() == there && in_child(|| epoch() != here && epoch() != there)
     }));
     assert_eq!(epoch(), here);
+}
+
+#[test]
+fn a_signal_is_pending_until_it_is_handled() {
+    assert!(in_child(|| {
+        let me = std::process::id();
+        let is_asked = || is_pending(me, libc::SIGCHLD);
+        let before = set_blocked_signals(signal_bit(libc::SIGCHLD));
+        // SAFETY: a signal that is ignored unless somebody handles it.
+        unsafe { libc::kill(me.cast_signed(), libc::SIGCHLD) };
+        let was_asked = is_asked() && !is_pending(me, libc::SIGCHLD + 1);
+        set_blocked_signals(before);
+        was_asked && !is_asked()
+    }));
 }
 
 #[test]

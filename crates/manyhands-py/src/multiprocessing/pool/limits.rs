@@ -17,8 +17,10 @@ use crate::timeout;
 /// How often it is looked at least whether a call has taken too long.
 const OFTEN: Duration = Duration::from_millis(5);
 
-/// How long a worker has to say where it is before it is killed.
+/// How long a worker has to say where it is before it is killed, from when it is seen to have come to that; and
+/// how long it has for that, where it gets no processor.
 const TIME_TO_SAY: Duration = Duration::from_millis(10);
+const TIME_TO_BEGIN: Duration = Duration::from_millis(500);
 
 /// How long `cancel()` waits for a worker to say that it is in the call that it has taken.
 const SOON: Duration = Duration::from_secs(1);
@@ -98,6 +100,8 @@ pub(super) struct Condemned {
     verdict: Verdict,
     /// When that is to be. `None` when it was done.
     at: Option<Instant>,
+    /// Until when it is not, as long as the worker has not come to say where it is.
+    may_begin: Option<Instant>,
 }
 
 /// Why a worker was killed.
@@ -165,11 +169,13 @@ impl Scheduler {
         let seat = self.pool.seat_of(task).filter(|&seat| self.pool.break_off(seat, task));
         let Some(seat) = seat else { return false };
         let mut at = Instant::now();
+        let mut may_begin = None;
         if matches!(verdict, Verdict::TimedOut(_)) {
             self.signal(seat, self.says_where);
+            may_begin = Some(at + TIME_TO_BEGIN);
             at += TIME_TO_SAY;
         }
-        condemned.push(Condemned { seat, verdict, at: Some(at) });
+        condemned.push(Condemned { seat, verdict, at: Some(at), may_begin });
         drop(condemned);
         self.kill_condemned();
         true
@@ -186,12 +192,21 @@ impl Scheduler {
         found.is_some()
     }
 
+    /// Whether the worker of that seat was asked where it is, and has not come to answer.
+    fn is_silent(&self, seat: usize) -> bool {
+        let watched = locked(&self.watched);
+        let worker = watched.iter().find(|each| each.seat == seat);
+        worker.is_some_and(|worker| process::is_pending(worker.pid, self.says_where))
+    }
+
     /// Kills those whose time has come; returns whether there are others.
     pub(super) fn kill_condemned(&self) -> bool {
         let now = Instant::now();
         let mut condemned = locked(&self.condemned);
         for each in condemned.iter_mut().filter(|each| each.at.is_some_and(|at| at <= now)) {
-            if self.signal(each.seat, process::KILL) {
+            if each.may_begin.is_some_and(|until| now < until && self.is_silent(each.seat)) {
+                each.at = Some(now + TIME_TO_SAY);
+            } else if self.signal(each.seat, process::KILL) {
                 each.at = None;
             }
         }
