@@ -17,8 +17,8 @@ use crate::timeout;
 /// How often it is looked at least whether a call has taken too long.
 const OFTEN: Duration = Duration::from_millis(5);
 
-/// How long a worker has to say where it is before it is killed, from when it is seen to have come to that; and
-/// how long it has for that, where it gets no processor.
+/// How long a worker has at least to say where it is before it is killed, and after how long it is looked again
+/// whether it has come to that; and how long it has for that at most, where it gets no processor.
 const TIME_TO_SAY: Duration = Duration::from_millis(10);
 const TIME_TO_BEGIN: Duration = Duration::from_millis(500);
 
