@@ -1,0 +1,134 @@
+//! What is asked of the server itself: to seat somebody, to make objects, to count references.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+
+use super::replies;
+use super::requests::Request;
+use super::state::{Entry, State};
+use crate::objects::{self, Object, Outcome, Value};
+use crate::pickle::Writer;
+
+/// Which version of our own protocol is spoken with clients of ours.
+const VERSION: i64 = 1;
+
+/// What an iterator offers if nothing else was said.
+const ITERATOR: [&str; 4] = ["__next__", "send", "throw", "close"];
+
+impl State {
+    /// Somebody takes a seat. A client of ours gives its name by keyword, and gets to know that we are its kind.
+    pub(super) fn accept_connection(&mut self, line: u64, request: &Request<'_>) {
+        if request.named("name").is_none() {
+            let seat = self.seat(line, false, None);
+            return self.answer(seat, replies::returned(&Value::None), None);
+        }
+        let before = request.named("session");
+        let name = match before {
+            Some(session) if self.return_to(session, line) => session.to_owned(),
+            _ => {
+                let Some(name) = new_name() else { return self.lost(line) };
+                self.seat(line, false, Some(name.clone()));
+                name
+            }
+        };
+        let mut writer = Writer::new();
+        writer.mark();
+        writer.str("#RETURN");
+        writer.dict(|writer| {
+            writer.str("manyhands");
+            writer.int(VERSION);
+            writer.str("session");
+            writer.str(&name);
+        });
+        writer.tuple();
+        // Not the answer to a numbered request: the one before that stays to be asked for again.
+        self.send(line, &writer.finish());
+    }
+
+    /// A request to the server itself.
+    pub(super) fn management(&mut self, seat: u64, request: &Request<'_>, bytes: Bytes) {
+        let ident = match request.args.as_slice() {
+            [ident] => ident.str(),
+            _ => None,
+        };
+        let is_done = match (request.method, ident) {
+            ("dummy", _) => true,
+            ("incref", Some(ident)) => self.increase(ident),
+            ("decref" | "#decref", Some(ident)) => self.decrease(ident),
+            ("create", _) => return self.create(seat, request, bytes),
+            _ => false,
+        };
+        match is_done {
+            false => self.ask_interpreter(seat, bytes),
+            true if request.method == "#decref" => self.no_answer(seat),
+            true => self.answer(seat, replies::returned(&Value::None), None),
+        }
+    }
+
+    fn create(&mut self, seat: u64, request: &Request<'_>, bytes: Bytes) {
+        let Some((typeid, args)) = request.args.split_first() else {
+            return self.ask_interpreter(seat, bytes);
+        };
+        let made = typeid.str().and_then(|typeid| {
+            let known = self.types.get(typeid)?;
+            Some((typeid, objects::make(&known.kind, args, &request.kwargs)))
+        });
+        match made {
+            Some((typeid, Ok(object))) => {
+                let (ident, names) = self.keep(typeid, object);
+                let names = names.iter().cloned().map(Value::Str).collect();
+                let value = Value::Tuple(vec![Value::Str(ident), Value::Tuple(names)]);
+                self.answer(seat, replies::returned(&value), None);
+            }
+            // An interpreter has the words for what is wrong with the arguments.
+            Some((typeid, Err(Outcome::Raise(raised)))) if self.interpreter.is_none() => {
+                let mut text = format!("{}.{}: cannot make a {typeid}", raised.module, raised.name);
+                for argument in &raised.args {
+                    // Writing to a string does not fail.
+                    let _ = write!(text, ": {argument:?}");
+                }
+                self.answer(seat, replies::traceback(&text), None);
+            }
+            _ => self.ask_interpreter(seat, bytes),
+        }
+    }
+
+    /// Keeps a new object, with one reference; its identity and its methods.
+    pub(super) fn keep(
+        &mut self,
+        typeid: &str,
+        object: Box<dyn Object>,
+    ) -> (String, std::sync::Arc<[String]>) {
+        let (exposed, names) = match self.types.get(typeid) {
+            Some(known) => (known.exposed.clone(), known.names.clone()),
+            None => {
+                let names = ITERATOR.map(str::to_owned);
+                (std::sync::Arc::new(names.iter().cloned().collect()), names.into())
+            }
+        };
+        // Those of an interpreter's objects are hexadecimal numbers.
+        let ident = format!("m{}", self.next());
+        self.objects.insert(
+            ident.as_str().into(),
+            Entry {
+                object,
+                references: 1,
+                exposed,
+                names: names.clone(),
+                is_pinned: false,
+                is_leaving: false,
+            },
+        );
+        (ident, names)
+    }
+}
+
+/// A name that nobody else knows, by which a client comes back to its seat.
+fn new_name() -> Option<String> {
+    let random = manyhands_wire::authentication::challenge(
+        manyhands_wire::authentication::Digest::Sha256,
+    )
+    .ok()?;
+    Some(random.iter().rev().take(16).map(|byte| format!("{byte:02x}")).collect())
+}
