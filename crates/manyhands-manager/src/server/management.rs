@@ -17,7 +17,12 @@ const VERSION: i64 = 1;
 const ITERATOR: [&str; 4] = ["__next__", "send", "throw", "close"];
 
 impl State {
-    /// Somebody takes a seat. A client of ours gives its name by keyword, and gets to know that we are its kind.
+    /// Somebody takes a seat.
+    ///
+    /// A client of ours gives its name by keyword, and is answered with a dict: `manyhands` is the version of our
+    /// protocol, `session` the name by which it may come back, `number` that of the last request that came. One that
+    /// comes back says its `session`, and which request it is `waiting` for the answer to. If that came (its number is
+    /// not above `number`), it is not to be sent again: the answer follows.
     pub(super) fn accept_connection(&mut self, line: u64, request: &Request<'_>) {
         if request.named("name").is_none() {
             let seat = self.seat(line, false, None);
@@ -40,10 +45,15 @@ impl State {
             writer.int(VERSION);
             writer.str("session");
             writer.str(&name);
+            writer.str("number");
+            writer.int(self.last_number(&name));
         });
         writer.tuple();
-        // Not the answer to a numbered request: the one before that stays to be asked for again.
-        self.send(line, &writer.finish());
+        if self.send(line, &writer.finish())
+            && let Some(waiting) = request.number("waiting")
+        {
+            self.answer_again(&name, waiting);
+        }
     }
 
     /// A request to the server itself.

@@ -45,6 +45,11 @@ impl<'a> Request<'a> {
         })
     }
 
+    /// The argument of that name, if it is a number.
+    pub(super) fn number(&self, wanted: &str) -> Option<i64> {
+        self.kwargs.iter().find(|(name, _)| *name == wanted).and_then(|(_, value)| value.int())
+    }
+
     /// The argument of that name, if it is a string.
     pub(super) fn named(&self, wanted: &str) -> Option<&'a str> {
         self.kwargs.iter().find(|(name, _)| *name == wanted).and_then(|(_, value)| value.str())
@@ -82,9 +87,7 @@ impl State {
         let Some(request) = request else {
             return self.answer(seat, unreadable(message.err()), None);
         };
-        if !self.is_new(seat, request.number) {
-            return;
-        }
+        self.begins(seat, request.number);
         match request.ident {
             None => self.management(seat, &request, bytes),
             Some(ident) => self.call(seat, ident, &request, bytes),

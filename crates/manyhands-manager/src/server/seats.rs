@@ -113,7 +113,6 @@ impl State {
         let Some(seat) = self.seats.get_mut(&id) else { return false };
         let before = seat.line.replace(line);
         seat.dead_at = None;
-        seat.undelivered = None;
         // The other end knows better than we do that the connection before is of no use.
         if let Some(before) = before.and_then(|before| self.lines.get_mut(&before)) {
             before.stage = Stage::Closing;
@@ -123,6 +122,26 @@ impl State {
             line.stage = Stage::Seated(id);
         }
         true
+    }
+
+    /// The number of the last request of a session, 0 if there was none.
+    pub(super) fn last_number(&self, session: &str) -> i64 {
+        let seat = self.sessions.get(session).and_then(|id| self.seats.get(id));
+        seat.and_then(|seat| seat.session.as_ref()).map_or(0, |session| session.number)
+    }
+
+    /// Answers a request again that came with that number before the connection broke, if it was answered.
+    pub(super) fn answer_again(&mut self, session: &str, number: i64) {
+        let Some(seat) = self.sessions.get(session).and_then(|id| self.seats.get_mut(id)) else {
+            return;
+        };
+        let Some(session) = &seat.session else { return };
+        if session.number == number
+            && let (Some(answer), Some(line)) = (session.answer.clone(), seat.line)
+        {
+            seat.undelivered = None;
+            self.send(line, &answer);
+        }
     }
 
     /// The process at the other end, if it is on this machine and the kernel says which it is.
@@ -176,20 +195,15 @@ impl State {
         }
     }
 
-    /// Whether a request is to be carried out: one that came before gets the answer that it got then.
-    pub(super) fn is_new(&mut self, id: u64, number: Option<i64>) -> bool {
-        let Some(seat) = self.seats.get_mut(&id) else { return false };
+    /// Notes the number of a request that is about to be carried out.
+    pub(super) fn begins(&mut self, id: u64, number: Option<i64>) {
+        let Some(seat) = self.seats.get_mut(&id) else { return };
+        // Who asks again has got the answer before.
         seat.undelivered = None;
-        let (Some(session), Some(number)) = (&mut seat.session, number) else { return true };
-        if number > session.number {
+        if let (Some(session), Some(number)) = (&mut seat.session, number) {
             session.number = number;
             session.answer = None;
-            return true;
         }
-        if let (Some(answer), Some(line)) = (session.answer.clone(), seat.line) {
-            self.send(line, &answer);
-        }
-        false
     }
 
     /// Answers a seat's request. `taken` is what the answer took out of an object.
