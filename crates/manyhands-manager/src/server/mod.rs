@@ -16,16 +16,19 @@ mod wire;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use manyhands_sys::process;
 use manyhands_wire::{Address, Listener};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::objects::{self, Connection};
 use state::State;
+
+pub use replies::value as write_value;
 
 /// What a server is to be like.
 #[derive(Clone, Debug)]
@@ -117,6 +120,26 @@ impl Server {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing in there unwinds half-way except by a defect, after which it is no worse than a server that is gone.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a thread of its own serve until [`stop`](Self::stop) is called.
+    ///
+    /// # Errors
+    /// The limit of threads.
+    pub fn start(server: &Arc<Server>) -> io::Result<()> {
+        let server = Arc::clone(server);
+        // Signals are for the program's threads.
+        let blocked = process::set_blocked_signals(u64::MAX);
+        let thread = std::thread::Builder::new().name("manyhands-serve".to_owned());
+        let spawned = thread.spawn(move || {
+            if let Err(error) = server.run() {
+                // There is nobody else to be told, and clients see that they are hung up on.
+                eprintln!("manyhands: a manager's server ends: {error}");
+                server.state().close();
+            }
+        });
+        process::set_blocked_signals(blocked);
+        spawned.map(drop)
     }
 
     /// Serves until [`stop`](Self::stop) is called.
@@ -226,6 +249,16 @@ impl Server {
     /// The objects that are kept here and referred to: identity and number of references.
     pub fn objects(&self) -> Vec<(String, u64)> {
         self.state().referred()
+    }
+
+    /// Keeps an object although nobody refers to it; false if it is not kept here.
+    pub fn pin(&self, ident: &str) -> bool {
+        self.state().pin(ident)
+    }
+
+    /// Whether a connection has no seat, only one request to the server itself.
+    pub fn is_brief(&self, connection: Connection) -> bool {
+        self.state().is_brief(connection)
     }
 
     /// One more reference to an object; false if it is not kept here.

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use crate::objects::{Raised, Value};
 use crate::pickle::Writer;
 
-/// Writes a value.
-pub(super) fn value(writer: &mut Writer, value: &Value) {
+/// Writes a value of an object as a pickle.
+pub fn value(writer: &mut Writer, value: &Value) {
     let all = |writer: &mut Writer, members: &[Value]| {
         for member in members {
             self::value(writer, member);

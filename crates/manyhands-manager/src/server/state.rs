@@ -183,8 +183,20 @@ impl State {
         self.watched.clear();
     }
 
+    /// None for one that is to be surrendered: it is the interpreter's already.
     pub(super) fn object_state(&self, ident: &str) -> Option<objects::State> {
-        self.objects.get(ident).map(|entry| entry.object.state())
+        let entry = self.objects.get(ident).filter(|entry| !entry.is_leaving)?;
+        Some(entry.object.state())
+    }
+
+    pub(super) fn pin(&mut self, ident: &str) -> bool {
+        let Some(entry) = self.objects.get_mut(ident) else { return false };
+        entry.is_pinned = true;
+        true
+    }
+
+    pub(super) fn is_brief(&self, connection: Connection) -> bool {
+        self.seats.get(&connection.0).is_some_and(|seat| seat.is_brief())
     }
 
     pub(super) fn surrender(&mut self, ident: &str) -> Option<(objects::State, Vec<String>, u64)> {
