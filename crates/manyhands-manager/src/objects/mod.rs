@@ -140,7 +140,11 @@ pub trait Object: Send + std::fmt::Debug {
 ///
 /// # Errors
 /// What the constructor raises; `Outcome::Foreign` if only the interpreter can make it.
-pub fn make(kind: &str, args: &[Item<'_>], kwargs: &[(&str, Item<'_>)]) -> Result<Box<dyn Object>, Outcome> {
+pub fn make(
+    kind: &str,
+    args: &[Item<'_>],
+    kwargs: &[(&str, Item<'_>)],
+) -> Result<Box<dyn Object>, Outcome> {
     let _ = (kind, args, kwargs);
     Err(Outcome::Foreign { changes: true })
 }
