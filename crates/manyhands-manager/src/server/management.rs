@@ -37,18 +37,19 @@ impl State {
                 name
             }
         };
+        let number = self.last_number(&name);
         let mut writer = Writer::new();
-        writer.mark();
-        writer.str("#RETURN");
-        writer.dict(|writer| {
-            writer.str("manyhands");
-            writer.int(VERSION);
-            writer.str("session");
-            writer.str(&name);
-            writer.str("number");
-            writer.int(self.last_number(&name));
+        writer.tuple(|writer| {
+            writer.str("#RETURN");
+            writer.dict(|writer| {
+                writer.str("manyhands");
+                writer.int(VERSION);
+                writer.str("session");
+                writer.str(&name);
+                writer.str("number");
+                writer.int(number);
+            });
         });
-        writer.tuple();
         if self.send(line, &writer.finish())
             && let Some(waiting) = request.number("waiting")
         {
@@ -80,7 +81,8 @@ impl State {
         let Some((typeid, args)) = request.args.split_first() else {
             return self.ask_interpreter(seat, bytes);
         };
-        let made = typeid.str().and_then(|typeid| {
+        let is_kept = self.keep_proxied(typeid.message());
+        let made = typeid.str().filter(|_| is_kept).and_then(|typeid| {
             let known = self.types.get(typeid)?;
             Some((typeid, objects::make(&known.kind, args, &request.kwargs)))
         });

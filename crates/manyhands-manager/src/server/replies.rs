@@ -5,6 +5,9 @@ use bytes::Bytes;
 use crate::objects::{Raised, Value};
 use crate::pickle::Writer;
 
+/// The pickle of `('#RETURN', None)`.
+const NONE: &[u8] = b"\x80\x04\x8c\x07#RETURNN\x86.";
+
 /// Writes a value of an object as a pickle.
 pub fn value(writer: &mut Writer, value: &Value) {
     let all = |writer: &mut Writer, members: &[Value]| {
@@ -19,11 +22,7 @@ pub fn value(writer: &mut Writer, value: &Value) {
         Value::Float(value) => writer.float(*value),
         Value::Str(value) => writer.str(value),
         Value::Payload(payload) => writer.payload(payload),
-        Value::Tuple(members) => {
-            writer.mark();
-            all(writer, members);
-            writer.tuple();
-        }
+        Value::Tuple(members) => writer.tuple(|writer| all(writer, members)),
         Value::List(members) => writer.list(|writer| all(writer, members)),
         Value::Set(members) => writer.set(|writer| all(writer, members)),
         Value::Dict(pairs) => writer.dict(|writer| {
@@ -37,16 +36,20 @@ pub fn value(writer: &mut Writer, value: &Value) {
 
 fn answer(kind: &str, rest: impl FnOnce(&mut Writer)) -> Vec<Bytes> {
     let mut writer = Writer::new();
-    writer.mark();
-    writer.str(kind);
-    rest(&mut writer);
-    writer.tuple();
+    writer.tuple(|writer| {
+        writer.str(kind);
+        rest(writer);
+    });
     writer.finish()
 }
 
 /// A method has returned.
 pub(super) fn returned(result: &Value) -> Vec<Bytes> {
-    answer("#RETURN", |writer| value(writer, result))
+    match result {
+        Value::None => vec![Bytes::from_static(NONE)],
+        Value::Payload(payload) => Writer::returned(payload),
+        _ => answer("#RETURN", |writer| value(writer, result)),
+    }
 }
 
 /// A method has returned, with something to be noted by a client of ours.
@@ -64,11 +67,11 @@ pub(super) fn returned_with(result: &Value, note: &str) -> Vec<Bytes> {
 pub(super) fn raised(exception: &Raised) -> Vec<Bytes> {
     answer("#ERROR", |writer| {
         writer.global(exception.module, exception.name);
-        writer.mark();
-        for argument in &exception.args {
-            value(writer, argument);
-        }
-        writer.tuple();
+        writer.tuple(|writer| {
+            for argument in &exception.args {
+                value(writer, argument);
+            }
+        });
         writer.reduce();
     })
 }
@@ -81,20 +84,20 @@ pub(super) fn traceback(text: &str) -> Vec<Bytes> {
 /// A method has returned a new object of the server's.
 pub(super) fn proxy(exposed: &[String], typeid: &str, ident: &str) -> Vec<Bytes> {
     answer("#PROXY", |writer| {
-        writer.mark();
-        writer.mark();
-        for name in exposed {
-            writer.str(name);
-        }
-        writer.tuple();
-        writer.global("multiprocessing.managers", "Token");
-        writer.mark();
-        writer.str(typeid);
-        // Clients put the address in that they know the server by.
-        writer.none();
-        writer.str(ident);
-        writer.tuple();
-        writer.reduce();
-        writer.tuple();
+        writer.tuple(|writer| {
+            writer.tuple(|writer| {
+                for name in exposed {
+                    writer.str(name);
+                }
+            });
+            writer.global("multiprocessing.managers", "Token");
+            writer.tuple(|writer| {
+                writer.str(typeid);
+                // Clients put the address in that they know the server by.
+                writer.none();
+                writer.str(ident);
+            });
+            writer.reduce();
+        });
     })
 }

@@ -88,10 +88,23 @@ impl State {
             return self.answer(seat, unreadable(message.err()), None);
         };
         self.begins(seat, request.number);
+        let is_kept = message.as_ref().is_ok_and(|message| self.keep_proxied(message));
         match request.ident {
             None => self.management(seat, &request, bytes),
-            Some(ident) => self.call(seat, ident, &request, bytes),
+            Some(ident) => {
+                // What Python keeps alive has to be known to Python.
+                if !is_kept && let Some(entry) = self.objects.get_mut(ident) {
+                    entry.is_leaving = true;
+                }
+                self.call(seat, ident, &request, bytes);
+            }
         }
+    }
+
+    /// Keeps the objects to which a message refers, which may be stored and taken out at any time; whether all of them
+    /// are kept here.
+    pub(super) fn keep_proxied(&mut self, message: &Message) -> bool {
+        message.proxies().into_iter().fold(true, |all, ident| self.pin(ident) && all)
     }
 
     /// Calls a method of an object.
