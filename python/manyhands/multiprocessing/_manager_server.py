@@ -58,8 +58,10 @@ def _native_types(registry):
             kind = _CALLABLES.get(callable)
         except TypeError:
             continue
-        if kind is None or method_to_typeid and (
-            method_to_typeid != _ITERATES or iterators is None or iterators[0] is not None
+        if (
+            kind is None
+            or method_to_typeid
+            and (method_to_typeid != _ITERATES or iterators is None or iterators[0] is not None)
         ):
             continue
         if exposed is None:
@@ -149,9 +151,7 @@ class Server(_stdlib.Server):
             # A subclass that makes objects in its own way makes all of them.
             is_own = type(self).create is not Server.create
             types = {} if is_own else _native_types(registry)
-            self._iterates = {
-                typeid for typeid in types if registry.get(typeid, (0, 0, 0))[2]
-            }
+            self._iterates = {typeid for typeid in types if registry.get(typeid, (0, 0, 0))[2]}
             self._engine = _native.ManagerServer(
                 self.listener._listener._socket.fileno(), bytes(authkey), types
             )

@@ -5,10 +5,11 @@ use std::fmt::Write;
 use bytes::Bytes;
 
 use super::replies;
-use super::requests::Request;
-use super::state::{Entry, State};
-use crate::objects::{self, Object, Outcome, Value};
-use crate::pickle::Writer;
+use super::requests::{Request, keywords};
+use super::state::{Entry, KnownType, State};
+use super::{NotShared, Type};
+use crate::objects::{self, Object, Outcome, Raised, Value};
+use crate::pickle::{Message, Writer};
 
 /// Which version of our own protocol is spoken with clients of ours.
 const VERSION: i64 = 1;
@@ -81,6 +82,17 @@ impl State {
         let Some((typeid, args)) = request.args.split_first() else {
             return self.ask_interpreter(seat, bytes);
         };
+        if let Some(shared) = typeid.str().and_then(|typeid| self.shared.get(typeid))
+            && let Some(entry) = self.objects.get_mut(shared)
+            && args.is_empty()
+            && request.kwargs.is_empty()
+        {
+            entry.references += 1;
+            let names = entry.names.iter().cloned().map(Value::Str).collect();
+            let value =
+                Value::Tuple(vec![Value::Str(shared.to_string()), Value::Tuple(names)]);
+            return self.answer(seat, replies::returned(&value), None);
+        }
         let is_kept = self.keep_proxied(typeid.message());
         let made = typeid.str().filter(|_| is_kept).and_then(|typeid| {
             let known = self.types.get(typeid)?;
@@ -95,15 +107,38 @@ impl State {
             }
             // An interpreter has the words for what is wrong with the arguments.
             Some((typeid, Err(Outcome::Raise(raised)))) if self.interpreter.is_none() => {
-                let mut text = format!("{}.{}: cannot make a {typeid}", raised.module, raised.name);
-                for argument in &raised.args {
-                    // Writing to a string does not fail.
-                    let _ = write!(text, ": {argument:?}");
-                }
+                let text = format!("cannot make a {typeid}{}", described(&raised));
                 self.answer(seat, replies::traceback(&text), None);
             }
             _ => self.ask_interpreter(seat, bytes),
         }
+    }
+
+    /// Makes an object that everybody gets who asks for that name.
+    pub(super) fn share(
+        &mut self,
+        name: &str,
+        kind: Type,
+        arguments: Bytes,
+    ) -> Result<(), NotShared> {
+        let message = Message::scan(arguments).map_err(|_| NotShared::Arguments)?;
+        let parts = message.root().tuple().ok_or(NotShared::Arguments)?;
+        let [args, kwargs] = parts.as_slice() else { return Err(NotShared::Arguments) };
+        let args = args.tuple().ok_or(NotShared::Arguments)?;
+        let kwargs = keywords(*kwargs).ok_or(NotShared::Arguments)?;
+        let object = objects::make(&kind.kind, &args, &kwargs).map_err(|outcome| {
+            let why = match outcome {
+                Outcome::Raise(raised) => described(&raised),
+                _ => String::new(),
+            };
+            NotShared::Refused { kind: kind.kind.clone(), why }
+        })?;
+        self.types.insert(name.to_owned(), KnownType::from(kind));
+        let (ident, _) = self.keep(name, object);
+        self.pin(&ident);
+        self.decrease(&ident);
+        self.shared.insert(name.to_owned(), ident.into());
+        Ok(())
     }
 
     /// Keeps a new object, with one reference; its identity and its methods.
@@ -134,6 +169,19 @@ impl State {
         );
         (ident, names)
     }
+}
+
+/// An exception in words, to be put after others.
+fn described(raised: &Raised) -> String {
+    let mut text = format!(": {}", raised.name);
+    for argument in &raised.args {
+        // Writing to a string does not fail.
+        let _ = match argument {
+            Value::Str(words) => write!(text, ": {words}"),
+            other => write!(text, ": {other:?}"),
+        };
+    }
+    text
 }
 
 /// A name that nobody else knows, by which a client comes back to its seat.

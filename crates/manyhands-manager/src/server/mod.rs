@@ -76,6 +76,22 @@ pub trait Interpreter: Send + Sync + std::fmt::Debug {
 
 }
 
+/// Why there is no object to be shared.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotShared {
+    /// The arguments are no pickle of a tuple and a dict.
+    #[error("the arguments are no tuple and dict of plain types")]
+    Arguments,
+    /// No object of that kind can be made of these.
+    #[error("no {kind} can be made of these arguments{why}")]
+    Refused {
+        /// The kind.
+        kind: String,
+        /// What is wrong with them, as far as it is known.
+        why: String,
+    },
+}
+
 const WAKER: Token = Token(0);
 const LISTENER: Token = Token(1);
 /// The first number for anything else.
@@ -219,6 +235,15 @@ impl Server {
             drop(state);
             self.wake();
         }
+    }
+
+    /// Has whoever asks for an object of that name get the same one, which is made now. `arguments` are the pickle of
+    /// what its constructor is called with: a tuple and a dict.
+    ///
+    /// # Errors
+    /// If there is no such kind, or it cannot be made of these arguments.
+    pub fn share(&self, name: &str, kind: Type, arguments: &[u8]) -> Result<(), NotShared> {
+        self.state().share(name, kind, Bytes::copy_from_slice(arguments))
     }
 
     /// What an object is made of, if it is kept here.

@@ -36,11 +36,7 @@ impl<'a> Request<'a> {
             ident: if ident.is_none() { None } else { Some(ident.str()?) },
             method: method.str()?,
             args: args.tuple()?,
-            kwargs: kwargs
-                .dict()?
-                .into_iter()
-                .map(|(name, value)| Some((name.str()?, value)))
-                .collect::<Option<_>>()?,
+            kwargs: keywords(kwargs)?,
             number,
         })
     }
@@ -54,6 +50,11 @@ impl<'a> Request<'a> {
     pub(super) fn named(&self, wanted: &str) -> Option<&'a str> {
         self.kwargs.iter().find(|(name, _)| *name == wanted).and_then(|(_, value)| value.str())
     }
+}
+
+/// Arguments by name.
+pub(super) fn keywords<'a>(kwargs: Item<'a>) -> Option<Vec<(&'a str, Item<'a>)>> {
+    kwargs.dict()?.into_iter().map(|(name, value)| Some((name.str()?, value))).collect()
 }
 
 fn unreadable(error: Option<Malformed>) -> Vec<Bytes> {

@@ -56,6 +56,13 @@ pub(super) struct KnownType {
     pub(super) names: std::sync::Arc<[String]>,
 }
 
+impl From<Type> for KnownType {
+    fn from(Type { kind, exposed }: Type) -> KnownType {
+        let names = exposed.clone().into();
+        KnownType { kind, exposed: std::sync::Arc::new(exposed.into_iter().collect()), names }
+    }
+}
+
 /// All that a server knows.
 ///
 /// Connections (lines), seats, watched clients and tickets are numbered by one counter, so none is ever taken for another.
@@ -72,6 +79,8 @@ pub(super) struct State {
     /// The seats of clients of ours, by the name of their session.
     pub(super) sessions: HashMap<String, u64>,
     pub(super) objects: HashMap<Box<str>, Entry>,
+    /// The objects that everybody gets who asks for that name.
+    pub(super) shared: HashMap<String, Box<str>>,
     pub(super) parked: HashMap<u64, Parked>,
     /// The clients whose end the kernel tells.
     pub(super) watched: HashMap<u64, Watched>,
@@ -91,14 +100,7 @@ impl State {
         interpreter: Option<Box<dyn Interpreter>>,
         registry: mio::Registry,
     ) -> State {
-        let types = types
-            .into_iter()
-            .map(|(name, Type { kind, exposed })| {
-                let names = exposed.clone().into();
-                let exposed = std::sync::Arc::new(exposed.into_iter().collect());
-                (name, KnownType { kind, exposed, names })
-            })
-            .collect();
+        let types = types.into_iter().map(|(name, kind)| (name, kind.into())).collect();
         State {
             settings,
             types,
@@ -109,6 +111,7 @@ impl State {
             seats: HashMap::new(),
             sessions: HashMap::new(),
             objects: HashMap::new(),
+            shared: HashMap::new(),
             parked: HashMap::new(),
             watched: HashMap::new(),
             holdings: HashMap::new(),

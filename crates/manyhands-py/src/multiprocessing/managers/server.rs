@@ -96,12 +96,14 @@ fn pickled<'py>(py: Python<'py>, value: &objects::Value) -> Bound<'py, PyBytes> 
 #[pymethods]
 impl ManagerServer {
     /// `listener` is the number of a listening socket, which is duplicated. `types` says for a name what kind of object
-    /// it makes and which methods are exposed.
+    /// it makes and which methods are exposed. What only Python can do is refused unless it `has_lanes`.
     #[new]
+    #[pyo3(signature = (listener, authkey, types, has_lanes=true))]
     fn new(
         listener: RawFd,
         authkey: &[u8],
         types: HashMap<String, (String, Vec<String>)>,
+        has_lanes: bool,
     ) -> PyResult<ManagerServer> {
         if listener < 0 {
             return Err(PyValueError::new_err("the listener is closed"));
@@ -115,10 +117,26 @@ impl ManagerServer {
             .collect();
         let lanes = Arc::new(Lanes::default());
         let new = Arc::new(line());
-        let interpreter = Python3 { lanes: Arc::clone(&lanes), new: Arc::clone(&new) };
-        let server =
-            Server::new(listener, Settings::new(authkey), types, Some(Box::new(interpreter)))?;
+        let interpreter: Option<Box<dyn Interpreter>> = if has_lanes {
+            Some(Box::new(Python3 { lanes: Arc::clone(&lanes), new: Arc::clone(&new) }))
+        } else {
+            None
+        };
+        let server = Server::new(listener, Settings::new(authkey), types, interpreter)?;
         Ok(ManagerServer { server: Arc::new(server), lanes, new })
+    }
+
+    /// Has whoever asks for an object of that name get the same one, made of a pickle of `(args, kwargs)`.
+    fn share(
+        &self,
+        name: &str,
+        kind: String,
+        exposed: Vec<String>,
+        arguments: &[u8],
+    ) -> PyResult<()> {
+        self.server
+            .share(name, Type { kind, exposed }, arguments)
+            .map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
     /// Begins to serve, in a thread that Python does not see.
