@@ -327,3 +327,13 @@ def _build(kind, pickled):
     value = _ForkingPickler.loads(pickled)
     build = _BUILDERS.get(kind)
     return value if build is None else build(value)
+
+
+def _build_queue(kind, value):
+    built = getattr(queue, kind)(value["maxsize"])
+    # As they are inside of such a queue, a heap too.
+    built.queue.extend(value["items"])
+    built.unfinished_tasks = value["unfinished_tasks"]
+    if value["is_shutdown"] and hasattr(built, "shutdown"):
+        built.shutdown()
+    return built

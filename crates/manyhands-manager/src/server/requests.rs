@@ -11,7 +11,7 @@ use crate::objects::{Answers, Call, Connection, Outcome, Ticket};
 use crate::pickle::{Item, Malformed, Message};
 
 /// Methods of dicts that only clients of ours know, for whom may set items.
-const OWN_METHODS: [&str; 2] = ["increment", "#SWAP"];
+const OWN_METHODS: [&str; 3] = ["increment", "#PEEK", "#SWAP"];
 
 /// A request, cut into its parts: `(ident, method, args, kwds)` and perhaps a number.
 #[derive(Debug)]
@@ -151,7 +151,7 @@ impl State {
         };
         let mut answers = Answers::default();
         let outcome = entry.object.call(&call, &mut answers);
-        self.settle(id, ident, ticket, outcome, bytes);
+        self.settle(id, (ident, method), ticket, outcome, bytes);
         self.hand_out(answers);
     }
 
@@ -159,14 +159,15 @@ impl State {
     pub(super) fn settle(
         &mut self,
         seat: u64,
-        ident: &str,
+        (ident, method): (&str, &str),
         ticket: Ticket,
         outcome: Outcome,
         request: Bytes,
     ) {
         match outcome {
             Outcome::Return(value) => {
-                self.answer(seat, replies::returned(&value), Some((ident, &value)));
+                let message = replies::returned(&value);
+                self.answer(seat, message, Some((ident, method, value)));
             }
             Outcome::Abandoned(value) => {
                 let is_ours = self.seats.get(&seat).is_some_and(|seat| seat.is_ours());
@@ -175,9 +176,17 @@ impl State {
                 } else {
                     replies::returned(&value)
                 };
-                self.answer(seat, message, Some((ident, &value)));
+                self.answer(seat, message, Some((ident, method, value)));
             }
-            Outcome::Raise(raised) => self.answer(seat, replies::raised(&raised), None),
+            Outcome::Raise(mut raised) => {
+                // Pythons before 3.13 have it only there.
+                if raised.name == "ShutDown"
+                    && self.seats.get(&seat).is_some_and(|seat| seat.is_ours())
+                {
+                    raised.module = "manyhands.queue";
+                }
+                self.answer(seat, replies::raised(&raised), None);
+            }
             Outcome::Made(object) => {
                 let (made, names) = self.keep("Iterator", object);
                 self.answer(seat, replies::proxy(&names, "Iterator", &made), None);
@@ -185,7 +194,7 @@ impl State {
             Outcome::Wait(deadline) => {
                 let Some(known) = self.seats.get_mut(&seat) else { return };
                 known.is_waiting(ticket);
-                self.parked.insert(ticket.0, Parked { seat, ident: ident.into(), request });
+                self.parked.insert(ticket.0, Parked { seat, ident: ident.into(), method: method.into(), request });
                 if let Some(deadline) = deadline {
                     self.set_timer(deadline, Timer::Call(ticket.0));
                 }

@@ -31,6 +31,14 @@ struct Session {
     answer: Option<Vec<Bytes>>,
 }
 
+/// What a call took out of an object.
+#[derive(Debug)]
+struct Taken {
+    ident: Box<str>,
+    method: Box<str>,
+    value: Value,
+}
+
 /// One thread of a client.
 #[derive(Debug)]
 pub(super) struct Seat {
@@ -44,7 +52,7 @@ pub(super) struct Seat {
     /// The interpreter has been asked something for it.
     has_asked: bool,
     /// What an answer took out of an object, while that answer is not with the kernel.
-    undelivered: Option<(Box<str>, Value)>,
+    undelivered: Option<Taken>,
     /// While it is away: when it counts as dead.
     dead_at: Option<Instant>,
 }
@@ -206,36 +214,39 @@ impl State {
         }
     }
 
-    /// Answers a seat's request. `taken` is what the answer took out of an object.
+    /// Answers a seat's request. `taken` is which object's which method returned what.
     pub(super) fn answer(
         &mut self,
         id: u64,
         message: Vec<Bytes>,
-        taken: Option<(&str, &Value)>,
+        taken: Option<(&str, &str, Value)>,
     ) {
         let Some(seat) = self.seats.get_mut(&id) else { return };
         seat.work = Work::Nothing;
         let line = seat.line;
         let is_brief = seat.is_brief;
+        let client = seat.client;
         let is_sent = line.is_some_and(|line| self.send(line, &message));
         let is_flushed = is_sent
             && line
                 .and_then(|line| self.lines.get(&line))
                 .is_some_and(|line| line.wire.is_flushed());
+        let taken = taken.filter(|_| !is_flushed).map(|(ident, method, value)| Taken {
+            ident: ident.into(),
+            method: method.into(),
+            value,
+        });
         // Sending may have shown that the other end is gone, and the seat with it.
         match self.seats.get_mut(&id) {
             Some(seat) => {
                 if let Some(session) = &mut seat.session {
                     session.answer = Some(message);
                 }
-                if !is_flushed {
-                    seat.undelivered =
-                        taken.map(|(ident, value)| (ident.into(), value.clone()));
-                }
+                seat.undelivered = taken;
             }
             None => {
-                if let Some((ident, value)) = taken {
-                    self.put_back(ident, value.clone());
+                if let Some(taken) = taken {
+                    self.put_back(Connection(id), client, taken);
                 }
             }
         }
@@ -269,11 +280,10 @@ impl State {
     /// Calls that waited are answered.
     pub(super) fn hand_out(&mut self, answers: Answers) {
         for (ticket, outcome) in answers.0 {
-            let Some(Parked { seat, ident, request }) = self.parked.remove(&ticket.0) else {
-                continue;
-            };
+            let Some(parked) = self.parked.remove(&ticket.0) else { continue };
+            let Parked { seat, ident, method, request } = parked;
             let line = self.seats.get(&seat).and_then(|seat| seat.line);
-            self.settle(seat, &ident, ticket, outcome, request);
+            self.settle(seat, (&ident, &method), ticket, outcome, request);
             self.ready.extend(line);
         }
     }
@@ -346,8 +356,8 @@ impl State {
         if let Work::Waiting(ticket) = seat.work {
             self.forget_call(ticket);
         }
-        if let Some((ident, value)) = seat.undelivered {
-            self.put_back(&ident, value);
+        if let Some(taken) = seat.undelivered {
+            self.put_back(Connection(id), seat.client, taken);
         }
         if seat.is_brief {
             return;
@@ -357,10 +367,11 @@ impl State {
         }
     }
 
-    fn put_back(&mut self, ident: &str, value: Value) {
+    fn put_back(&mut self, connection: Connection, client: Client, taken: Taken) {
+        let Taken { ident, method, value } = taken;
         let mut answers = Answers::default();
-        if let Some(entry) = self.objects.get_mut(ident) {
-            entry.object.undelivered(value, &mut answers);
+        if let Some(entry) = self.objects.get_mut(&ident) {
+            entry.object.undelivered(connection, client, &method, value, &mut answers);
         }
         self.hand_out(answers);
     }

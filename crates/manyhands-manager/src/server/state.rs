@@ -29,6 +29,7 @@ pub(super) enum Timer {
 pub(super) struct Parked {
     pub(super) seat: u64,
     pub(super) ident: Box<str>,
+    pub(super) method: Box<str>,
     /// The whole request, for an interpreter to which the object may be given.
     pub(super) request: Bytes,
 }
