@@ -1,6 +1,8 @@
 //! `Array`: an `array.array` of numbers.
 
-use super::arguments::{ASK, DONE, Found, GIVE, bind, count, either, int, nothing, one, raise, take};
+use super::arguments::{
+    ASK, DONE, Found, GIVE, bind, count, either, int, nothing, one, raise, take,
+};
 use super::slices::place;
 use super::{Answers, Call, Object, Outcome, State, Value};
 use crate::pickle::{Integer, Item, Plain};

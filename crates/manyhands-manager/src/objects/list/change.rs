@@ -10,8 +10,8 @@ impl List {
     pub(super) fn set(&mut self, at: Item<'_>, value: Item<'_>) -> Found<Outcome> {
         if let Some(at) = int(at) {
             let slot = place(at, self.items.len()).and_then(|at| self.items.get_mut(at));
-            let slot = slot
-                .ok_or_else(|| raise("IndexError", "list assignment index out of range"))?;
+            let slot =
+                slot.ok_or_else(|| raise("IndexError", "list assignment index out of range"))?;
             *slot = value.payload();
             return Ok(DONE);
         }

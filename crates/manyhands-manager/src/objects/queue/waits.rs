@@ -42,12 +42,19 @@ impl Queue {
         for item in items.into_iter().rev() {
             self.store.put_back(item);
         }
-        while !self.getters.is_empty()
-            && let Ok(Some(item)) = self.store.pop()
+        while self.store.len() > 0
             && let Some(getter) = self.getters.pop_front()
         {
-            self.note_taken(getter.client, &item);
-            answers.0.push((getter.ticket, Outcome::Return(Value::Payload(item))));
+            let outcome = match self.store.pop() {
+                Ok(Some(item)) => {
+                    self.note_taken(getter.client, &item);
+                    Outcome::Return(Value::Payload(item))
+                }
+                Ok(None) => return,
+                // The interpreter takes the queue over, and this call with it.
+                Err(outcome) => outcome,
+            };
+            answers.0.push((getter.ticket, outcome));
         }
     }
 
