@@ -1,36 +1,19 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from multiprocessing import managers
 from multiprocessing.managers import (
-    AcquirerProxy as AcquirerProxy,
-    ArrayProxy as ArrayProxy,
-    AutoProxy as AutoProxy,
-    BarrierProxy as BarrierProxy,
     BaseListProxy as BaseListProxy,
     BaseManager as BaseManager,
-    BasePoolProxy as BasePoolProxy,
     BaseProxy as BaseProxy,
-    ConditionProxy as ConditionProxy,
-    EventProxy as EventProxy,
-    IteratorProxy as IteratorProxy,
     ListProxy as ListProxy,
-    MakeProxyType as MakeProxyType,
     Namespace as Namespace,
-    NamespaceProxy as NamespaceProxy,
-    PoolProxy as PoolProxy,
-    RebuildProxy as RebuildProxy,
     RemoteError as RemoteError,
     Server as Server,
     SharedMemoryManager as SharedMemoryManager,
     SyncManager as SyncManager,
     Token as Token,
     ValueProxy as ValueProxy,
-    all_methods as all_methods,
-    convert_to_error as convert_to_error,
-    dispatch as dispatch,
-    listener_client as listener_client,
-    public_methods as public_methods,
 )
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from manyhands.multiprocessing.synchronize import AbandonedLockWarning as AbandonedLockWarning
 
@@ -41,7 +24,41 @@ _V = TypeVar("_V")
 
 class ServerLost(ConnectionResetError, EOFError): ...
 class LostUpdateWarning(RuntimeWarning): ...
+class AcquirerProxy(BaseProxy): ...
+class ArrayProxy(BaseProxy): ...
+class BarrierProxy(BaseProxy): ...
+class BasePoolProxy(BaseProxy): ...
+class ConditionProxy(AcquirerProxy): ...
+class EventProxy(BaseProxy): ...
+class IteratorProxy(BaseProxy): ...
+class NamespaceProxy(BaseProxy): ...
+class PoolProxy(BasePoolProxy): ...
+class SetProxy(BaseProxy): ...
 
 class DictProxy(managers.DictProxy[_K, _V]):
     def increment(self, key: _K, by: _V = ...) -> _V: ...
     def update_with(self, key: _K, function: Callable[[_V], _V], default: _V = ...) -> _V: ...
+
+listener_client: dict[str, tuple[Any, Any]]
+
+def AutoProxy(
+    token: Token,
+    serializer: str,
+    manager: BaseManager | None = None,
+    authkey: bytes | None = None,
+    exposed: Iterable[str] | None = None,
+    incref: bool = True,
+    manager_owned: bool = False,
+) -> BaseProxy: ...
+def MakeProxyType(
+    name: str, exposed: Iterable[str], _cache: dict[Any, type[BaseProxy]] = ...
+) -> type[BaseProxy]: ...
+def RebuildProxy(
+    func: Callable[..., BaseProxy], token: Token, serializer: str, kwds: dict[str, Any]
+) -> BaseProxy: ...
+def all_methods(obj: object) -> list[str]: ...
+def convert_to_error(kind: str, result: Any) -> BaseException: ...
+def dispatch(
+    c: Any, id: str | None, methodname: str, args: Iterable[Any] = ..., kwds: dict[str, Any] = ...
+) -> Any: ...
+def public_methods(obj: object) -> list[str]: ...
