@@ -140,16 +140,16 @@ def result_of(answer):
         del answer
 
 
-def heed(notes, token, args):
+def heed(notes, token):
     """Warn of what an answer notes."""
     if notes.get("abandoned"):
         text = f"the {token.typeid} {token.id} of the manager at {token.address!r} was abandoned: "
         text += "who held it is gone, and what it protects may be half changed"
-        warnings.warn(AbandonedLockWarning(text), stacklevel=4)
+        warnings.warn(AbandonedLockWarning(text), stacklevel=5)
     if "raced" in notes:
         text = f"the value of {notes['raced']!r} was changed by somebody else between being read "
         text += "and being written, which is lost: use increment() or update_with()"
-        warnings.warn(LostUpdateWarning(text), stacklevel=4)
+        warnings.warn(LostUpdateWarning(text), stacklevel=5)
 
 
 class _Named:

@@ -10,9 +10,11 @@ import socket
 import threading
 import time
 
+from manyhands import _native as _engine
 from manyhands._stdlib import original
 from manyhands.multiprocessing import connection as _connection
 
+_native = _engine.multiprocessing
 _stdlib = original("multiprocessing.managers")
 _process = original("multiprocessing.process")
 
@@ -113,45 +115,23 @@ class _Hasty:
         return self._connection.recv_bytes(maxlength)
 
 
-class _Sending(threading.local):
-    """Whether what this thread pickles goes to somebody who may not have this package."""
-
-    to_others = False
-
-
-sending = _Sending()
-
-
-class Link:
+class Link(_native.Link):
     """A thread's connection with a server.
 
+    How a request is made is native, and `connection` is None where it is to be opened again.
     `session` is what the server answered to `accept_connection`: a dict if it is ours. While a
     request is under way a signal handler, or a finalizer, may want to make another: that one goes
     over the `inner` link, or, if it needs no answer, is sent `later`.
     """
 
-    __slots__ = (
-        "connection",
-        "inner",
-        "is_busy",
-        "is_sent",
-        "later",
-        "number",
-        "peer",
-        "session",
-        "way",
-    )
+    __slots__ = ("inner", "later", "peer", "session", "way")
 
     def __init__(self, peer, way):
         self.peer = peer
         self.way = way
-        self.connection = None
         self.session = None
         self.inner = None
         self.later = []
-        self.number = 0
-        self.is_busy = False
-        self.is_sent = False
 
     def open(self):
         """Connect; return whether the server is the one that it was before."""
@@ -173,7 +153,7 @@ class Link:
             raise
         self.connection = connection
         self.session = answer if isinstance(answer, dict) and OURS in answer else None
-        self.peer.is_ours = self.session is not None
+        self.is_numbered = self.peer.is_ours = self.session is not None
         if before is None:
             return self.session is None
         is_known = self.session is not None and (
@@ -193,26 +173,10 @@ class Link:
         if self.inner is not None:
             self.inner.close()
 
-    def request(self, ident, methodname, args=(), kwds={}):  # noqa: B006
-        """Make a request and return the answer: its kind, its content, maybe a dict of notes."""
-        if self.is_busy:
-            if self.inner is None:
-                self.inner = Link(self.peer, self.way)
-            return self.inner.request(ident, methodname, args, kwds)
-        request = (ident, methodname, args, kwds)
-        if self.connection is None:
-            answer = self._persist(request)
-        else:
-            number = self._next()
-            try:
-                answer = self._exchange(request, number)
-            except (ConnectionError, EOFError) as error:
-                answer = self._persist(request, number, error)
-        return _loads(answer) if type(answer) is bytes else answer
-
     def tell(self, message):
         """Send what needs no answer; later if it cannot be sent now."""
         self.later.append(message)
+        self.has_left = True
         self._send_what_is_left()
 
     def _send_what_is_left(self):
@@ -223,6 +187,7 @@ class Link:
             while self.later:
                 self.connection.send(self.later[0])
                 del self.later[0]
+            self.has_left = False
         except (ConnectionError, EOFError):
             # It goes on with the next connection.
             self.close()
@@ -232,45 +197,24 @@ class Link:
         finally:
             self.is_busy = False
 
-    def _next(self):
-        if self.session is None:
-            return None
-        self.number += 1
-        return self.number
+    def _nested(self, ident, methodname, args, kwds):
+        if self.inner is None:
+            self.inner = Link(self.peer, self.way)
+        return self.inner.request(ident, methodname, args, kwds)
 
-    def _exchange(self, request, number):
-        """Send a request and return the answer, pickled if the connection carries pickles."""
-        connection = self.connection
-        message = request if number is None else (*request, number)
-        is_plain = isinstance(connection, _connection.Connection)
-        self.is_busy = True
-        self.is_sent = False
+    def _swap(self, connection, message):
+        """Send a request and receive the answer, over a connection that carries no pickles."""
         try:
-            if is_plain:
-                # What cannot be pickled is an error of who wants it sent; no harm is done.
-                sending.to_others = self.session is None
-                try:
-                    message = _dumps(message)
-                finally:
-                    sending.to_others = False
-            try:
-                if is_plain:
-                    connection.send_bytes(message)
-                    self.is_sent = True
-                    answer = connection.recv_bytes()
-                else:
-                    connection.send(message)
-                    self.is_sent = True
-                    answer = connection.recv()
-            except BaseException:
-                # Else the next one who asks would get the answer to this.
-                self.close()
-                raise
-        finally:
-            self.is_busy = False
-        if self.later:
-            self._send_what_is_left()
-        return answer
+            connection.send(message)
+            self.is_sent = True
+            return connection.recv()
+        except (ConnectionError, EOFError):
+            self.is_broken = True
+            self.close()
+            raise
+        except BaseException:
+            self.close()
+            raise
 
     def _persist(self, request, number=None, error=None):
         """Make a request after all, as its connection is not there; or broke, by `error`."""
@@ -292,11 +236,11 @@ class Link:
                     if before is not None and not _is_for_any(request):
                         raise self._replaced(request) from error
                     number = None
-                if number is None:
-                    number = self._next()
                 try:
                     return self._exchange(request, number)
-                except (ConnectionError, EOFError) as failed:
+                except Exception as failed:
+                    if not self.is_broken:
+                        raise
                     error = failed
                     if self.session is None or time.monotonic() > give_up - pause:
                         raise self._lost(request, error) from error
@@ -329,9 +273,6 @@ class Link:
             "or get the objects again"
         )
 
-
-_dumps = _connection.reduction.ForkingPickler.dumps
-_loads = _connection.reduction.ForkingPickler.loads
 
 #: Errors of a network that may be right again soon.
 _PASSING = frozenset(

@@ -6,6 +6,7 @@ these which methods there are; how a method is called is `BaseProxy._callmethod`
 
 import threading
 
+from manyhands import _native as _engine
 from manyhands._stdlib import original
 from manyhands.multiprocessing import connection
 from manyhands.multiprocessing._manager_client import (
@@ -15,8 +16,9 @@ from manyhands.multiprocessing._manager_client import (
     numbers,
     result_of,
 )
-from manyhands.multiprocessing._manager_link import Way, sending
+from manyhands.multiprocessing._manager_link import Way
 
+sends_to_others = _engine.multiprocessing.sends_to_others
 _stdlib = original("multiprocessing.managers")
 _context = original("multiprocessing.context")
 _process = original("multiprocessing.process")
@@ -84,9 +86,12 @@ class BaseProxy(_stdlib.BaseProxy):
             _util.debug("thread %r does not own a connection", threading.current_thread().name)
             self._connect()
             link = self._tls.link
-        answer = link.request(self._id, methodname, args, kwds)
+        return link.call(self, self._id, methodname, args, kwds)
+
+    def _settle(self, answer):
+        """Do as an answer says that is not just a result."""
         if len(answer) > 2 and answer[2]:
-            heed(answer[2], self._token, args)
+            heed(answer[2], self._token)
         if answer[0] == "#RETURN":
             return answer[1]
         if answer[0] == "#PROXY":
@@ -110,6 +115,7 @@ class BaseProxy(_stdlib.BaseProxy):
         try:
             return result_of(answer)
         finally:
+            # An exception that refers to this frame is a cycle otherwise.
             del answer
 
     def _getvalue(self):
@@ -163,7 +169,7 @@ class BaseProxy(_stdlib.BaseProxy):
         else:
             make = type(self)
         rebuild = RebuildProxy
-        if sending.to_others:
+        if sends_to_others():
             rebuild, make = name_for_others(rebuild), name_for_others(make)
         return rebuild, (make, self._token, self._serializer, kwds)
 

@@ -115,9 +115,9 @@ class BaseManager(_original.BaseManager):
         peer = peer_at(self._address)
         self._way = Way(listener_client[self._serializer][1], self._authkey, self._serializer)
         is_new = peer.local.link is None
-        link = peer.link(self._way)
+        peer.link(self._way)
         if not is_new:
-            link.request(None, "dummy") if link.session is not None else self._ask("dummy")
+            self._ask("dummy")
         self._use(peer)
         self._state.value = State.STARTED
 

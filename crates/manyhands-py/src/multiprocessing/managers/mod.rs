@@ -1,0 +1,9 @@
+//! `multiprocessing.managers`
+
+use pyo3::prelude::*;
+
+mod client;
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    client::register(module)
+}
