@@ -7,22 +7,23 @@ and of which something is wanted that only Python can do becomes a Python object
 changed by that, otherwise for good.
 """
 
-import array
-import collections
+import importlib
 import queue
-import signal
 import sys
 import threading
+from functools import partial
 from traceback import format_exc
 
 from manyhands import _native as _engine
 from manyhands._stdlib import original as _original
-from manyhands.multiprocessing import process, util
-from manyhands.multiprocessing.pool import ExceptionWithTraceback
+from manyhands.multiprocessing._manager_proxies import listener_client
 
 _stdlib = _original("multiprocessing.managers")
 _ForkingPickler = _original("multiprocessing.reduction").ForkingPickler
 _native = _engine.multiprocessing
+process = _original("multiprocessing.process")
+util = _original("multiprocessing.util")
+_ExceptionWithTraceback = _original("multiprocessing.pool").ExceptionWithTraceback
 
 #: What callables make natively: their kind for the native half.
 _CALLABLES = {
@@ -42,8 +43,7 @@ for _module, _kinds in (
 ):
     for _kind in _kinds:
         _CALLABLES[getattr(_original(_module), _kind)] = _kind
-        _CALLABLES[getattr(sys.modules.get(_module), _kind, None)] = _kind
-_CALLABLES.pop(None, None)
+        _CALLABLES[getattr(importlib.import_module(f"manyhands.{_module}"), _kind)] = _kind
 
 #: The one method of theirs that returns a shared object.
 _ITERATES = {"__iter__": "Iterator"}
@@ -130,8 +130,6 @@ class Server(_stdlib.Server):
     """
 
     def __init__(self, registry, address, authkey, serializer):
-        from manyhands.multiprocessing.managers import listener_client
-
         if not isinstance(authkey, bytes):
             raise TypeError(f"Authkey {authkey!r} is type {type(authkey)!s}, not bytes")
         self.registry = registry
@@ -236,7 +234,7 @@ class Server(_stdlib.Server):
             try:
                 result = function(*args, **kwds)
             except Exception as error:
-                return ("#ERROR", ExceptionWithTraceback(error, error.__traceback__))
+                return ("#ERROR", _ExceptionWithTraceback(error, error.__traceback__))
             typeid = gettypeid and gettypeid.get(methodname, None)
             if typeid:
                 rident, rexposed = self.create(lane, typeid, result)
@@ -322,6 +320,9 @@ class Server(_stdlib.Server):
             super().decref(c, ident)
 
 
+Server.__module__ = "manyhands.multiprocessing.managers"
+
+
 def _build(kind, pickled):
     """The Python object that a natively kept one is."""
     value = _ForkingPickler.loads(pickled)
@@ -337,3 +338,57 @@ def _build_queue(kind, value):
     if value["is_shutdown"] and hasattr(built, "shutdown"):
         built.shutdown()
     return built
+
+
+def _build_lock(kind, value):
+    """A lock in that state; who holds it there is nobody of here."""
+    built = getattr(threading, kind)()
+    if value:
+        # By a thread that is gone, which cannot release it: nobody of here does.
+        holder = threading.Thread(target=built.acquire, daemon=True)
+        holder.start()
+        holder.join()
+    return built
+
+
+def _build_event(value):
+    built = threading.Event()
+    if value:
+        built.set()
+    return built
+
+
+def _build_barrier(value):
+    parties, timeout, is_broken = value
+    built = threading.Barrier(parties, timeout=timeout)
+    if is_broken:
+        built.abort()
+    return built
+
+
+def _build_bounded(value):
+    free, most = value
+    built = threading.BoundedSemaphore(most)
+    for _ in range(most - free):
+        built.acquire()
+    return built
+
+
+#: How Python objects are made of the values of those that are kept natively; a list, dict or set is its value.
+_BUILDERS = {
+    "Queue": partial(_build_queue, "Queue"),
+    "JoinableQueue": partial(_build_queue, "Queue"),
+    "LifoQueue": partial(_build_queue, "LifoQueue"),
+    "PriorityQueue": partial(_build_queue, "PriorityQueue"),
+    "Namespace": lambda value: _stdlib.Namespace(**value),
+    "Value": lambda value: _stdlib.Value(*value),
+    "Array": lambda value: _stdlib.Array(*value),
+    "Iterator": iter,
+    "Lock": partial(_build_lock, "Lock"),
+    "RLock": partial(_build_lock, "RLock"),
+    "Condition": partial(_build_lock, "Condition"),
+    "Semaphore": threading.Semaphore,
+    "BoundedSemaphore": _build_bounded,
+    "Event": _build_event,
+    "Barrier": _build_barrier,
+}

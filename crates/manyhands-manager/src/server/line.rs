@@ -102,10 +102,15 @@ impl State {
     pub(super) fn run_line(&mut self, id: u64) {
         loop {
             let Some(line) = self.lines.get_mut(&id) else { return };
-            let is_busy = match line.stage {
-                Stage::Seated(seat) => self.seats.get(&seat).is_some_and(|seat| seat.is_busy()),
-                _ => false,
+            let seat = match line.stage {
+                Stage::Seated(seat) => self.seats.get(&seat),
+                _ => None,
             };
+            let is_busy = seat.is_some_and(|seat| seat.is_busy());
+            if is_busy && line.ended && seat.is_some_and(|seat| seat.is_ours()) {
+                // Its client may come back for the answer.
+                return self.lost(id);
+            }
             if matches!(line.stage, Stage::Closing) {
                 if line.wire.is_flushed() {
                     self.lost(id);

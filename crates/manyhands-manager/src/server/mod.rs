@@ -21,7 +21,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use manyhands_sys::process;
-use manyhands_wire::{Address, Listener};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
@@ -295,12 +294,4 @@ impl Server {
     pub fn decrease(&self, ident: &str) -> bool {
         self.state().decrease(ident)
     }
-}
-
-/// A listening socket for a server.
-///
-/// # Errors
-/// Those of bind(2) and listen(2).
-pub fn listen(address: &Address) -> io::Result<Listener> {
-    Listener::bind(address, None)
 }

@@ -1,14 +1,16 @@
 //! A server in a thread, and a client as simple as can be.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use manyhands_manager::pickle::{Message, Plain, Writer};
 use manyhands_manager::server::{Server, Settings, Type};
-use manyhands_wire::{Address, Connection, Listener, connect};
+use manyhands_wire::{Address, Connection, connect};
 
 pub const KEY: &[u8] = b"a key";
 
@@ -22,12 +24,6 @@ const QUEUE: [&str; 5] = ["put", "get", "qsize", "task_done", "join"];
 pub struct Served {
     pub server: Arc<Server>,
     pub address: Address,
-    _listener: TcpOrUnix,
-}
-
-enum TcpOrUnix {
-    Tcp,
-    Unix(#[expect(dead_code, reason = "removes the socket's file when it is dropped")] Listener),
 }
 
 impl Drop for Served {
@@ -72,19 +68,20 @@ pub fn serve_with(settings: Settings) -> Served {
     let server = Server::new(OwnedFd::from(listener), settings, types(), None).expect("is made");
     let server = Arc::new(server);
     Server::start(&server).expect("starts");
-    Served { server, address, _listener: TcpOrUnix::Tcp }
+    Served { server, address }
 }
 
 /// A server over a Unix socket: it knows the process of each client.
 pub fn serve_locally(name: &str) -> Served {
-    let name = format!("\0manyhands-test-{}-{name}", std::process::id());
-    let listener = manyhands_manager::server::listen(&Address::unix(name.as_bytes())).expect("binds");
-    let address = listener.address().clone();
-    let descriptor = listener.as_fd().try_clone_to_owned().expect("is open");
+    let name = format!("manyhands-test-{}-{name}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).expect("is a name");
+    let listener = UnixListener::bind_addr(&address).expect("binds");
+    let address = Address::Abstract(name.into_bytes());
+    let descriptor = OwnedFd::from(listener);
     let server = Server::new(descriptor, settings(), types(), None).expect("is made");
     let server = Arc::new(server);
     Server::start(&server).expect("starts");
-    Served { server, address, _listener: TcpOrUnix::Unix(listener) }
+    Served { server, address }
 }
 
 /// A request, as CPython's clients make it.

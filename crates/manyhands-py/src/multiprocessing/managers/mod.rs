@@ -2,8 +2,10 @@
 
 use pyo3::prelude::*;
 
+mod client;
 mod server;
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    client::register(module)?;
     server::register(module)
 }
