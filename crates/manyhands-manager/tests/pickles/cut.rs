@@ -76,6 +76,18 @@ fn joined_payloads_take_from_their_own_memo() {
 }
 
 #[test]
+fn what_was_popped_is_still_in_the_memo() {
+    // ('put', 'b', ([], 'b')), whose list was made before the first 'b' and popped.
+    let popped = b"\x80\x04(\x8c\x03put]\x940\x8c\x01b\x94h\0h\x01\x86t.";
+    exercise(popped).unwrap();
+    let message = scan(popped);
+    let pair = message.root().tuple().unwrap()[2].payload();
+    assert_eq!(pair.to_pickle(), b"\x80\x04]\x940\x8c\x01b\x940h\0h\x01\x86.".as_slice());
+    // A list in itself, and something that is popped in the end.
+    exercise(b"\x80\x04]\x94h\0a\x94cm\nn\n\x94\x940.").unwrap();
+}
+
+#[test]
 fn replies_are_pairs() {
     let parts = Writer::returned(&Payload::int(5));
     assert_eq!(parts.concat(), b"\x80\x04\x8c\x07#RETURNK\x05\x86.");

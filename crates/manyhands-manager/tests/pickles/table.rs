@@ -89,12 +89,12 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "protocol 3 (3.10)",
-        request: b"\x80\x03(X\x04\0\0\07f12q\0X\x03\0\0\0putq\x01(]q\x02(X\x01\0\0\0aq\x03h\x03e}q\x04h\x03K\x01scbuiltins\nset\nq\x05]q\x06K\x01a\x85q\x07Rq\x08cbuiltins\nlen\nq\x09tq\n}q\x0btq\x0c.",
+        request: b"\x80\x03(X\x04\0\0\x007f12q\0X\x03\0\0\0putq\x01(]q\x02(X\x01\0\0\0aq\x03h\x03e}q\x04h\x03K\x01scbuiltins\nset\nq\x05]q\x06K\x01a\x85q\x07Rq\x08cbuiltins\nlen\nq\x09tq\n}q\x0btq\x0c.",
         cut: &[b"\x80\x04]\x94(X\x01\0\0\0a\x94h\x01e.", b"\x80\x04}\x94X\x01\0\0\0aK\x01s.", b"\x80\x04cbuiltins\nset\n\x94]\x94K\x01a\x85\x94R\x94.", b"\x80\x04cbuiltins\nlen\n\x94."],
     },
     Case {
         name: "protocol 2 without names (3.10)",
-        request: b"\x80\x02(X\x04\0\0\07f12q\0X\x03\0\0\0putq\x01]q\x02(X\x01\0\0\0aq\x03h\x03e}q\x04h\x03K\x01\x85q\x05s\x86q\x06}q\x07tq\x08.",
+        request: b"\x80\x02(X\x04\0\0\x007f12q\0X\x03\0\0\0putq\x01]q\x02(X\x01\0\0\0aq\x03h\x03e}q\x04h\x03K\x01\x85q\x05s\x86q\x06}q\x07tq\x08.",
         cut: &[b"\x80\x04]\x94(X\x01\0\0\0a\x94h\x01e.", b"\x80\x04}\x94X\x01\0\0\0aK\x01\x85\x94s."],
     },
     Case {
@@ -174,12 +174,12 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "protocol 3 (3.13)",
-        request: b"\x80\x03(X\x04\0\0\07f12q\0X\x03\0\0\0putq\x01(]q\x02(X\x01\0\0\0aq\x03h\x03e}q\x04h\x03K\x01scbuiltins\nset\nq\x05]q\x06K\x01a\x85q\x07Rq\x08cbuiltins\nlen\nq\x09tq\n}q\x0btq\x0c.",
+        request: b"\x80\x03(X\x04\0\0\x007f12q\0X\x03\0\0\0putq\x01(]q\x02(X\x01\0\0\0aq\x03h\x03e}q\x04h\x03K\x01scbuiltins\nset\nq\x05]q\x06K\x01a\x85q\x07Rq\x08cbuiltins\nlen\nq\x09tq\n}q\x0btq\x0c.",
         cut: &[b"\x80\x04]\x94(X\x01\0\0\0a\x94h\x01e.", b"\x80\x04}\x94X\x01\0\0\0aK\x01s.", b"\x80\x04cbuiltins\nset\n\x94]\x94K\x01a\x85\x94R\x94.", b"\x80\x04cbuiltins\nlen\n\x94."],
     },
     Case {
         name: "protocol 2 without names (3.13)",
-        request: b"\x80\x02(X\x04\0\0\07f12q\0X\x03\0\0\0putq\x01]q\x02(X\x01\0\0\0aq\x03h\x03e}q\x04h\x03K\x01\x85q\x05s\x86q\x06}q\x07tq\x08.",
+        request: b"\x80\x02(X\x04\0\0\x007f12q\0X\x03\0\0\0putq\x01]q\x02(X\x01\0\0\0aq\x03h\x03e}q\x04h\x03K\x01\x85q\x05s\x86q\x06}q\x07tq\x08.",
         cut: &[b"\x80\x04]\x94(X\x01\0\0\0a\x94h\x01e.", b"\x80\x04}\x94X\x01\0\0\0aK\x01\x85\x94s."],
     },
 ];
