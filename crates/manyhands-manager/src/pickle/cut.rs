@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::node::{Kind, Node};
 use super::opcode as op;
 use super::parts::{LARGE, Parts};
 use super::payload::{Body, Payload};
-use super::scanner::{Kind, Node};
 use super::{Item, Message};
 
 /// Where an object stands.

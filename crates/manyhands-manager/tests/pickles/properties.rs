@@ -75,7 +75,7 @@ proptest! {
 
 proptest! {
     // Most of what goes wrong needs several opcodes that do not come together often.
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn any_opcodes_are_cut_and_joined(choices in vec(any::<u8>(), 0..120)) {
