@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::node::{Kind, Node};
 use super::opcode as op;
 use super::parts::{LARGE, Parts};
 use super::payload::{Body, Payload};
-use super::scanner::{Kind, Node};
 use super::{Item, Message};
 
 /// Where an object stands.
@@ -177,6 +177,8 @@ impl Closure {
 /// The whole message, of which then all is popped, and the object taken from the memo.
 fn replay(item: Item<'_>, node: &Node) -> Payload {
     let message = item.message;
+    let root = message.node(message.root);
+    let memos = message.memos_in((root.start, root.end)).1;
     let (first, count) = message.memos_in((node.start, node.end));
     let own = message.memo.get(first..first + count).unwrap_or_default();
     let number = if node.kind == Kind::Taken {
@@ -187,10 +189,10 @@ fn replay(item: Item<'_>, node: &Node) -> Payload {
     let (mut parts, number, memos) = match number {
         Some(number) => {
             let whole = message.whole.get_or_init(|| copy_whole(message, None).into());
-            (whole.to_vec(), number, message.memo.len())
+            (whole.to_vec(), number, memos)
         }
         // No pickler leaves it out of its memo, as it contains itself.
-        None => (copy_whole(message, Some(node.end)), first + count, message.memo.len() + 1),
+        None => (copy_whole(message, Some(node.end)), first + count, memos + 1),
     };
     let mut end = Parts::default();
     end.byte(op::POP);
@@ -234,12 +236,13 @@ impl Message {
         (first, last.saturating_sub(first))
     }
 
-    /// The opcode of a string, without its memo number.
+    /// The opcode of a string, if there is nothing else in its span that could be taken from the memo.
     fn single(&self, node: &Node) -> Option<Span> {
-        if !matches!(node.kind, Kind::Str | Kind::Bytes) {
+        let at = node.opcode();
+        let is_string = matches!(node.kind, Kind::Str | Kind::Bytes);
+        if !is_string || node.start != at || self.memos_in((node.start, node.end)).1 != 1 {
             return None;
         }
-        let at = node.opcode();
         let (header, data) = op::extent(self.bytes.get(at..)?)?;
         Some((at, at + header + data))
     }

@@ -1,6 +1,6 @@
 //! Items as plain objects.
 
-use super::scanner::Kind;
+use super::node::Kind;
 use super::{Integer, Item, Plain};
 
 /// Deeper ones are not plain: who handles them may call itself for each level.

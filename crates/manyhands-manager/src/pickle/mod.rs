@@ -11,6 +11,7 @@ mod decode;
 mod encode;
 mod integer;
 mod key;
+mod node;
 mod opcode;
 mod parts;
 mod payload;

@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use super::node::{Entry, Kind, NOTHING, Node};
 use super::opcode as op;
-use super::scanner::{Entry, Kind, NOTHING, Node, Scanner};
+use super::scanner::Scanner;
 use super::{Payload, Plain};
 
 /// Why a message is no pickle that can be cut apart.
