@@ -41,6 +41,7 @@ SUBMODULES = {
         "context",
         "forkserver",
         "heap",
+        "managers",
         "pool",
         "popen_fork",
         "popen_forkserver",

@@ -165,6 +165,11 @@ pub trait Object: Send + std::fmt::Debug {
         let _ = (client, answers);
     }
 
+    /// Whether clients may hold something of it, so that it has to know when one dies.
+    fn is_held_by_clients(&self) -> bool {
+        false
+    }
+
     /// What it is made of. Parked calls are not part of it.
     fn state(&self) -> State;
 

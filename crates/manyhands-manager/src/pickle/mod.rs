@@ -16,6 +16,7 @@ mod opcode;
 mod parts;
 mod payload;
 mod plain;
+mod proxies;
 mod scan;
 mod scanner;
 mod write;

@@ -6,6 +6,7 @@ mod arena;
 mod codec;
 mod connection;
 mod errors;
+mod managers;
 mod memory;
 mod pool;
 mod process;
@@ -21,6 +22,7 @@ pub(crate) fn register(parent: &Bound<'_, PyModule>) -> PyResult<()> {
     arena::register(&module)?;
     codec::register(&module)?;
     connection::register(&module)?;
+    managers::register(&module)?;
     memory::register(&module)?;
     pool::register(&module)?;
     process::register(&module)?;

@@ -273,6 +273,10 @@ impl Object for Queue {
         }
     }
 
+    fn is_held_by_clients(&self) -> bool {
+        self.taken.is_some()
+    }
+
     fn state(&self) -> State {
         let number = |value| Value::Int(i64::try_from(value).unwrap_or(i64::MAX));
         let part = |name: &str, value| (Value::Str(name.to_owned()), value);

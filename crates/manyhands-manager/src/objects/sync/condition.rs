@@ -147,6 +147,10 @@ impl Object for Condition {
         self.turn.client_died(client, answers);
     }
 
+    fn is_held_by_clients(&self) -> bool {
+        true
+    }
+
     fn state(&self) -> State {
         State { kind: "Condition", value: depth(&self.turn) }
     }

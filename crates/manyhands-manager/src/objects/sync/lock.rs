@@ -88,6 +88,10 @@ impl Object for Lock {
         self.turn.client_died(client, answers);
     }
 
+    fn is_held_by_clients(&self) -> bool {
+        true
+    }
+
     fn state(&self) -> State {
         State { kind: "Lock", value: Value::Bool(self.turn.holder().is_some()) }
     }

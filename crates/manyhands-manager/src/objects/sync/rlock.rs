@@ -110,6 +110,10 @@ impl Object for RLock {
         self.turn.client_died(client, answers);
     }
 
+    fn is_held_by_clients(&self) -> bool {
+        true
+    }
+
     fn state(&self) -> State {
         State { kind: "RLock", value: depth(&self.turn) }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use manyhands_sync::Limit;
 use manyhands_sys::descriptor::{Descriptor, Room};
-use manyhands_wire::{ReceiveError, stream};
+use manyhands_wire::{ReceiveError, SendError, stream};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use super::errors::{of_receiving, of_sending};
 use super::gate::Detached;
-use super::memory::{Buffer, Scratch, receive};
+use super::memory::{Buffer, Received, Scratch, receive};
 use super::{pickling, wait};
 use crate::multiprocessing::errors::os_error;
 use crate::timeout::{self, Flag};
@@ -37,7 +37,7 @@ const CAPACITY: usize = 256 * 1024;
 /// large, as in the standard library; a lock here could be left locked by a fork or a signal.
 // py: multiprocessing.connection.Connection
 #[pyclass(frozen, subclass, weakref, module = "manyhands._native.multiprocessing")]
-pub(super) struct Connection {
+pub(in crate::multiprocessing) struct Connection {
     /// The number of the descriptor, doubled, plus 1 if it is a socket; or `CLOSED`.
     open: AtomicI64,
     readable: AtomicBool,
@@ -82,34 +82,71 @@ impl Connection {
 
     /// Reads the header of a message. One that is bad or says too much leaves the stream in the
     /// middle of a message, so that nothing can be read any more.
-    fn length(&self, py: Python<'_>, from: Descriptor, limit: Option<u64>) -> PyResult<u64> {
-        stream::receive_length(from, limit, &Detached(py)).map_err(|error| {
-            if let ReceiveError::Malformed(_) = error {
-                if self.writable.load(Ordering::Relaxed) {
-                    self.readable.store(false, Ordering::Relaxed);
-                } else if let Err(error) = self.close(py) {
-                    return error;
-                }
+    fn length(
+        &self,
+        py: Python<'_>,
+        from: Descriptor,
+        limit: Option<u64>,
+    ) -> Result<u64, ReceiveError<PyErr>> {
+        let length = stream::receive_length(from, limit, &Detached(py));
+        if let Err(ReceiveError::Malformed(_)) = length {
+            if self.writable.load(Ordering::Relaxed) {
+                self.readable.store(false, Ordering::Relaxed);
+            } else {
+                self.close(py).map_err(ReceiveError::Interrupted)?;
             }
-            of_receiving(py, error)
-        })
+        }
+        length
     }
 
     fn message<'py>(&self, py: Python<'py>, limit: Option<u64>) -> PyResult<Bound<'py, PyBytes>> {
         let from = self.to_read()?;
-        let length = self.length(py, from, limit)?;
-        receive(py, from, length)
+        self.length(py, from, limit)
+            .and_then(|length| receive(py, from, length))
+            .map_err(|error| of_receiving(py, error))
     }
 
-    fn send_parts(&self, py: Python<'_>, parts: &[&[u8]]) -> PyResult<()> {
-        let to = self.to_write()?;
+    /// Receives a pickled object.
+    pub(in crate::multiprocessing) fn receive<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> Result<Received<'py>, ReceiveError<PyErr>> {
+        let from = self.to_read().map_err(ReceiveError::Interrupted)?;
+        let length = self.length(py, from, None)?;
+        match usize::try_from(length) {
+            Ok(length) if length > SMALL && length <= Scratch::LONGEST => {
+                let mut scratch = Scratch::take(py, length).map_err(ReceiveError::Interrupted)?;
+                scratch.receive(py, from, length)?;
+                Ok(Received::Kept(scratch, length))
+            }
+            _ => Ok(Received::Bytes(receive(py, from, length)?)),
+        }
+    }
+
+    fn send_parts(&self, py: Python<'_>, parts: &[&[u8]]) -> Result<(), SendError<PyErr>> {
+        let to = self.to_write().map_err(SendError::Interrupted)?;
         let length: usize = parts.iter().map(|part| part.len()).sum();
         // So that the two ends do not have to take turns for every piece of a large message. Who
         // sends none does not take that memory: a user's pipes have only so much together.
         if length > SMALL && !self.is_roomy.swap(true, Ordering::Relaxed) {
             to.enlarge(CAPACITY);
         }
-        stream::send(to, parts, &Detached(py)).map_err(|error| of_sending(py, error))
+        stream::send(to, parts, &Detached(py))
+    }
+
+    /// Sends a pickled object.
+    pub(in crate::multiprocessing) fn send_pieces(
+        &self,
+        py: Python<'_>,
+        pieces: &[Py<PyBytes>],
+    ) -> Result<(), SendError<PyErr>> {
+        match pieces {
+            [piece] => self.send_parts(py, &[piece.as_bytes(py)]),
+            pieces => {
+                let parts: Vec<&[u8]> = pieces.iter().map(|piece| piece.as_bytes(py)).collect();
+                self.send_parts(py, &parts)
+            }
+        }
     }
 }
 
@@ -221,13 +258,7 @@ impl Connection {
         self.to_write()?;
         let py = obj.py();
         let pieces = pickling::dump(obj)?;
-        match pieces.as_slice() {
-            [piece] => self.send_parts(py, &[piece.as_bytes(py)]),
-            pieces => {
-                let parts: Vec<&[u8]> = pieces.iter().map(|piece| piece.as_bytes(py)).collect();
-                self.send_parts(py, &parts)
-            }
-        }
+        self.send_pieces(py, &pieces).map_err(|error| of_sending(py, error))
     }
 
     /// Send the bytes of a bytes-like object as one message; only `size` of them from `offset` on,
@@ -243,26 +274,19 @@ impl Connection {
         self.to_write()?;
         let py = buf.py();
         if let Ok(bytes) = buf.cast_exact::<PyBytes>() {
-            return self.send_parts(py, &[part(bytes.as_bytes(), offset, size)?]);
+            let part = part(bytes.as_bytes(), offset, size)?;
+            return self.send_parts(py, &[part]).map_err(|error| of_sending(py, error));
         }
         let buffer = Buffer::to_read(buf)?;
-        self.send_parts(py, &[part(buffer.as_bytes(), offset, size)?])
+        let part = part(buffer.as_bytes(), offset, size)?;
+        self.send_parts(py, &[part]).map_err(|error| of_sending(py, error))
     }
 
     /// Receive an object that was sent with send(). EOFError if the other end is closed and there
     /// is nothing left.
     // py: multiprocessing.connection.Connection.recv
     fn recv<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let from = self.to_read()?;
-        let length = self.length(py, from, None)?;
-        match usize::try_from(length) {
-            Ok(length) if length > SMALL && length <= Scratch::LONGEST => {
-                let mut scratch = Scratch::take(py, length)?;
-                scratch.receive(py, from, length)?;
-                scratch.with(py, length, pickling::load)
-            }
-            _ => pickling::load(receive(py, from, length)?.as_any()),
-        }
+        self.receive(py).map_err(|error| of_receiving(py, error))?.load(py)
     }
 
     /// Receive a message as bytes. If it is longer than `maxlength`, OSError is raised, and the
@@ -306,11 +330,12 @@ impl Connection {
         };
         // Reads nothing if it has nowhere to put it.
         buffer.room(0, 0)?;
-        let length = self.length(py, from, None)?;
+        let failed = |error| of_receiving(py, error);
+        let length = self.length(py, from, None).map_err(failed)?;
         let size = match usize::try_from(length) {
             Ok(size) if size <= space => size,
             _ => {
-                let message = receive(py, from, length)?;
+                let message = receive(py, from, length).map_err(failed)?;
                 return Err(PyErr::from_value(buffer_too_short(py)?.call1((message,))?));
             }
         };
@@ -319,10 +344,9 @@ impl Connection {
         let (start, end) = (offset / item * item, (offset + size) / item * item);
         if end - start == size {
             let mut room: Room<'_> = buffer.room(start, end)?;
-            stream::fill(from, &mut room, &Detached(py))
-                .map_err(|error| of_receiving(py, error))?;
+            stream::fill(from, &mut room, &Detached(py)).map_err(failed)?;
         } else {
-            let message = receive(py, from, length)?;
+            let message = receive(py, from, length).map_err(failed)?;
             buffer.copy(start, end, message.as_bytes())?;
         }
         Ok(length)

@@ -13,7 +13,10 @@ pub(super) fn bad_message_length() -> PyErr {
 }
 
 #[cold]
-pub(super) fn of_receiving(py: Python<'_>, error: ReceiveError<PyErr>) -> PyErr {
+pub(in crate::multiprocessing) fn of_receiving(
+    py: Python<'_>,
+    error: ReceiveError<PyErr>,
+) -> PyErr {
     match error {
         ReceiveError::End => PyEOFError::new_err(()),
         ReceiveError::Torn => PyOSError::new_err("got end of file during message"),
@@ -25,7 +28,7 @@ pub(super) fn of_receiving(py: Python<'_>, error: ReceiveError<PyErr>) -> PyErr 
 }
 
 #[cold]
-pub(super) fn of_sending(py: Python<'_>, error: SendError<PyErr>) -> PyErr {
+pub(in crate::multiprocessing) fn of_sending(py: Python<'_>, error: SendError<PyErr>) -> PyErr {
     match error {
         SendError::System(error) => os_error(py, &error),
         SendError::Interrupted(error) => error,

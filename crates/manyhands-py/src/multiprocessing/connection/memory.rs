@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use std::sync::Mutex;
 
 use manyhands_sys::descriptor::{Descriptor, Room};
+use manyhands_wire::ReceiveError;
 use manyhands_wire::stream::fill;
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::{PyBufferError, PyTypeError};
@@ -16,8 +17,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PySlice};
 
-use super::errors::of_receiving;
 use super::gate::Detached;
+use super::pickling;
 
 /// How much memory a message gets before anything of it has come.
 const FIRST_STEP: u64 = 64 << 20;
@@ -80,29 +81,29 @@ pub(super) fn receive<'py>(
     py: Python<'py>,
     from: Descriptor,
     length: u64,
-) -> PyResult<Bound<'py, PyBytes>> {
+) -> Result<Bound<'py, PyBytes>, ReceiveError<PyErr>> {
     let step = |limit: u64| usize::try_from(length.min(limit)).unwrap_or(usize::MAX);
     let mut limit = FIRST_STEP;
-    let mut bytes = NewBytes::with_length(py, step(limit))?;
+    let mut bytes = NewBytes::with_length(py, step(limit)).map_err(ReceiveError::Interrupted)?;
     let mut filled = 0;
     loop {
         let memory = bytes.memory();
         let reached = memory.len();
         let mut room = Room::from(memory.get_mut(filled..).unwrap_or_default());
-        fill(from, &mut room, &Detached(py)).map_err(|error| of_receiving(py, error))?;
+        fill(from, &mut room, &Detached(py))?;
         filled = reached;
         if filled as u64 == length {
             return Ok(bytes.finish());
         }
         // A header may say anything: no more memory than twice what has really come.
         limit = limit.saturating_mul(2);
-        bytes.grow(step(limit))?;
+        bytes.grow(step(limit)).map_err(ReceiveError::Interrupted)?;
     }
 }
 
 /// Memory for a pickled message, kept from one to the next: the pages of memory that is given
 /// back and taken again cost more than what is copied into them.
-pub(super) struct Scratch<'py>(Bound<'py, PyByteArray>);
+pub(in crate::multiprocessing) struct Scratch<'py>(Bound<'py, PyByteArray>);
 
 /// The scratch that nobody uses at the moment.
 static SPARE: Mutex<Option<Py<PyByteArray>>> = Mutex::new(None);
@@ -136,14 +137,14 @@ impl<'py> Scratch<'py> {
         py: Python<'_>,
         from: Descriptor,
         length: usize,
-    ) -> PyResult<()> {
+    ) -> Result<(), ReceiveError<PyErr>> {
         // SAFETY: nobody else has a reference to it: a new one is not shown to anybody, and one of
         // which `with` has left a reference behind does not become the spare.
         let memory = unsafe {
             std::slice::from_raw_parts_mut(self.0.data().cast::<MaybeUninit<u8>>(), self.0.len())
         };
         let mut room = Room::from(memory.get_mut(..length).unwrap_or_default());
-        fill(from, &mut room, &Detached(py)).map_err(|error| of_receiving(py, error))
+        fill(from, &mut room, &Detached(py))
     }
 
     /// Shows the message to `reader`, and keeps the memory for the next one.
@@ -165,6 +166,25 @@ impl<'py> Scratch<'py> {
             drop(before);
         }
         read
+    }
+}
+
+/// A pickled object that was received.
+pub(in crate::multiprocessing) enum Received<'py> {
+    Bytes(Bound<'py, PyBytes>),
+    /// Its length, in memory that serves again.
+    Kept(Scratch<'py>, usize),
+    /// It is there already.
+    Loaded(Bound<'py, PyAny>),
+}
+
+impl<'py> Received<'py> {
+    pub(in crate::multiprocessing) fn load(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self {
+            Received::Bytes(bytes) => pickling::load(bytes.as_any()),
+            Received::Kept(scratch, length) => scratch.with(py, length, pickling::load),
+            Received::Loaded(object) => Ok(object),
+        }
     }
 }
 

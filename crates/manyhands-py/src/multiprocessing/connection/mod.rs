@@ -11,6 +11,11 @@ mod pickling;
 mod pipe;
 mod wait;
 
+pub(super) use class::Connection;
+pub(super) use errors::{of_receiving, of_sending};
+pub(super) use memory::Received;
+pub(super) use pickling::dump;
+
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<class::Connection>()?;
     module.add_function(wrap_pyfunction!(authentication::create_challenge, module)?)?;

@@ -82,7 +82,7 @@ static SPARE: Mutex<Option<Pickler>> = Mutex::new(None);
 
 /// The pickled object, in pieces.
 // py: multiprocessing.reduction.ForkingPickler.dumps
-pub(super) fn dump(object: &Bound<'_, PyAny>) -> PyResult<Vec<Py<PyBytes>>> {
+pub(in crate::multiprocessing) fn dump(object: &Bound<'_, PyAny>) -> PyResult<Vec<Py<PyBytes>>> {
     let py = object.py();
     // Never waits: a fork may have left it locked for ever.
     let spare = SPARE.try_lock().ok().and_then(|mut spare| spare.take());

@@ -1,0 +1,11 @@
+//! `multiprocessing.managers`
+
+use pyo3::prelude::*;
+
+mod client;
+mod server;
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    client::register(module)?;
+    server::register(module)
+}
