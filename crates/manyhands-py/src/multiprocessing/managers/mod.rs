@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod brief;
 mod client;
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
