@@ -2,7 +2,7 @@
 
 use super::Message;
 use super::scan::Item;
-use super::scanner::Kind;
+use super::node::Kind;
 
 /// The function by which proxies are unpickled, in whatever module.
 const REBUILD: &str = "RebuildProxy";
