@@ -45,6 +45,13 @@ for _module, _kinds in (
         _CALLABLES[getattr(_original(_module), _kind)] = _kind
         _CALLABLES[getattr(importlib.import_module(f"manyhands.{_module}"), _kind)] = _kind
 
+#: The classes of queues whose methods run nothing of the program's.
+_QUEUES = frozenset(
+    getattr(module, kind)
+    for module in (_original("queue"), importlib.import_module("manyhands.queue"))
+    for kind in ("Queue", "LifoQueue")
+)
+
 #: The one method of theirs that returns a shared object.
 _ITERATES = {"__iter__": "Iterator"}
 
@@ -304,6 +311,13 @@ class Server(_stdlib.Server):
         natively = len(self._engine.objects()) if self._engine else 0
         return super().number_of_objects(c) + natively
 
+    def create(self, c, typeid, /, *args, **kwds):
+        """Make an object; its identity and its methods that may be called."""
+        ident, exposed = super().create(c, typeid, *args, **kwds)
+        if self._engine is not None and type(self.id_to_obj[ident][0]) in _QUEUES:
+            self._engine.offer(ident, _calls_of_queue(self.id_to_obj[ident]))
+        return ident, exposed
+
     def get_methods(self, c, token):
         """The methods of an object that may be called."""
         exposed = self._engine.exposed(token.id) if self._engine else None
@@ -318,6 +332,20 @@ class Server(_stdlib.Server):
         """One reference less; an object that has none is forgotten."""
         if self._engine is None or not self._engine.decref(ident):
             super().decref(c, ident)
+            if self._engine is not None and ident not in self.id_to_obj:
+                self._engine.withdraw(ident)
+
+
+def _calls_of_queue(entry):
+    """What may be called of a queue instead of its methods, and raises where these would wait."""
+    obj, exposed, method_to_typeid = entry
+    waits = {"put": "put_nowait", "get": "get_nowait"}
+    names = ("put", "get", "put_nowait", "get_nowait", "qsize", "empty", "full", "task_done")
+    return {
+        name: getattr(obj, waits.get(name, name))
+        for name in names
+        if name in exposed and name not in (method_to_typeid or ())
+    }
 
 
 Server.__module__ = "manyhands.multiprocessing.managers"

@@ -26,6 +26,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::objects::{self, Connection};
+use crate::pickle::Item;
 use state::State;
 
 pub use replies::value as write_value;
@@ -64,12 +65,25 @@ pub struct Type {
     pub exposed: Vec<String>,
 }
 
-/// Answers what only an interpreter can. Its methods are called under the server's lock: they must neither wait nor
-/// call the server.
+/// Answers what only an interpreter can. Its methods are called under the server's lock: they must not call the server,
+/// nor wait for anybody who does.
 pub trait Interpreter: Send + Sync + std::fmt::Debug {
     /// A request, a whole pickle, of that connection, which [`Server::reply`] answers. There is no other one of the same
     /// connection before that.
     fn request(&self, connection: Connection, request: Bytes);
+
+    /// The answer to a call of an object that is not kept here, if it can be had at once: the arguments are plain, and
+    /// there are none by name.
+    fn answer_now(
+        &self,
+        ident: &str,
+        method: &str,
+        args: &[Item<'_>],
+        request: &Bytes,
+    ) -> Option<Vec<Bytes>> {
+        let _ = (ident, method, args, request);
+        None
+    }
 
     /// That connection is gone; a request of it that is not answered needs no answer.
     fn gone(&self, connection: Connection);
