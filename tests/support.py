@@ -29,7 +29,6 @@ PATIENCE = float(os.environ.get("MANYHANDS_TEST_PATIENCE", "60")) / 2
 SHARED = (
     "dummy",
     "dummy.connection",
-    "managers",
     "process",
     "reduction",
     "resource_sharer",

@@ -2,7 +2,7 @@
 
 The modules of this package have the names of the standard library's. Those that hold state of which
 an interpreter may have only one (`process`, `util`, `reduction`, the resource tracker and sharer)
-or that are not ours yet (`managers`, `dummy`) are the standard library's own module
+or that has nothing of its own (`dummy`) are the standard library's own module
 objects; all others are ours.
 
 Source: https://docs.python.org/3/library/multiprocessing.html

@@ -197,10 +197,10 @@ class Link(_native.Link):
         finally:
             self.is_busy = False
 
-    def _nested(self, ident, methodname, args, kwds):
+    def _nested(self, request, number, error):
         if self.inner is None:
             self.inner = Link(self.peer, self.way)
-        return self.inner.request(ident, methodname, args, kwds)
+        return self.inner.request(*request)
 
     def _swap(self, connection, message):
         """Send a request and receive the answer, over a connection that carries no pickles."""

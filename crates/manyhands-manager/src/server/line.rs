@@ -79,23 +79,15 @@ impl State {
         if writable && !line.wire.is_flushed() && line.wire.flush().is_err() {
             return self.lost(id);
         }
-        if closed && let Stage::Seated(seat) = line.stage {
-            self.nobody_listens(id, seat);
-        }
-        self.run_line(id);
-    }
-
-    /// The other end has closed while a call of it may be waiting: that is given up, so that what came after it is seen.
-    fn nobody_listens(&mut self, id: u64, seat: u64) {
-        let Some(line) = self.lines.get_mut(&id) else { return };
-        while !line.ended {
+        // Seen also while a call of it waits, so that this is given up.
+        while closed && !line.ended {
             match line.wire.read() {
-                Ok(Read::More) => {}
-                Ok(Read::All) => return,
+                Ok(Read::More | Read::Short) => {}
+                Ok(Read::Nothing) => break,
                 Ok(Read::End) | Err(_) => line.ended = true,
             }
         }
-        self.give_up_call(seat);
+        self.run_line(id);
     }
 
     /// Reads and answers what has come on a connection.
@@ -107,9 +99,17 @@ impl State {
                 _ => None,
             };
             let is_busy = seat.is_some_and(|seat| seat.is_busy());
-            if is_busy && line.ended && seat.is_some_and(|seat| seat.is_ours()) {
-                // Its client may come back for the answer.
-                return self.lost(id);
+            if is_busy && line.ended {
+                if seat.is_some_and(|seat| seat.is_ours()) {
+                    // Its client may come back for the answer.
+                    return self.lost(id);
+                }
+                // What came after a call that waits is carried out still.
+                let Stage::Seated(seat) = line.stage else { return };
+                if self.give_up_call(seat) {
+                    continue;
+                }
+                return;
             }
             if matches!(line.stage, Stage::Closing) {
                 if line.wire.is_flushed() {
@@ -130,7 +130,7 @@ impl State {
                 Ok(None) if line.ended => return self.lost(id),
                 Ok(None) if line.readable => match line.wire.read() {
                     Ok(Read::More) => {}
-                    Ok(Read::All) => line.readable = false,
+                    Ok(Read::Short | Read::Nothing) => line.readable = false,
                     Ok(Read::End) | Err(_) => line.ended = true,
                 },
                 Ok(None) => return,

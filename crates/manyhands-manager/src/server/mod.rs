@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use manyhands_sync::Habit;
 use manyhands_sys::process;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -165,6 +166,7 @@ impl Server {
         let taken = self.poll.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut poll = taken.ok_or_else(|| io::Error::other("the server has run already"))?;
         let mut events = Events::with_capacity(256);
+        let habit = Habit::new();
         loop {
             let timeout = {
                 let mut state = self.state();
@@ -175,7 +177,7 @@ impl Server {
                 }
                 state.next_timer().map(|at| at.saturating_duration_since(Instant::now()))
             };
-            match poll.poll(&mut events, timeout) {
+            match wait(&mut poll, &mut events, timeout, &habit) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
             }
@@ -294,4 +296,29 @@ impl Server {
     pub fn decrease(&self, ident: &str) -> bool {
         self.state().decrease(ident)
     }
+}
+
+/// Waits for events; looks for them for a moment before it sleeps, where that has turned out to be worth it: a client's
+/// next request often comes sooner than a sleeping thread is awake.
+fn wait(
+    poll: &mut Poll,
+    events: &mut Events,
+    timeout: Option<Duration>,
+    habit: &Habit,
+) -> io::Result<()> {
+    if habit.is_ready() && timeout.is_none_or(|timeout| timeout > Habit::WAKE) {
+        let mut result = Ok(());
+        let is_there = || {
+            result = poll.poll(events, Some(Duration::ZERO));
+            result.is_err() || !events.is_empty()
+        };
+        if habit.spin(Habit::WAKE, is_there) {
+            return result;
+        }
+        return poll.poll(events, timeout);
+    }
+    let begun = Instant::now();
+    poll.poll(events, timeout)?;
+    habit.learn(begun.elapsed());
+    Ok(())
 }

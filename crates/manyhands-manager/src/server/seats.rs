@@ -302,16 +302,13 @@ impl State {
         self.hand_out(answers);
     }
 
-    /// Nobody waits for the answer to a seat's call any more.
-    pub(super) fn give_up_call(&mut self, id: u64) {
-        let Some(seat) = self.seats.get_mut(&id) else { return };
-        let Work::Waiting(ticket) = seat.work else { return };
-        if seat.session.is_some() {
-            // Its client may come back and ask again.
-            return;
-        }
+    /// Nobody waits for the answer to a seat's call any more; false if that cannot be given up.
+    pub(super) fn give_up_call(&mut self, id: u64) -> bool {
+        let Some(seat) = self.seats.get_mut(&id) else { return false };
+        let Work::Waiting(ticket) = seat.work else { return false };
         seat.work = Work::Nothing;
         self.forget_call(ticket);
+        true
     }
 
     fn forget_call(&mut self, ticket: u64) {

@@ -22,8 +22,10 @@ const MOST_PARTS: usize = 64;
 pub(super) enum Read {
     /// There may be more.
     More,
-    /// That was all for now.
-    All,
+    /// That was all that was there.
+    Short,
+    /// There was nothing.
+    Nothing,
     /// The other end is closed.
     End,
 }
@@ -73,7 +75,7 @@ impl Wire {
         let count = match self.descriptor.read(&mut room, Reading::Now) {
             Ok(0) => return Ok(Read::End),
             Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Read::All),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Read::Nothing),
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(Read::More),
             Err(error) => return Err(error),
         };
@@ -83,7 +85,7 @@ impl Wire {
         unsafe {
             self.incoming.set_len(filled);
         }
-        Ok(if count < before { Read::All } else { Read::More })
+        Ok(if count < before { Read::Short } else { Read::More })
     }
 
     /// How many bytes of the message that is coming are missing; None if its length is not known yet.

@@ -123,7 +123,12 @@ impl Connection {
         }
     }
 
-    fn send_parts(&self, py: Python<'_>, parts: &[&[u8]]) -> Result<(), SendError<PyErr>> {
+    /// Sends a message.
+    pub(in crate::multiprocessing) fn send_parts(
+        &self,
+        py: Python<'_>,
+        parts: &[&[u8]],
+    ) -> Result<(), SendError<PyErr>> {
         let to = self.to_write().map_err(SendError::Interrupted)?;
         let length: usize = parts.iter().map(|part| part.len()).sum();
         // So that the two ends do not have to take turns for every piece of a large message. Who

@@ -9,6 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
+use super::brief;
 use crate::multiprocessing::connection::{Connection, Received, dump, of_receiving, of_sending};
 
 thread_local! {
@@ -54,14 +55,22 @@ impl Link {
     fn swap<'py>(
         slf: &Bound<'py, Link>,
         connection: &Connection,
-        message: &Bound<'py, PyTuple>,
+        [ident, method, args, kwds]: [&Bound<'py, PyAny>; 4],
+        number: Option<u64>,
     ) -> PyResult<Received<'py>> {
         let (py, this) = (slf.py(), slf.get());
-        // What cannot be pickled is an error of who wants it sent; no harm is done.
-        TO_OTHERS.set(!this.is_numbered.load(Ordering::Relaxed));
-        let pieces = dump(message);
-        TO_OTHERS.set(false);
-        let swapped = match connection.send_pieces(py, &pieces?) {
+        let sent = match brief::request(ident, method, args, kwds, number) {
+            Some(pickle) => connection.send_parts(py, &[&pickle]),
+            None => {
+                // What cannot be pickled is an error of who wants it sent; no harm is done.
+                let message = message([ident, method, args, kwds], number)?;
+                TO_OTHERS.set(!this.is_numbered.load(Ordering::Relaxed));
+                let pieces = dump(&message);
+                TO_OTHERS.set(false);
+                connection.send_pieces(py, &pieces?)
+            }
+        };
+        let swapped = match sent {
             Ok(()) => {
                 this.is_sent.store(true, Ordering::Relaxed);
                 connection.receive(py).map_err(|error| {
@@ -88,28 +97,59 @@ impl Link {
         connection: &Bound<'py, PyAny>,
         request: [&Bound<'py, PyAny>; 4],
         number: Option<u64>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    ) -> PyResult<Received<'py>> {
         let (py, this) = (slf.py(), slf.get());
         this.is_busy.store(true, Ordering::Relaxed);
         this.is_sent.store(false, Ordering::Relaxed);
         this.is_broken.store(false, Ordering::Relaxed);
-        let [ident, method, args, kwds] = request;
-        let message = match number {
-            None => (ident, method, args, kwds).into_pyobject(py),
-            Some(number) => (ident, method, args, kwds, number).into_pyobject(py),
+        let received = match connection.cast::<Connection>() {
+            Ok(connection) => Link::swap(slf, connection.get(), request, number),
+            Err(_) => message(request, number)
+                .and_then(|message| slf.call_method1(intern!(py, "_swap"), (connection, message)))
+                .map(Received::Loaded),
         };
-        let received = message.and_then(|message| match connection.cast::<Connection>() {
-            Ok(connection) => Link::swap(slf, connection.get(), &message),
-            Err(_) => {
-                slf.call_method1(intern!(py, "_swap"), (connection, message)).map(Received::Loaded)
-            }
-        });
         this.is_busy.store(false, Ordering::Relaxed);
-        let received = received?;
         if this.has_left.load(Ordering::Relaxed) {
             slf.call_method0(intern!(py, "_send_what_is_left"))?;
         }
-        received.load(py)
+        received
+    }
+
+    /// Makes a request; where the connection is not there, or breaks, as Python knows how.
+    fn ask<'py>(
+        slf: &Bound<'py, Link>,
+        request: [&Bound<'py, PyAny>; 4],
+    ) -> PyResult<Received<'py>> {
+        let (py, this) = (slf.py(), slf.get());
+        let [ident, method, args, kwds] = request;
+        let in_python = |name, number: Option<u64>, error: Option<PyErr>| {
+            let request = (ident, method, args, kwds);
+            slf.call_method1(name, (request, number, error)).map(Received::Loaded)
+        };
+        if this.is_busy() {
+            return in_python(intern!(py, "_nested"), None, None);
+        }
+        let Some(connection) = this.connection(py) else {
+            return in_python(intern!(py, "_persist"), None, None);
+        };
+        let number = this.next_number();
+        Link::exchange(slf, connection.bind(py), request, number).or_else(|error| {
+            if !this.is_broken() {
+                return Err(error);
+            }
+            in_python(intern!(py, "_persist"), number, Some(error))
+        })
+    }
+}
+
+/// The request as it is sent.
+fn message<'py>(
+    [ident, method, args, kwds]: [&Bound<'py, PyAny>; 4],
+    number: Option<u64>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    match number {
+        None => (ident, method, args, kwds).into_pyobject(ident.py()),
+        Some(number) => (ident, method, args, kwds, number).into_pyobject(ident.py()),
     }
 }
 
@@ -198,7 +238,7 @@ impl Link {
         let connection = connection.into_pyobject(slf.py())?;
         let number = number.or_else(|| slf.get().next_number());
         let (ident, method, args, kwds) = &request;
-        Link::exchange(slf, &connection, [ident, method, args, kwds], number)
+        Link::exchange(slf, &connection, [ident, method, args, kwds], number)?.load(slf.py())
     }
 
     /// Make a request and return the answer: its kind, its content, maybe a dict of notes.
@@ -209,23 +249,7 @@ impl Link {
         args: &Bound<'py, PyAny>,
         kwds: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (py, this) = (slf.py(), slf.get());
-        let request = (ident, methodname, args, kwds);
-        if this.is_busy() {
-            return slf.call_method1(intern!(py, "_nested"), request);
-        }
-        let Some(connection) = this.connection(py) else {
-            return slf.call_method1(intern!(py, "_persist"), (request,));
-        };
-        let number = this.next_number();
-        Link::exchange(slf, connection.bind(py), [ident, methodname, args, kwds], number).or_else(
-            |error| {
-                if !this.is_broken() {
-                    return Err(error);
-                }
-                slf.call_method1(intern!(py, "_persist"), (request, number, error))
-            },
-        )
+        Link::ask(slf, [ident, methodname, args, kwds])?.load(slf.py())
     }
 
     /// Call a method of the proxy's object.
@@ -238,7 +262,14 @@ impl Link {
         args: &Bound<'py, PyAny>,
         kwds: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let answer = Link::request(slf, ident, methodname, args, kwds)?;
+        let py = slf.py();
+        let received = Link::ask(slf, [ident, methodname, args, kwds])?;
+        if let Received::Bytes(pickle) = &received
+            && let Some(result) = brief::result(py, pickle.as_bytes())
+        {
+            return Ok(result);
+        }
+        let answer = received.load(py)?;
         if let Ok(answer) = answer.cast_exact::<PyTuple>()
             && answer.len() == 2
             && let Ok(kind) = answer.get_item(0)?.cast::<PyString>()
@@ -246,7 +277,7 @@ impl Link {
         {
             return answer.get_item(1);
         }
-        proxy.call_method1(intern!(slf.py(), "_settle"), (answer,))
+        proxy.call_method1(intern!(py, "_settle"), (answer,))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod brief;
 mod client;
 mod server;
 
