@@ -7,6 +7,7 @@ and of which something is wanted that only Python can do becomes a Python object
 changed by that, otherwise for good.
 """
 
+import atexit
 import importlib
 import queue
 import sys
@@ -167,6 +168,8 @@ class Server(_stdlib.Server):
             return super().serve_forever()
         self.stop_event = _StopEvent(self._engine.wake)
         process.current_process()._manager_server = self
+        # Also where this is not the main thread, which may end the interpreter meanwhile.
+        atexit.register(self._engine.stop)
         try:
             self._engine.start()
             try:
@@ -180,6 +183,7 @@ class Server(_stdlib.Server):
                 pass
         finally:
             self._engine.stop()
+            atexit.unregister(self._engine.stop)
             if sys.stdout != sys.__stdout__:
                 util.debug("resetting stdout, stderr")
                 sys.stdout = sys.__stdout__

@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -156,20 +157,33 @@ impl Server {
     ///
     /// # Errors
     /// The limit of threads.
-    pub fn start(server: &Arc<Server>) -> io::Result<()> {
+    pub fn start(server: &Arc<Server>) -> io::Result<JoinHandle<()>> {
+        Server::start_within(server, |serve| serve())
+    }
+
+    /// As [`start`](Self::start), with what `around` does before and after it calls what serves.
+    ///
+    /// # Errors
+    /// The limit of threads.
+    pub fn start_within(
+        server: &Arc<Server>,
+        around: impl FnOnce(&(dyn Fn() + Sync)) + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
         let server = Arc::clone(server);
         // Signals are for the program's threads.
         let blocked = process::set_blocked_signals(u64::MAX);
         let thread = std::thread::Builder::new().name("manyhands-serve".to_owned());
         let spawned = thread.spawn(move || {
-            if let Err(error) = server.run() {
-                // There is nobody else to be told, and clients see that they are hung up on.
-                eprintln!("manyhands: a manager's server ends: {error}");
-                server.state().close();
-            }
+            around(&|| {
+                if let Err(error) = server.run() {
+                    // There is nobody else to be told, and clients see that they are hung up on.
+                    eprintln!("manyhands: a manager's server ends: {error}");
+                    server.state().close();
+                }
+            });
         });
         process::set_blocked_signals(blocked);
-        spawned.map(drop)
+        spawned
     }
 
     /// Serves until [`stop`](Self::stop) is called.

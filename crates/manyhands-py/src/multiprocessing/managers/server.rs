@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use manyhands_manager::objects::{self, Connection};
@@ -112,6 +113,7 @@ struct ManagerServer {
     lanes: Arc<Lanes>,
     new: Arc<Line<Job>>,
     quick: Arc<Quick>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// A pickle of a value.
@@ -153,7 +155,8 @@ impl ManagerServer {
             None
         };
         let server = Server::new(listener, Settings::new(authkey), types, interpreter)?;
-        Ok(ManagerServer { server: Arc::new(server), lanes, new, quick })
+        let thread = Mutex::default();
+        Ok(ManagerServer { server: Arc::new(server), lanes, new, quick, thread })
     }
 
     /// Has whoever asks for an object of that name get the same one, made of a pickle of `(args, kwargs)`.
@@ -171,12 +174,22 @@ impl ManagerServer {
 
     /// Begins to serve, in a thread that Python does not see.
     fn start(&self) -> PyResult<()> {
-        Ok(Server::start(&self.server)?)
+        let thread = Server::start_within(&self.server, |serve| {
+            // What the interpreter keeps for a thread is made once, and not for each call.
+            Python::attach(|py| py.detach(serve));
+        })?;
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(())
     }
 
-    /// Hangs up on everybody and ends the thread.
+    /// Hangs up on everybody and waits until the thread has ended; to be called before the interpreter ends.
     fn stop(&self, py: Python<'_>) {
-        py.detach(|| self.server.stop());
+        py.detach(|| {
+            self.server.stop();
+            let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // One that panicked has said so.
+            let _ = thread.map(JoinHandle::join);
+        });
         self.wake();
     }
 
