@@ -221,6 +221,36 @@ def test_a_lost_update_is_told_of(server: Server) -> None:
         thing.put("key", 1)
 
 
+def test_a_value_is_changed_as_a_whole(server: Server) -> None:
+    """Until nobody has come in between."""
+    stamp, value = 0, None
+    others = [10, 20]
+
+    def answer(method: str, key: str, *args: Any) -> Any:
+        nonlocal stamp, value
+        assert key == "key"
+        if method == "increment":
+            return ("sum", *args)
+        if method == "#PEEK":
+            return stamp, value
+        assert method == "#SWAP"
+        if others:
+            stamp, value = stamp + 1, others.pop(0)
+        if args[0] != stamp:
+            return False
+        stamp, value = stamp + 1, args[1]
+        return True
+
+    shared = server.manager().dict()
+    server.answer = answer
+    seen = []
+    assert shared.update_with("key", lambda old: seen.append(old) or old + 1, default=1) == 21
+    assert seen == [1, 10, 20]
+    assert shared.update_with("key", str) == "21"
+    assert shared.increment("key") == ("sum", 1)
+    assert shared.increment("key", by=2.5) == ("sum", 2.5)
+
+
 def test_an_exception_is_raised_with_its_cause(server: Server) -> None:
     from multiprocessing.pool import ExceptionWithTraceback
 
