@@ -31,6 +31,8 @@ Python's concurrency toolbox on one Rust engine.
 
 commands:
   run         run an unmodified Python program on the engine
+  serve       keep queues for programs and workers on this machine and others
+  worker      take tasks from such a queue and call a function with each
 
 options:
   -h, --help  show this text, or that of a command: manyhands run --help
@@ -73,6 +75,14 @@ def main() -> None:
     command, *arguments = sys.argv[1:] or [""]
     if command == "run":
         run(arguments)
+    elif command == "serve":
+        from manyhands._queue_server import serve
+
+        serve(arguments)
+    elif command == "worker":
+        from manyhands._queue_server import worker
+
+        worker(arguments)
     elif command in ("-h", "--help", "help"):
         print(HELP, end="")
     elif command == "--version":

@@ -1,16 +1,133 @@
-"""The server of a manager."""
+"""The server of a manager: the standard objects are served natively, everything else by Python.
 
+The native half reads all requests. What it cannot answer by itself (objects of registered callables, `repr`,
+comparisons of objects that only Python knows, arguments of unusual shapes) it hands to a thread of Python that the
+connection gets for that, which does with it what the standard library's server does. An object that is kept natively
+and of which something is wanted that only Python can do becomes a Python object, for a moment if it is not
+changed by that, otherwise for good.
+"""
+
+import importlib
+import queue
+import sys
 import threading
+from functools import partial
+from traceback import format_exc
 
-from manyhands._stdlib import original
+from manyhands import _native as _engine
+from manyhands._stdlib import original as _original
 from manyhands.multiprocessing._manager_proxies import listener_client
 
-_original = original("multiprocessing.managers")
-process = original("multiprocessing.process")
+_stdlib = _original("multiprocessing.managers")
+_ForkingPickler = _original("multiprocessing.reduction").ForkingPickler
+_native = _engine.multiprocessing
+process = _original("multiprocessing.process")
+util = _original("multiprocessing.util")
+_ExceptionWithTraceback = _original("multiprocessing.pool").ExceptionWithTraceback
+
+#: What callables make natively: their kind for the native half.
+_CALLABLES = {
+    list: "list",
+    dict: "dict",
+    set: "set",
+    _stdlib.Namespace: "Namespace",
+    _stdlib.Value: "Value",
+    _stdlib.Array: "Array",
+}
+for _module, _kinds in (
+    ("queue", ("Queue", "LifoQueue", "PriorityQueue")),
+    (
+        "threading",
+        ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Event", "Barrier"),
+    ),
+):
+    for _kind in _kinds:
+        _CALLABLES[getattr(_original(_module), _kind)] = _kind
+        _CALLABLES[getattr(importlib.import_module(f"manyhands.{_module}"), _kind)] = _kind
+
+#: The one method of theirs that returns a shared object.
+_ITERATES = {"__iter__": "Iterator"}
 
 
-class Server(_original.Server):
-    """Runs in a manager's process, keeps the objects, and does what clients ask for."""
+def _native_types(registry):
+    """The names in a registry that the native half can serve, with the kind and the exposed methods of each."""
+    iterators = registry.get("Iterator")
+    types = {}
+    for typeid, (callable, exposed, method_to_typeid, _) in registry.items():
+        try:
+            kind = _CALLABLES.get(callable)
+        except TypeError:
+            continue
+        if (
+            kind is None
+            or method_to_typeid
+            and (method_to_typeid != _ITERATES or iterators is None or iterators[0] is not None)
+        ):
+            continue
+        if exposed is None:
+            example = callable() if kind not in ("Value", "Array", "Barrier") else None
+            if example is None:
+                continue
+            exposed = _stdlib.public_methods(example)
+        types[typeid] = (kind, [*exposed, *(method_to_typeid or ())])
+    if iterators is not None and iterators[0] is None and iterators[1]:
+        types["Iterator"] = ("Iterator", list(iterators[1]))
+    return types
+
+
+class _StopEvent(threading.Event):
+    """Wakes the thread that hands out lanes, too."""
+
+    def __init__(self, wake):
+        super().__init__()
+        self._wake = wake
+
+    def set(self):
+        super().set()
+        self._wake()
+
+
+class _Objects(dict):
+    """The objects that are Python's; one that is kept natively becomes Python's when it is looked up."""
+
+    def __init__(self, server):
+        super().__init__({"0": (None, ())})
+        self._server = server
+
+    def __missing__(self, ident):
+        return self._server._take_over(ident)
+
+
+class _Lane:
+    """The requests of one connection that are left to Python, in the shape of a connection."""
+
+    def __init__(self, native):
+        self._native = native
+        self.is_brief = native.is_brief()
+        self.recv_bytes = native.recv_bytes
+        self.send_bytes = native.send_bytes
+        self.done = native.done
+
+    def recv(self):
+        return _ForkingPickler.loads(self.recv_bytes())
+
+    def send(self, obj):
+        self.send_bytes(bytes(_ForkingPickler.dumps(obj)))
+
+    def close(self):
+        """It is the native half that closes connections."""
+
+
+class Server(_stdlib.Server):
+    """Serves shared objects to the processes that connect to it.
+
+    Server(registry, address, authkey, serializer)
+
+    As the standard library's class, to which it speaks, and to whose clients; with one thread for all connections,
+    and threads of Python only for connections that call what only Python can do.
+
+    Source: https://docs.python.org/3/library/multiprocessing.html#managers
+    """
 
     def __init__(self, registry, address, authkey, serializer):
         if not isinstance(authkey, bytes):
@@ -18,13 +135,260 @@ class Server(_original.Server):
         self.registry = registry
         self.authkey = process.AuthenticationString(authkey)
         Listener, _ = listener_client[serializer]
-        # Who connects is authenticated in a thread of its own.
-        self.listener = Listener(address=address, backlog=128)
+        # Who connects is authenticated later.
+        self.listener = Listener(address=address, backlog=1024)
         self.address = self.listener.address
-        self.id_to_obj = {"0": (None, ())}
+        self.id_to_obj = _Objects(self)
         self.id_to_refcount = {}
         self.id_to_local_proxy_obj = {}
         self.mutex = threading.Lock()
+        self._taking_over = threading.RLock()
+        self._typeids = {}
+        self._engine = None
+        if serializer == "pickle":
+            # A subclass that makes objects in its own way makes all of them.
+            is_own = type(self).create is not Server.create
+            types = {} if is_own else _native_types(registry)
+            self._iterates = {typeid for typeid in types if registry.get(typeid, (0, 0, 0))[2]}
+            self._engine = _native.ManagerServer(
+                self.listener._listener._socket.fileno(), bytes(authkey), types
+            )
+
+    def serve_forever(self):
+        """Serve until a client asks for the end, or Ctrl-C; ends the process (SystemExit)."""
+        if self._engine is None:
+            return super().serve_forever()
+        self.stop_event = _StopEvent(self._engine.wake)
+        process.current_process()._manager_server = self
+        try:
+            self._engine.start()
+            try:
+                while not self.stop_event.is_set():
+                    lane = self._engine.next_lane()
+                    if lane is not None:
+                        threading.Thread(
+                            target=self._serve_lane, args=(_Lane(lane),), daemon=True
+                        ).start()
+            except (KeyboardInterrupt, SystemExit):
+                pass
+        finally:
+            self._engine.stop()
+            if sys.stdout != sys.__stdout__:
+                util.debug("resetting stdout, stderr")
+                sys.stdout = sys.__stdout__
+                sys.stderr = sys.__stderr__
+            sys.exit(0)
+        return None
+
+    def _serve_lane(self, lane):
+        """Answer what a connection wants of Python."""
+        while not self.stop_event.is_set():
+            try:
+                request = lane.recv_bytes()
+            except EOFError:
+                return
+            message = self._answer(lane, request)
+            if message is None:
+                lane.done()
+                continue
+            try:
+                lane.send(message)
+            except Exception:
+                lane.send(("#UNSERIALIZABLE", format_exc()))
+
+    def _answer(self, lane, request):
+        """The answer to a request, None if there is to be none."""
+        methodname = None
+        try:
+            ident, methodname, args, kwds, *_ = _ForkingPickler.loads(request)
+            if lane.is_brief or ident is None:
+                return self._manage(lane, methodname, args, kwds)
+        except Exception:
+            if methodname == "#decref":
+                util.debug("decref failed: %s", format_exc())
+                return None
+            return ("#TRACEBACK", format_exc())
+        return self._call(lane, ident, methodname, args, kwds)
+
+    def _manage(self, lane, function, args, kwds):
+        """Something that the server itself is asked for."""
+        if function == "#decref":
+            self.decref(lane, *args)
+            return None
+        assert function in self.public, f"{function!r} unrecognized"
+        if function != "shutdown":
+            return ("#RETURN", getattr(self, function)(lane, *args, **kwds))
+        # Answers by itself, before it ends everything.
+        getattr(self, function)(lane, *args, **kwds)
+        return None
+
+    def _call(self, lane, ident, methodname, args, kwds):
+        obj = None
+        try:
+            obj, exposed, gettypeid = self._find(ident)
+            if methodname not in exposed:
+                raise AttributeError(
+                    f"method {methodname!r} of {type(obj)!r} object is not in exposed={exposed!r}"
+                )
+            function = getattr(obj, methodname)
+            try:
+                result = function(*args, **kwds)
+            except Exception as error:
+                return ("#ERROR", _ExceptionWithTraceback(error, error.__traceback__))
+            typeid = gettypeid and gettypeid.get(methodname, None)
+            if typeid:
+                rident, rexposed = self.create(lane, typeid, result)
+                return ("#PROXY", (rexposed, _stdlib.Token(typeid, self.address, rident)))
+            return ("#RETURN", result)
+        except AttributeError:
+            if methodname is None:
+                return ("#TRACEBACK", format_exc())
+            try:
+                fallback = self.fallback_mapping[methodname]
+                return ("#RETURN", fallback(self, lane, ident, obj, *args, **kwds))
+            except Exception:
+                return ("#TRACEBACK", format_exc())
+        except Exception:
+            return ("#TRACEBACK", format_exc())
+
+    def _find(self, ident):
+        """An object, its exposed methods, and which of them return shared objects."""
+        if ident not in self.id_to_obj:
+            state = self._engine.state(ident)
+            exposed = self._engine.exposed(ident)
+            if state is not None and exposed is not None:
+                return _build(*state), set(exposed), None
+        try:
+            return self.id_to_obj[ident]
+        except KeyError as error:
+            try:
+                return self.id_to_local_proxy_obj[ident]
+            except KeyError:
+                raise error from None
+
+    def _take_over(self, ident):
+        """Make an object that is kept natively a Python object."""
+        with self._taking_over:
+            if ident in self.id_to_obj:
+                return self.id_to_obj[ident]
+            taken = self._engine and self._engine.surrender(ident)
+            if taken is None:
+                raise KeyError(ident)
+            kind, value, exposed, references = taken
+            gettypeid = _ITERATES if "__iter__" in exposed and kind == "dict" else None
+            entry = (_build(kind, value), set(exposed), gettypeid)
+            util.debug("%r object with id %r is served by Python from now on", kind, ident)
+            with self.mutex:
+                if references:
+                    self.id_to_refcount[ident] = references
+                self.id_to_obj[ident] = entry
+            return entry
+
+    def keep(self, ident):
+        """Keep an object of which something here has a proxy."""
+        if self._engine is not None and self._engine.pin(ident):
+            return
+        if ident not in self.id_to_local_proxy_obj:
+            self.id_to_local_proxy_obj[ident] = self.id_to_obj[ident]
+
+    def debug_info(self, c):
+        """The objects that are referred to, with the number of references."""
+        lines = super().debug_info(c).split("\n")
+        for ident, references in self._engine.objects() if self._engine else ():
+            text = str(self._find(ident)[0])[:75]
+            lines.append(f"  {ident}:       refcount={references}\n    {text}")
+        return "\n".join(sorted(filter(None, lines)))
+
+    def number_of_objects(self, c):
+        """How many objects are referred to."""
+        natively = len(self._engine.objects()) if self._engine else 0
+        return super().number_of_objects(c) + natively
+
+    def get_methods(self, c, token):
+        """The methods of an object that may be called."""
+        exposed = self._engine.exposed(token.id) if self._engine else None
+        return super().get_methods(c, token) if exposed is None else tuple(exposed)
+
+    def incref(self, c, ident):
+        """One more reference to an object."""
+        if self._engine is None or not self._engine.incref(ident):
+            super().incref(c, ident)
+
+    def decref(self, c, ident):
+        """One reference less; an object that has none is forgotten."""
+        if self._engine is None or not self._engine.decref(ident):
+            super().decref(c, ident)
 
 
 Server.__module__ = "manyhands.multiprocessing.managers"
+
+
+def _build(kind, pickled):
+    """The Python object that a natively kept one is."""
+    value = _ForkingPickler.loads(pickled)
+    build = _BUILDERS.get(kind)
+    return value if build is None else build(value)
+
+
+def _build_queue(kind, value):
+    built = getattr(queue, kind)(value["maxsize"])
+    # As they are inside of such a queue, a heap too.
+    built.queue.extend(value["items"])
+    built.unfinished_tasks = value["unfinished_tasks"]
+    if value["is_shutdown"] and hasattr(built, "shutdown"):
+        built.shutdown()
+    return built
+
+
+def _build_lock(kind, value):
+    """A lock in that state; who holds it there is nobody of here."""
+    built = getattr(threading, kind)()
+    if value:
+        # By a thread that is gone, which cannot release it: nobody of here does.
+        holder = threading.Thread(target=built.acquire, daemon=True)
+        holder.start()
+        holder.join()
+    return built
+
+
+def _build_event(value):
+    built = threading.Event()
+    if value:
+        built.set()
+    return built
+
+
+def _build_barrier(value):
+    parties, timeout, is_broken = value
+    built = threading.Barrier(parties, timeout=timeout)
+    if is_broken:
+        built.abort()
+    return built
+
+
+def _build_bounded(value):
+    free, most = value
+    built = threading.BoundedSemaphore(most)
+    for _ in range(most - free):
+        built.acquire()
+    return built
+
+
+#: How Python objects are made of the values of those that are kept natively; a list, dict or set is its value.
+_BUILDERS = {
+    "Queue": partial(_build_queue, "Queue"),
+    "JoinableQueue": partial(_build_queue, "Queue"),
+    "LifoQueue": partial(_build_queue, "LifoQueue"),
+    "PriorityQueue": partial(_build_queue, "PriorityQueue"),
+    "Namespace": lambda value: _stdlib.Namespace(**value),
+    "Value": lambda value: _stdlib.Value(*value),
+    "Array": lambda value: _stdlib.Array(*value),
+    "Iterator": iter,
+    "Lock": partial(_build_lock, "Lock"),
+    "RLock": partial(_build_lock, "RLock"),
+    "Condition": partial(_build_lock, "Condition"),
+    "Semaphore": threading.Semaphore,
+    "BoundedSemaphore": _build_bounded,
+    "Event": _build_event,
+    "Barrier": _build_barrier,
+}

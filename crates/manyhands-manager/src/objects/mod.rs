@@ -5,6 +5,19 @@
 
 use std::time::Instant;
 
+mod arguments;
+mod array;
+mod dict;
+mod iterator;
+mod list;
+mod namespace;
+mod queue;
+mod set;
+mod slices;
+mod sync;
+mod table;
+mod value;
+
 use crate::pickle::{Item, Payload};
 
 /// Who makes a call: a connection, which is one thread of a client.
@@ -22,15 +35,19 @@ pub struct Ticket(pub u64);
 /// A method's call.
 #[derive(Debug)]
 pub struct Call<'a> {
+    /// The method's name.
     pub method: &'a str,
     /// Positional arguments.
     pub args: &'a [Item<'a>],
     /// Arguments by name.
     pub kwargs: &'a [(&'a str, Item<'a>)],
+    /// Who calls.
     pub connection: Connection,
+    /// The process that calls.
     pub client: Client,
     /// The ticket of this call, should it have to wait.
     pub ticket: Ticket,
+    /// When it is made.
     pub now: Instant,
 }
 
@@ -50,29 +67,47 @@ pub enum Outcome {
     /// Only the interpreter can answer (arguments of an odd shape, comparisons of unknown objects, `repr`). Nothing was
     /// changed. The server asks for the object's [`State`] and makes a Python object of it: a passing copy if
     /// `changes` is false, otherwise for good.
-    Foreign { changes: bool },
+    ///
+    /// A parked call can be answered so as well: it is then made again by the interpreter, as if it had come now.
+    Foreign {
+        /// Whether the object may be another one afterwards.
+        changes: bool,
+    },
 }
 
 /// What a method returns.
 #[derive(Clone, Debug)]
 pub enum Value {
+    /// `None`.
     None,
+    /// A bool.
     Bool(bool),
+    /// An int.
     Int(i64),
+    /// A float.
     Float(f64),
+    /// A str.
     Str(String),
+    /// Something that came pickled.
     Payload(Payload),
+    /// A tuple.
     Tuple(Vec<Value>),
+    /// A list.
     List(Vec<Value>),
+    /// A dict: its keys and values, in order.
     Dict(Vec<(Value, Value)>),
+    /// A set.
     Set(Vec<Value>),
 }
 
 /// An exception of Python: `module.name(*args)`.
 #[derive(Clone, Debug)]
 pub struct Raised {
+    /// Where the class is: "builtins", "queue", "threading".
     pub module: &'static str,
+    /// The name of the class.
     pub name: &'static str,
+    /// What it is made with.
     pub args: Vec<Value>,
 }
 
@@ -111,14 +146,28 @@ pub trait Object: Send + std::fmt::Debug {
         let _ = (ticket, answers);
     }
 
-    /// The answer to a call could not be delivered: what it took is put back, as if it had not been (a queue's `get`).
-    fn undelivered(&mut self, value: Value, answers: &mut Answers) {
-        let _ = (value, answers);
+    /// The answer to a call of `connection` could not be delivered: what it took is put back, as if it had not been (a
+    /// queue's `get`, a lock's `acquire`). Only for what a method returned; called before
+    /// [`client_died`](Object::client_died).
+    fn undelivered(
+        &mut self,
+        connection: Connection,
+        client: Client,
+        method: &str,
+        value: Value,
+        answers: &mut Answers,
+    ) {
+        let _ = (connection, client, method, value, answers);
     }
 
     /// A client (and its connections) has died: what it held is released, or taken tasks given back.
     fn client_died(&mut self, client: Client, answers: &mut Answers) {
         let _ = (client, answers);
+    }
+
+    /// Whether clients may hold something of it, so that it has to know when one dies.
+    fn is_held_by_clients(&self) -> bool {
+        false
     }
 
     /// What it is made of. Parked calls are not part of it.
@@ -134,8 +183,30 @@ pub trait Object: Send + std::fmt::Debug {
 /// Makes an object of a kind ("list", "dict", "Queue"...) from the arguments of its constructor.
 ///
 /// # Errors
-/// What the constructor raises; `Outcome::Foreign` if only the interpreter can make it.
-pub fn make(kind: &str, args: &[Item<'_>], kwargs: &[(&str, Item<'_>)]) -> Result<Box<dyn Object>, Outcome> {
-    let _ = (kind, args, kwargs);
-    Err(Outcome::Foreign { changes: true })
+/// What the constructor raises; [`Outcome::Foreign`] if only the interpreter can make it.
+pub fn make(
+    kind: &str,
+    args: &[Item<'_>],
+    kwargs: &[(&str, Item<'_>)],
+) -> Result<Box<dyn Object>, Outcome> {
+    match kind {
+        "Queue" => queue::make(queue::Order::First, "Queue", args, kwargs),
+        "JoinableQueue" => queue::make(queue::Order::First, "JoinableQueue", args, kwargs),
+        "LifoQueue" => queue::make(queue::Order::Last, "LifoQueue", args, kwargs),
+        "PriorityQueue" => queue::make(queue::Order::Least, "PriorityQueue", args, kwargs),
+        "list" => list::make(args, kwargs),
+        "dict" => dict::make(args, kwargs),
+        "set" => set::make(args, kwargs),
+        "Namespace" => namespace::make(args, kwargs),
+        "Value" => value::make(args, kwargs),
+        "Array" => array::make(args, kwargs),
+        "Lock" => sync::lock::make(args, kwargs),
+        "RLock" => sync::rlock::make(args, kwargs),
+        "Semaphore" => sync::semaphore::make(false, args, kwargs),
+        "BoundedSemaphore" => sync::semaphore::make(true, args, kwargs),
+        "Condition" => sync::condition::make(args, kwargs),
+        "Event" => sync::event::make(args, kwargs),
+        "Barrier" => sync::barrier::make(args, kwargs),
+        _ => Err(Outcome::Foreign { changes: true }),
+    }
 }

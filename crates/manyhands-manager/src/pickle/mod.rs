@@ -5,12 +5,25 @@
 //! * [`Payload`]: cut out, to be kept and sent again; what it is made of stays unknown.
 //! * [`Plain`]: decoded, if it consists of plain types only.
 
+mod compare;
+mod cut;
+mod decode;
+mod encode;
+mod integer;
+mod key;
+mod node;
+mod opcode;
+mod parts;
 mod payload;
 mod plain;
+mod proxies;
 mod scan;
+mod scanner;
 mod write;
 
+pub use integer::Integer;
+pub use key::Key;
 pub use payload::Payload;
-pub use plain::{Integer, Key, Plain};
-pub use scan::{Item, Malformed, Message};
-pub use write::Writer;
+pub use plain::Plain;
+pub use scan::{Item, Malformed, Members, Message};
+pub use write::{RETURNED_NONE, Writer};

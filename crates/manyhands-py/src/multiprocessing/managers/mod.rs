@@ -4,7 +4,9 @@ use pyo3::prelude::*;
 
 mod brief;
 mod client;
+mod server;
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    client::register(module)
+    client::register(module)?;
+    server::register(module)
 }

@@ -1,0 +1,202 @@
+//! `dict`.
+
+mod atomic;
+mod update;
+
+use super::arguments::{
+    ASK, DONE, Found, GIVE, count, either, key, nothing, one, only_asked, payload, raise,
+    raise_with, take, yes,
+};
+use super::iterator::Iterating;
+use super::table::{Entry, Table};
+use super::{Answers, Call, Object, Outcome, State, Value};
+use crate::pickle::{Item, Payload};
+
+/// A dict with plain keys. Its state is a [`Value::Dict`].
+///
+/// # Atomic changes
+/// Beyond Python's methods, for what would otherwise need a lock:
+/// * `increment(key, by=1)` adds to a number (a missing one is 0), and returns the sum.
+/// * `#PEEK(key)` returns `(stamp, value)`, and `(0, None)` for a missing key.
+/// * `#SWAP(key, stamp, new)` sets the key if its stamp still is the same (0: if it is still missing), and returns whether
+///   it did. Every store gives a new stamp, so a value that was replaced by an equal one counts as another.
+#[derive(Debug, Default)]
+struct Dict {
+    table: Table<Stored>,
+    /// The stamp of the last store; never 0 for one.
+    stamps: i64,
+}
+
+#[derive(Clone, Debug)]
+struct Stored {
+    value: Payload,
+    stamp: i64,
+}
+
+/// `dict(mapping_or_pairs=(), **kwargs)`.
+pub(super) fn make(
+    args: &[Item<'_>],
+    kwargs: &[(&str, Item<'_>)],
+) -> Result<Box<dyn Object>, Outcome> {
+    let mut dict = Dict::default();
+    dict.update(args, kwargs).map_err(|_| GIVE)?;
+    Ok(Box::new(dict))
+}
+
+impl Object for Dict {
+    fn kind(&self) -> &'static str {
+        "dict"
+    }
+
+    fn call(&mut self, call: &Call<'_>, _answers: &mut Answers) -> Outcome {
+        either(self.dispatch(call))
+    }
+
+    fn state(&self) -> State {
+        State { kind: "dict", value: self.all() }
+    }
+}
+
+impl Dict {
+    #[doc(alias = "multiprocessing.managers.DictProxy")]
+    fn dispatch(&mut self, call: &Call<'_>) -> Found<Outcome> {
+        match call.method {
+            "__getitem__" => {
+                let item = one(call)?;
+                let entry = self.table.get(&only_asked(key(item))?);
+                entry.map(|entry| payload(&entry.value.value)).ok_or_else(|| key_error(item))
+            }
+            "__setitem__" => {
+                let [at, value] = take(call, ["", ""], 2)?;
+                self.store(at.ok_or(ASK)?, value.ok_or(ASK)?)?;
+                Ok(DONE)
+            }
+            "get" => {
+                let [at, default] = take(call, ["", ""], 1)?;
+                let entry = self.table.get(&only_asked(key(at.ok_or(ASK)?))?);
+                Ok(match entry {
+                    Some(entry) => payload(&entry.value.value),
+                    None => given(default),
+                })
+            }
+            "__contains__" => Ok(yes(self.table.contains(&only_asked(key(one(call)?))?))),
+            "__len__" => {
+                nothing(call)?;
+                Ok(count(self.table.len()))
+            }
+            "__delitem__" => {
+                let item = one(call)?;
+                self.table.remove(&key(item)?).map(|_| DONE).ok_or_else(|| key_error(item))
+            }
+            "pop" => {
+                let [item, default] = take(call, ["", ""], 1)?;
+                let item = item.ok_or(ASK)?;
+                match (self.table.remove(&key(item)?), default) {
+                    (Some(entry), _) => Ok(Outcome::Return(Value::Payload(entry.value.value))),
+                    (None, Some(_)) => Ok(given(default)),
+                    (None, None) => Err(key_error(item)),
+                }
+            }
+            "popitem" => {
+                nothing(call)?;
+                let entry = self
+                    .table
+                    .pop()
+                    .ok_or_else(|| raise("KeyError", "popitem(): dictionary is empty"))?;
+                Ok(Outcome::Return(Value::Tuple(vec![
+                    Value::Payload(entry.key),
+                    Value::Payload(entry.value.value),
+                ])))
+            }
+            "setdefault" => {
+                let [item, default] = take(call, ["", ""], 1)?;
+                let item = item.ok_or(ASK)?;
+                let key = key(item)?;
+                if let Some(entry) = self.table.get(&key) {
+                    return Ok(payload(&entry.value.value));
+                }
+                let value = default.map_or_else(Payload::none, Item::payload);
+                let outcome = payload(&value);
+                self.put(key, || item.payload(), value);
+                Ok(outcome)
+            }
+            "update" => {
+                self.update(call.args, call.kwargs)?;
+                Ok(DONE)
+            }
+            "keys" => {
+                nothing(call)?;
+                let keys = self.table.iter().map(|entry| Value::Payload(entry.key.clone()));
+                Ok(Outcome::Return(Value::List(keys.collect())))
+            }
+            "values" => {
+                nothing(call)?;
+                let values = self.table.iter().map(|each| Value::Payload(each.value.value.clone()));
+                Ok(Outcome::Return(Value::List(values.collect())))
+            }
+            "items" => {
+                nothing(call)?;
+                let items = self.pairs().into_iter().map(|(key, at)| Value::Tuple(vec![key, at]));
+                Ok(Outcome::Return(Value::List(items.collect())))
+            }
+            "copy" | "#GETVALUE" => {
+                nothing(call)?;
+                Ok(Outcome::Return(self.all()))
+            }
+            "clear" => {
+                nothing(call)?;
+                self.table.clear();
+                Ok(DONE)
+            }
+            "__iter__" => {
+                nothing(call)?;
+                let keys = self.table.iter().map(|entry| entry.key.clone()).collect();
+                let message = "dictionary changed size during iteration";
+                Ok(Outcome::Made(Iterating::over(keys, self.table.size(), message)))
+            }
+            "__or__" => self.or(one(call)?),
+            "__ror__" => self.reflected_or(one(call)?),
+            "__ior__" => {
+                one(call)?;
+                self.update(call.args, &[])?;
+                Ok(Outcome::Return(self.all()))
+            }
+            "increment" => self.increment(call),
+            "#PEEK" => self.peek(one(call)?),
+            "#SWAP" => self.swap(call),
+            _ => Err(ASK),
+        }
+    }
+
+    fn pairs(&self) -> Vec<(Value, Value)> {
+        self.table.iter().map(pair).collect()
+    }
+
+    fn all(&self) -> Value {
+        Value::Dict(self.pairs())
+    }
+
+    fn store(&mut self, at: Item<'_>, value: Item<'_>) -> Found<()> {
+        let key = key(at)?;
+        self.put(key, || at.payload(), value.payload());
+        Ok(())
+    }
+
+    /// The only way in.
+    fn put(&mut self, key: crate::pickle::Key, pickled: impl FnOnce() -> Payload, value: Payload) {
+        self.stamps += 1;
+        self.table.insert(key, pickled, Stored { value, stamp: self.stamps });
+    }
+}
+
+fn pair(entry: &Entry<Stored>) -> (Value, Value) {
+    (Value::Payload(entry.key.clone()), Value::Payload(entry.value.value.clone()))
+}
+
+fn given(default: Option<Item<'_>>) -> Outcome {
+    Outcome::Return(default.map_or(Value::None, |item| Value::Payload(item.payload())))
+}
+
+fn key_error(item: Item<'_>) -> Outcome {
+    raise_with("KeyError", vec![Value::Payload(item.payload())])
+}

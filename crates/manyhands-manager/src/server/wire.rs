@@ -1,0 +1,206 @@
+//! One connection's bytes: messages come in whole, and go out as far as there is room.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use bytes::{Buf, Bytes, BytesMut};
+use manyhands_sys::descriptor::{Descriptor, Reading, Room};
+use manyhands_wire::{Header, Prefix};
+
+/// How much is read at once while nothing is known of a message.
+const STEP: usize = 16 * 1024;
+
+/// A message up to this long gets its memory at once; a longer one as it comes, no more than twice what has come.
+const AT_ONCE: usize = 64 << 20;
+
+/// How many parts the kernel is given at once.
+const MOST_PARTS: usize = 64;
+
+/// What a read came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    /// There may be more.
+    More,
+    /// That was all that was there.
+    Short,
+    /// There was nothing.
+    Nothing,
+    /// The other end is closed.
+    End,
+}
+
+/// A connected socket, read and written without waiting.
+#[derive(Debug)]
+pub(super) struct Wire {
+    owner: OwnedFd,
+    descriptor: Descriptor,
+    incoming: BytesMut,
+    outgoing: VecDeque<Bytes>,
+}
+
+impl Wire {
+    pub(super) fn new(owner: OwnedFd) -> Wire {
+        let descriptor = Descriptor::of(&owner);
+        descriptor.hurry();
+        Wire { owner, descriptor, incoming: BytesMut::new(), outgoing: VecDeque::new() }
+    }
+
+    pub(super) fn number(&self) -> RawFd {
+        self.owner.as_raw_fd()
+    }
+
+    pub(super) fn owner(&self) -> &OwnedFd {
+        &self.owner
+    }
+
+    /// Small messages go out at once, also those that the kernel would hold back.
+    pub(super) fn hurry(&self) {
+        self.descriptor.hurry();
+    }
+
+    /// Reads what is there, up to what the message that is coming needs.
+    ///
+    /// # Errors
+    /// Those of recv(2).
+    pub(super) fn read(&mut self) -> io::Result<Read> {
+        let missing = self.missing().unwrap_or(0);
+        let step = match missing.checked_sub(AT_ONCE) {
+            Some(1..) => self.incoming.len().max(AT_ONCE).min(missing),
+            _ => missing,
+        };
+        self.incoming.reserve(step.max(STEP));
+        let mut room = Room::from(self.incoming.spare_capacity_mut());
+        let before = room.left();
+        let count = match self.descriptor.read(&mut room, Reading::Now) {
+            Ok(0) => return Ok(Read::End),
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Read::Nothing),
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(Read::More),
+            Err(error) => return Err(error),
+        };
+        let filled = self.incoming.len() + count;
+        #[allow(unsafe_code, reason = "to read into memory that need not be cleared before")]
+        // SAFETY: the kernel has filled the first `count` bytes of the spare capacity.
+        unsafe {
+            self.incoming.set_len(filled);
+        }
+        Ok(if count < before { Read::Short } else { Read::More })
+    }
+
+    /// How many bytes of the message that is coming are missing; None if its length is not known yet.
+    fn missing(&self) -> Option<usize> {
+        let (header, length) = self.length().ok()??;
+        let whole = usize::try_from(length).ok()?.checked_add(header)?;
+        Some(whole.saturating_sub(self.incoming.len()))
+    }
+
+    /// The lengths of the header and of the message that comes, as far as they are known.
+    fn length(&self) -> Result<Option<(usize, u64)>, manyhands_wire::Malformed> {
+        let Some((first, rest)) = self.incoming.split_first_chunk::<4>() else {
+            return Ok(None);
+        };
+        Ok(match Prefix::parse(*first)? {
+            Prefix::Length(length) => Some((4, u64::from(length))),
+            Prefix::Wide => rest.first_chunk::<8>().map(|wide| (12, u64::from_be_bytes(*wide))),
+        })
+    }
+
+    /// The next message, if it is here whole.
+    ///
+    /// # Errors
+    /// If what comes is no message, or one longer than `limit`.
+    pub(super) fn message(
+        &mut self,
+        limit: u64,
+    ) -> Result<Option<Bytes>, manyhands_wire::Malformed> {
+        let Some((header, length)) = self.length()? else {
+            return Ok(None);
+        };
+        if length > limit {
+            return Err(manyhands_wire::Malformed::TooLong { length, limit });
+        }
+        let Ok(length) = usize::try_from(length) else {
+            return Ok(None);
+        };
+        if self.incoming.len() - header < length {
+            return Ok(None);
+        }
+        self.incoming.advance(header);
+        Ok(Some(self.incoming.split_to(length).freeze()))
+    }
+
+    /// Sends a message, of which what there is no room for waits here.
+    ///
+    /// # Errors
+    /// Those of sendmsg(2).
+    pub(super) fn send(&mut self, parts: &[Bytes]) -> io::Result<()> {
+        let length: usize = parts.iter().map(Bytes::len).sum();
+        let header = Header::of(length as u64);
+        if self.outgoing.is_empty() && parts.len() < 4 {
+            let mut slices = [IoSlice::new(&[]); 4];
+            let all = std::iter::once(header.as_bytes()).chain(parts.iter().map(Bytes::as_ref));
+            for (slice, part) in slices.iter_mut().zip(all) {
+                *slice = IoSlice::new(part);
+            }
+            let written = self.write(&slices)?;
+            if written < header.as_bytes().len() + length {
+                self.keep(header, parts);
+                self.written(written);
+            }
+            return Ok(());
+        }
+        self.keep(header, parts);
+        self.flush()
+    }
+
+    fn keep(&mut self, header: Header, parts: &[Bytes]) {
+        self.outgoing.push_back(Bytes::copy_from_slice(header.as_bytes()));
+        self.outgoing.extend(parts.iter().cloned());
+    }
+
+    /// Goes on with what waits here.
+    ///
+    /// # Errors
+    /// Those of sendmsg(2).
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        while !self.outgoing.is_empty() {
+            let slices: Vec<IoSlice<'_>> =
+                self.outgoing.iter().take(MOST_PARTS).map(|part| IoSlice::new(part)).collect();
+            let whole: usize = slices.iter().map(|slice| slice.len()).sum();
+            let written = self.write(&slices)?;
+            drop(slices);
+            self.written(written);
+            if written < whole {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            match self.descriptor.write_now(slices) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn written(&mut self, mut count: usize) {
+        while let Some(first) = self.outgoing.front_mut() {
+            if first.len() > count {
+                first.advance(count);
+                return;
+            }
+            count -= first.len();
+            self.outgoing.pop_front();
+        }
+    }
+
+    /// Whether all that was sent is with the kernel.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.outgoing.is_empty()
+    }
+}

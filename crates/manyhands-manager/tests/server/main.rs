@@ -1,0 +1,6 @@
+//! A server and those who connect to it, well-behaved and otherwise.
+
+mod calls;
+mod common;
+mod rough;
+mod sessions;

@@ -1,0 +1,255 @@
+//! A manager's server: connections and the standard objects natively, the rest by threads of Python.
+
+use std::collections::HashMap;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use manyhands_manager::objects::{self, Connection};
+use manyhands_manager::pickle::Writer;
+use manyhands_manager::server::{Interpreter, Server, Settings, Type, write_value};
+use manyhands_queue::{Fifo, GetError, Queue};
+use manyhands_watch::Kind;
+use pyo3::exceptions::{PyEOFError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::gate::Outside;
+use crate::timeout;
+
+/// What a thread of Python takes its work from.
+type Line<T> = Queue<Fifo<T>>;
+
+fn line<T: Send + 'static>() -> Line<T> {
+    Queue::over(Fifo::default(), Kind::SimpleQueue, 0)
+}
+
+/// Takes the next thing; None if the time is up, or there will be nothing more.
+fn take<T: Send + 'static>(
+    py: Python<'_>,
+    line: &Line<T>,
+    timeout: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Option<T>> {
+    match line.get_with(&Outside(py), timeout::optional(timeout)?) {
+        Ok(thing) => Ok(Some(thing)),
+        Err(GetError::GivenUp(error)) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Requests on their way to threads of Python, one for each connection that ever needs one.
+#[derive(Default)]
+struct Lanes {
+    /// The connections that have a thread.
+    known: Mutex<HashMap<u64, Arc<Line<Bytes>>>>,
+}
+
+/// The interpreter, as the server sees it.
+#[derive(Debug)]
+struct Python3 {
+    lanes: Arc<Lanes>,
+    /// Connections that need a thread.
+    new: Arc<Line<Option<u64>>>,
+}
+
+impl std::fmt::Debug for Lanes {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Lanes").finish_non_exhaustive()
+    }
+}
+
+impl Interpreter for Python3 {
+    fn request(&self, connection: Connection, request: Bytes) {
+        let mut known = self.lanes.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = !known.contains_key(&connection.0);
+        let lane = known.entry(connection.0).or_insert_with(|| Arc::new(line()));
+        // Neither is ever full, nor shut down while it is known.
+        let _ = lane.try_put(request);
+        if is_new {
+            let _ = self.new.try_put(Some(connection.0));
+        }
+    }
+
+    fn gone(&self, connection: Connection) {
+        let mut known = self.lanes.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lane) = known.remove(&connection.0) {
+            lane.shutdown();
+        }
+    }
+}
+
+/// The native half of a manager's server.
+#[pyclass(frozen, module = "manyhands._native.multiprocessing")]
+struct ManagerServer {
+    server: Arc<Server>,
+    lanes: Arc<Lanes>,
+    new: Arc<Line<Option<u64>>>,
+}
+
+/// A pickle of a value.
+fn pickled<'py>(py: Python<'py>, value: &objects::Value) -> Bound<'py, PyBytes> {
+    let mut writer = Writer::new();
+    write_value(&mut writer, value);
+    PyBytes::new(py, &writer.finish().concat())
+}
+
+#[pymethods]
+impl ManagerServer {
+    /// `listener` is the number of a listening socket, which is duplicated. `types` says for a name what kind of object
+    /// it makes and which methods are exposed. What only Python can do is refused unless it `has_lanes`.
+    #[new]
+    #[pyo3(signature = (listener, authkey, types, has_lanes=true))]
+    fn new(
+        listener: RawFd,
+        authkey: &[u8],
+        types: HashMap<String, (String, Vec<String>)>,
+        has_lanes: bool,
+    ) -> PyResult<ManagerServer> {
+        if listener < 0 {
+            return Err(PyValueError::new_err("the listener is closed"));
+        }
+        #[allow(unsafe_code, reason = "a number from Python is borrowed for a moment")]
+        // SAFETY: it is only duplicated here; the kernel says so if it is not open.
+        let listener = unsafe { BorrowedFd::borrow_raw(listener) }.try_clone_to_owned()?;
+        let types = types
+            .into_iter()
+            .map(|(name, (kind, exposed))| (name, Type { kind, exposed }))
+            .collect();
+        let lanes = Arc::new(Lanes::default());
+        let new = Arc::new(line());
+        let interpreter: Option<Box<dyn Interpreter>> = if has_lanes {
+            Some(Box::new(Python3 { lanes: Arc::clone(&lanes), new: Arc::clone(&new) }))
+        } else {
+            None
+        };
+        let server = Server::new(listener, Settings::new(authkey), types, interpreter)?;
+        Ok(ManagerServer { server: Arc::new(server), lanes, new })
+    }
+
+    /// Has whoever asks for an object of that name get the same one, made of a pickle of `(args, kwargs)`.
+    fn share(
+        &self,
+        name: &str,
+        kind: String,
+        exposed: Vec<String>,
+        arguments: &[u8],
+    ) -> PyResult<()> {
+        self.server
+            .share(name, Type { kind, exposed }, arguments)
+            .map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    /// Begins to serve, in a thread that Python does not see.
+    fn start(&self) -> PyResult<()> {
+        Ok(Server::start(&self.server)?)
+    }
+
+    /// Hangs up on everybody and ends the thread.
+    fn stop(&self) {
+        self.server.stop();
+        self.wake();
+    }
+
+    /// Has `next_lane` return None.
+    fn wake(&self) {
+        let _ = self.new.try_put(None);
+    }
+
+    /// The next connection that needs a thread of Python; None if there is none within the timeout.
+    #[pyo3(signature = (timeout=None))]
+    fn next_lane(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Lane>> {
+        let Some(connection) = take(py, &self.new, timeout)?.flatten() else { return Ok(None) };
+        let known = self.lanes.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(known.get(&connection).map(|line| Lane {
+            server: Arc::clone(&self.server),
+            connection: Connection(connection),
+            line: Arc::clone(line),
+        }))
+    }
+
+    /// Kind and pickled value of an object that is kept natively and stays so; None for any other.
+    fn state<'py>(
+        &self,
+        py: Python<'py>,
+        ident: &str,
+    ) -> Option<(&'static str, Bound<'py, PyBytes>)> {
+        let state = self.server.object_state(ident)?;
+        Some((state.kind, pickled(py, &state.value)))
+    }
+
+    /// Takes an object over: kind, pickled value, exposed methods, number of references; None if it is not kept natively.
+    fn surrender<'py>(
+        &self,
+        py: Python<'py>,
+        ident: &str,
+    ) -> Option<(&'static str, Bound<'py, PyBytes>, Vec<String>, u64)> {
+        let (state, exposed, references) = self.server.surrender(ident)?;
+        Some((state.kind, pickled(py, &state.value), exposed, references))
+    }
+
+    /// The methods of an object that is kept natively; None for any other.
+    fn exposed(&self, ident: &str) -> Option<Vec<String>> {
+        self.server.exposed(ident)
+    }
+
+    /// Identity and number of references of the objects that are kept natively and referred to.
+    fn objects(&self) -> Vec<(String, u64)> {
+        self.server.objects()
+    }
+
+    /// An object that is kept natively stays there although nobody refers to it; False if it is no such object.
+    fn pin(&self, ident: &str) -> bool {
+        self.server.pin(ident)
+    }
+
+    /// One more reference to an object; False if it is not kept natively.
+    fn incref(&self, ident: &str) -> bool {
+        self.server.increase(ident)
+    }
+
+    /// One reference less; False if it is not kept natively.
+    fn decref(&self, ident: &str) -> bool {
+        self.server.decrease(ident)
+    }
+}
+
+/// The requests of one connection that Python answers.
+#[pyclass(frozen, module = "manyhands._native.multiprocessing")]
+struct Lane {
+    server: Arc<Server>,
+    connection: Connection,
+    line: Arc<Line<Bytes>>,
+}
+
+#[pymethods]
+impl Lane {
+    /// Waits for the next request. EOFError if the connection is gone.
+    fn recv_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        match take(py, &self.line, None)? {
+            Some(request) => Ok(PyBytes::new(py, &request)),
+            None => Err(PyEOFError::new_err("the client is gone")),
+        }
+    }
+
+    /// Answers the request.
+    fn send_bytes(&self, py: Python<'_>, message: &Bound<'_, PyBytes>) -> PyResult<()> {
+        let message = Bytes::copy_from_slice(message.as_bytes());
+        py.detach(|| self.server.reply(self.connection, Some(vec![message])));
+        Ok(())
+    }
+
+    /// The request needs no answer.
+    fn done(&self, py: Python<'_>) {
+        py.detach(|| self.server.reply(self.connection, None));
+    }
+
+    /// Whether it is the one request of a connection that takes no seat: one to the server itself.
+    fn is_brief(&self) -> bool {
+        self.server.is_brief(self.connection)
+    }
+}
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<ManagerServer>()?;
+    module.add_class::<Lane>()
+}
