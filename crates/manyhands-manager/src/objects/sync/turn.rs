@@ -52,6 +52,11 @@ impl Turn {
         self.holder.as_mut()
     }
 
+    /// Forgets that the last holder died while it held it, if it did and nobody has been told.
+    pub(super) fn forgive(&mut self) -> bool {
+        self.holder.is_none() && std::mem::take(&mut self.abandoned)
+    }
+
     /// Takes it, if nobody holds it.
     pub(super) fn take(&mut self, holder: Holder, result: bool) -> Option<Outcome> {
         if self.holder.is_some() {
