@@ -93,6 +93,24 @@ def test_objects_are_of_our_classes(manager: Any) -> None:
     assert str(inner) == "{'a': 1}"
 
 
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_a_proxy_that_only_a_child_gets_is_there_for_it(manager: Any, method: str) -> None:
+    """The parent lets go of it as soon as the child is started."""
+    fifo, context = manager.Queue(), get_context(method)
+    before = manager._number_of_objects()
+    child = context.Process(target=append_and_put, args=(manager.list(),), kwargs={"fifo": fifo})
+    child.start()
+    assert fifo.get(timeout=30) == 1
+    child.join()
+    assert child.exitcode == 0
+    assert manager._number_of_objects() == before
+
+
+def append_and_put(shared: Any, fifo: Any) -> None:
+    shared.append(1)
+    fifo.put(len(shared))
+
+
 def test_nothing_opens_more_connections(manager: Any) -> None:
     shared = manager.list()
     number = shared._tls.connection.fileno()
