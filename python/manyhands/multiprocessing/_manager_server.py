@@ -1,10 +1,10 @@
 """The server of a manager: the standard objects are served natively, everything else by Python.
 
-The native half reads all requests. What it cannot answer by itself (objects of registered callables, `repr`,
-comparisons of objects that only Python knows, arguments of unusual shapes) it hands to a thread of Python that the
-connection gets for that, which does with it what the standard library's server does. An object that is kept natively
-and of which something is wanted that only Python can do becomes a Python object, for a moment if it is not
-changed by that, otherwise for good.
+The native half reads all requests. What it cannot answer by itself (objects of callables,
+`repr`, comparisons of objects that only Python knows, arguments of unusual shapes) it hands to a
+thread of Python that the connection gets for that, which does with it what the standard library's
+server does. An object that is kept natively and of which something is wanted that only Python can
+do becomes a Python object, for a moment if it is not changed by that, otherwise for good.
 """
 
 import atexit
@@ -58,7 +58,7 @@ _ITERATES = {"__iter__": "Iterator"}
 
 
 def _native_types(registry):
-    """The names in a registry that the native half can serve, with the kind and the exposed methods of each."""
+    """The names in a registry that the native half can serve: kind and exposed methods of each."""
     iterators = registry.get("Iterator")
     types = {}
     for typeid, (callable, exposed, method_to_typeid, _) in registry.items():
@@ -66,9 +66,8 @@ def _native_types(registry):
             kind = _CALLABLES.get(callable)
         except TypeError:
             continue
-        if (
-            kind is None
-            or method_to_typeid
+        if kind is None or (
+            method_to_typeid
             and (method_to_typeid != _ITERATES or iterators is None or iterators[0] is not None)
         ):
             continue
@@ -96,7 +95,7 @@ class _StopEvent(threading.Event):
 
 
 class _Objects(dict):
-    """The objects that are Python's; one that is kept natively becomes Python's when it is looked up."""
+    """The objects that are Python's; one that is kept natively becomes so when it is looked up."""
 
     def __init__(self, server):
         super().__init__({"0": (None, ())})
@@ -131,8 +130,8 @@ class Server(_stdlib.Server):
 
     Server(registry, address, authkey, serializer)
 
-    As the standard library's class, to which it speaks, and to whose clients; with one thread for all connections,
-    and threads of Python only for connections that call what only Python can do.
+    As the standard library's class, whose clients may be at the other end; with one thread for all
+    connections, and threads of Python only for those that call what only Python can do.
 
     Source: https://docs.python.org/3/library/multiprocessing.html#managers
     """
@@ -304,11 +303,11 @@ class Server(_stdlib.Server):
 
     def debug_info(self, c):
         """The objects that are referred to, with the number of references."""
-        lines = super().debug_info(c).split("\n")
-        for ident, references in self._engine.objects() if self._engine else ():
+        entries = [super().debug_info(c)]
+        for ident, references in sorted(self._engine.objects()) if self._engine else ():
             text = str(self._find(ident)[0])[:75]
-            lines.append(f"  {ident}:       refcount={references}\n    {text}")
-        return "\n".join(sorted(filter(None, lines)))
+            entries.append(f"  {ident}:       refcount={references}\n    {text}")
+        return "\n".join(filter(None, entries))
 
     def number_of_objects(self, c):
         """How many objects are referred to."""
@@ -406,7 +405,7 @@ def _build_bounded(value):
     return built
 
 
-#: How Python objects are made of the values of those that are kept natively; a list, dict or set is its value.
+#: How Python objects are made of the values of natively kept ones; a list, dict, set is its value.
 _BUILDERS = {
     "Queue": partial(_build_queue, "Queue"),
     "JoinableQueue": partial(_build_queue, "Queue"),

@@ -88,7 +88,6 @@ pub trait Interpreter: Send + Sync + std::fmt::Debug {
 
     /// That connection is gone; a request of it that is not answered needs no answer.
     fn gone(&self, connection: Connection);
-
 }
 
 /// Why there is no object to be shared.

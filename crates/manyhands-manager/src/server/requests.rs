@@ -215,7 +215,10 @@ impl State {
             Outcome::Wait(deadline) => {
                 let Some(known) = self.seats.get_mut(&seat) else { return };
                 known.is_waiting(ticket);
-                self.parked.insert(ticket.0, Parked { seat, ident: ident.into(), method: method.into(), request });
+                self.parked.insert(
+                    ticket.0,
+                    Parked { seat, ident: ident.into(), method: method.into(), request },
+                );
                 if let Some(deadline) = deadline {
                     self.set_timer(deadline, Timer::Call(ticket.0));
                 }

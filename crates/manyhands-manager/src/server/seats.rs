@@ -92,8 +92,7 @@ impl State {
     /// A seat for that connection.
     pub(super) fn seat(&mut self, line: u64, is_brief: bool, session: Option<String>) -> u64 {
         let id = self.next();
-        let client =
-            if is_brief { Client(id) } else { self.client_of(line).unwrap_or(Client(id)) };
+        let client = if is_brief { Client(id) } else { self.client_of(line).unwrap_or(Client(id)) };
         let session = session.map(|name| {
             self.sessions.insert(name.clone(), id);
             Session { name, number: 0, answer: None }

@@ -248,7 +248,8 @@ impl State {
     /// Leaves a request to the interpreter.
     pub(super) fn ask_interpreter(&mut self, seat: u64, request: Bytes) {
         let Some(interpreter) = &self.interpreter else {
-            let text = "this server has no Python interpreter, and can do only what it knows of itself";
+            let text =
+                "this server has no Python interpreter, and can do only what it knows of itself";
             return self.answer(seat, super::replies::traceback(text), None);
         };
         if let Some(known) = self.seats.get_mut(&seat) {

@@ -200,7 +200,11 @@ impl ManagerServer {
 
     /// The next connection that needs a thread of Python; None if there is none within the timeout.
     #[pyo3(signature = (timeout=None))]
-    fn next_lane(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Lane>> {
+    fn next_lane(
+        &self,
+        py: Python<'_>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<Lane>> {
         let Some(Job::Serve(connection)) = take(py, &self.new, timeout)? else { return Ok(None) };
         let known = self.lanes.known.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(known.get(&connection).map(|line| Lane {
