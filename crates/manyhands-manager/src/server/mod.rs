@@ -198,7 +198,7 @@ impl Server {
             let timeout = {
                 let mut state = self.state();
                 state.go_on();
-                if state.is_stopped() {
+                if state.is_over() {
                     state.close();
                     return Ok(());
                 }
@@ -242,6 +242,12 @@ impl Server {
                 Err(_) => {}
             }
         }
+    }
+
+    /// Has [`run`](Self::run) return when that process has ended and nobody is connected any more.
+    pub fn end_with(&self, pid: i32) {
+        self.state().end_with(pid);
+        self.wake();
     }
 
     /// Has [`run`](Self::run) return. What is connected is hung up on.

@@ -8,7 +8,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Token};
 
 use super::line::Stage;
-use super::state::{Parked, State, Timer};
+use super::state::{Parked, Starter, State, Timer};
 use crate::objects::{Answers, Client, Connection, Outcome, Ticket, Value};
 
 /// What a seat is doing.
@@ -160,19 +160,35 @@ impl State {
         if let Some((&id, _)) = known {
             return Some(Client(id));
         }
-        let process = manyhands_sys::process::open(u32::try_from(raw).ok()?).ok()?;
+        self.watch(raw).map(Client)
+    }
+
+    /// Has the kernel tell when a process ends.
+    fn watch(&mut self, pid: i32) -> Option<u64> {
+        let process = manyhands_sys::process::open(u32::try_from(pid).ok()?).ok()?;
         let id = self.next();
         let number = process.as_raw_fd();
         self.registry
             .register(&mut SourceFd(&number), Token(id as usize), Interest::READABLE)
             .ok()?;
-        self.watched.insert(id, Watched { pid: raw, process });
-        Some(Client(id))
+        self.watched.insert(id, Watched { pid, process });
+        Some(id)
+    }
+
+    /// When that process is gone, and nobody is connected any more, there is nothing left to serve for.
+    pub(super) fn end_with(&mut self, pid: i32) {
+        self.starter = match self.watch(pid) {
+            Some(id) => Starter::Lives(id),
+            None => Starter::Gone,
+        };
     }
 
     /// A client has ended.
     pub(super) fn watched_died(&mut self, id: u64) {
         let Some(watched) = self.watched.remove(&id) else { return };
+        if self.starter == Starter::Lives(id) {
+            self.starter = Starter::Gone;
+        }
         let _ = self.registry.deregister(&mut SourceFd(&watched.process.as_raw_fd()));
         let seats: Vec<u64> = self
             .seats

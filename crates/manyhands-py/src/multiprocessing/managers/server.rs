@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -114,6 +115,7 @@ struct ManagerServer {
     new: Arc<Line<Job>>,
     quick: Arc<Quick>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    has_ended: Arc<AtomicBool>,
 }
 
 /// A pickle of a value.
@@ -155,8 +157,14 @@ impl ManagerServer {
             None
         };
         let server = Server::new(listener, Settings::new(authkey), types, interpreter)?;
-        let thread = Mutex::default();
-        Ok(ManagerServer { server: Arc::new(server), lanes, new, quick, thread })
+        Ok(ManagerServer {
+            server: Arc::new(server),
+            lanes,
+            new,
+            quick,
+            thread: Mutex::default(),
+            has_ended: Arc::default(),
+        })
     }
 
     /// Has whoever asks for an object of that name get the same one, made of a pickle of `(args, kwargs)`.
@@ -174,12 +182,27 @@ impl ManagerServer {
 
     /// Begins to serve, in a thread that Python does not see.
     fn start(&self) -> PyResult<()> {
-        let thread = Server::start_within(&self.server, |serve| {
+        let new = Arc::clone(&self.new);
+        let has_ended = Arc::clone(&self.has_ended);
+        let thread = Server::start_within(&self.server, move |serve| {
             // What the interpreter keeps for a thread is made once, and not for each call.
             Python::attach(|py| py.detach(serve));
+            has_ended.store(true, Ordering::Release);
+            let _ = new.try_put(Job::Look);
         })?;
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(())
+    }
+
+    /// Has the server end when that process has ended and nobody is connected any more.
+    fn end_with(&self, py: Python<'_>, pid: i32) {
+        py.detach(|| self.server.end_with(pid));
+    }
+
+    /// Whether it has served for the last time.
+    #[getter]
+    fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
     }
 
     /// Hangs up on everybody and waits until the thread has ended; to be called before the interpreter ends.
