@@ -78,12 +78,16 @@ impl Seat {
         self.is_brief
     }
 
-    pub(super) fn is_asking(&mut self) {
+    pub(super) fn is_asking(&self) -> bool {
+        self.work == Work::Asking
+    }
+
+    pub(super) fn asks(&mut self) {
         self.work = Work::Asking;
         self.has_asked = true;
     }
 
-    pub(super) fn is_waiting(&mut self, ticket: Ticket) {
+    pub(super) fn waits(&mut self, ticket: Ticket) {
         self.work = Work::Waiting(ticket.0);
     }
 }
@@ -198,11 +202,10 @@ impl State {
             .collect();
         for seat in seats {
             // What it has sent before it died is carried out still.
-            if let Some(line) = self.seats.get(&seat).and_then(|seat| seat.line) {
-                self.event(line, true, false, true);
-                self.lost(line);
+            match self.seats.get(&seat).and_then(|seat| seat.line) {
+                Some(line) => self.event(line, true, false, true),
+                None => self.remove_seat(seat),
             }
-            self.remove_seat(seat);
         }
         self.client_died(Client(id));
     }
@@ -339,10 +342,11 @@ impl State {
     pub(super) fn left(&mut self, id: u64) {
         let Some(seat) = self.seats.get_mut(&id) else { return };
         seat.line = None;
-        if seat.session.is_none() {
+        // A client of this machine that died is known to have; one elsewhere may come back.
+        let is_dead = seat.client != Client(id) && !self.watched.contains_key(&seat.client.0);
+        if seat.session.is_none() || is_dead {
             return self.remove_seat(id);
         }
-        // A client on this machine that died is known to have; one elsewhere may come back.
         let until = Instant::now() + self.settings.resume;
         seat.dead_at = Some(until);
         self.set_timer(until, Timer::Seat(id));
@@ -374,7 +378,7 @@ impl State {
         if seat.is_brief {
             return;
         }
-        if !self.watched.contains_key(&seat.client.0) {
+        if seat.client == Client(id) {
             self.client_died(seat.client);
         }
     }

@@ -269,7 +269,7 @@ impl State {
             return self.answer(seat, super::replies::traceback(text), None);
         };
         if let Some(known) = self.seats.get_mut(&seat) {
-            known.is_asking();
+            known.asks();
             interpreter.request(Connection(seat), request);
         }
     }
