@@ -66,8 +66,10 @@ impl State {
         };
         let is_done = match (request.method, ident) {
             ("dummy", _) => true,
-            ("incref", Some(ident)) => self.increase(ident),
-            ("decref" | "#decref", Some(ident)) => self.decrease(ident),
+            ("incref", Some(ident)) => self.increase(ident) && self.counts(seat, ident, 1),
+            ("decref" | "#decref", Some(ident)) => {
+                self.decrease(ident) && self.counts(seat, ident, -1)
+            }
             ("create", _) => return self.create(seat, request, bytes),
             _ => false,
         };
@@ -88,8 +90,10 @@ impl State {
             && request.kwargs.is_empty()
         {
             entry.references += 1;
+            let shared = shared.clone();
             let names = entry.names.iter().cloned().map(Value::Str).collect();
             let value = Value::Tuple(vec![Value::Str(shared.to_string()), Value::Tuple(names)]);
+            self.counts(seat, &shared, 1);
             return self.answer(seat, replies::returned(&value), None);
         }
         let is_kept = self.keep_proxied(typeid.message());
@@ -100,6 +104,7 @@ impl State {
         match made {
             Some((typeid, Ok(object))) => {
                 let (ident, names) = self.keep(typeid, object);
+                self.counts(seat, &ident, 1);
                 let names = names.iter().cloned().map(Value::Str).collect();
                 let value = Value::Tuple(vec![Value::Str(ident), Value::Tuple(names)]);
                 self.answer(seat, replies::returned(&value), None);

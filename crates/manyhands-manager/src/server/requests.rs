@@ -210,6 +210,7 @@ impl State {
             }
             Outcome::Made(object) => {
                 let (made, names) = self.keep("Iterator", object);
+                self.counts(seat, &made, 1);
                 self.answer(seat, replies::proxy(&names, "Iterator", &made), None);
             }
             Outcome::Wait(deadline) => {

@@ -210,8 +210,30 @@ impl State {
         self.client_died(Client(id));
     }
 
-    /// What a client held passes on.
+    /// Notes that a client has so many references more, if that client is a process of which will be known when it
+    /// ends, and says all of its references itself: one of ours. Always true.
+    pub(super) fn counts(&mut self, seat: u64, ident: &str, more: i64) -> bool {
+        if let Some(seat) = self.seats.get(&seat)
+            && seat.is_ours()
+            && self.watched.contains_key(&seat.client.0)
+        {
+            let counts = self.references.entry(seat.client).or_default();
+            let count = counts.entry(ident.into()).or_default();
+            *count += more;
+            if *count == 0 {
+                counts.remove(ident);
+            }
+        }
+        true
+    }
+
+    /// What a client held passes on, and what only it referred to is forgotten.
     fn client_died(&mut self, client: Client) {
+        for (ident, count) in self.references.remove(&client).unwrap_or_default() {
+            for _ in 0..count {
+                self.decrease(&ident);
+            }
+        }
         for ident in self.holdings.remove(&client).unwrap_or_default() {
             let mut answers = Answers::default();
             if let Some(entry) = self.objects.get_mut(&ident) {

@@ -98,6 +98,8 @@ pub(super) struct State {
     pub(super) watched: HashMap<u64, Watched>,
     /// The objects in which a client may hold something.
     pub(super) holdings: HashMap<Client, HashSet<Box<str>>>,
+    /// The references of processes of this machine, to be taken back when they end without doing so.
+    pub(super) references: HashMap<Client, HashMap<Box<str>, i64>>,
     /// Connections with which to go on: a call of theirs that waited was answered.
     pub(super) ready: Vec<u64>,
     pub(super) starter: Starter,
@@ -128,6 +130,7 @@ impl State {
             parked: HashMap::new(),
             watched: HashMap::new(),
             holdings: HashMap::new(),
+            references: HashMap::new(),
             ready: Vec::new(),
             starter: Starter::Nobody,
             timers: BinaryHeap::new(),
