@@ -207,17 +207,31 @@ impl State {
                 None => self.remove_seat(seat),
             }
         }
-        self.client_died(Client(id));
+        self.pass_on(Client(id));
+        self.forget_references(Client(id));
+    }
+
+    /// What only a dead client referred to is forgotten; not before all is carried out that it sent, in which it may
+    /// have let go of something.
+    fn forget_references(&mut self, client: Client) {
+        if self.seats.values().any(|seat| seat.client == client) {
+            return;
+        }
+        for (ident, count) in self.references.remove(&client).unwrap_or_default() {
+            for _ in 0..count {
+                self.decrease(&ident);
+            }
+        }
     }
 
     /// Notes that a client has so many references more, if that client is a process of which will be known when it
     /// ends, and says all of its references itself: one of ours. Always true.
     pub(super) fn counts(&mut self, seat: u64, ident: &str, more: i64) -> bool {
-        if let Some(seat) = self.seats.get(&seat)
-            && seat.is_ours()
-            && self.watched.contains_key(&seat.client.0)
+        if let Some(known) = self.seats.get(&seat)
+            && known.is_ours()
+            && known.client != Client(seat)
         {
-            let counts = self.references.entry(seat.client).or_default();
+            let counts = self.references.entry(known.client).or_default();
             let count = counts.entry(ident.into()).or_default();
             *count += more;
             if *count == 0 {
@@ -227,13 +241,8 @@ impl State {
         true
     }
 
-    /// What a client held passes on, and what only it referred to is forgotten.
-    fn client_died(&mut self, client: Client) {
-        for (ident, count) in self.references.remove(&client).unwrap_or_default() {
-            for _ in 0..count {
-                self.decrease(&ident);
-            }
-        }
+    /// What a dead client held passes on.
+    fn pass_on(&mut self, client: Client) {
         for ident in self.holdings.remove(&client).unwrap_or_default() {
             let mut answers = Answers::default();
             if let Some(entry) = self.objects.get_mut(&ident) {
@@ -400,8 +409,10 @@ impl State {
         if seat.is_brief {
             return;
         }
-        if seat.client == Client(id) {
-            self.client_died(seat.client);
+        // A process whose end the kernel tells may have no seat for a while.
+        if !self.watched.contains_key(&seat.client.0) {
+            self.pass_on(seat.client);
+            self.forget_references(seat.client);
         }
     }
 
