@@ -11,7 +11,7 @@ use crate::objects::{Answers, Call, Connection, Outcome, Ticket};
 use crate::pickle::{Item, Malformed, Message};
 
 /// Methods of dicts that only clients of ours know, for whom may set items.
-const OWN_METHODS: [&str; 3] = ["increment", "#PEEK", "#SWAP"];
+const OWN_METHODS: [&str; 4] = ["increment", "#PEEK", "#SWAP", "#KEEP"];
 
 /// A request, cut into its parts: `(ident, method, args, kwds)` and perhaps a number.
 #[derive(Debug)]
@@ -215,7 +215,10 @@ impl State {
             Outcome::Wait(deadline) => {
                 let Some(known) = self.seats.get_mut(&seat) else { return };
                 known.is_waiting(ticket);
-                self.parked.insert(ticket.0, Parked { seat, ident: ident.into(), method: method.into(), request });
+                self.parked.insert(
+                    ticket.0,
+                    Parked { seat, ident: ident.into(), method: method.into(), request },
+                );
                 if let Some(deadline) = deadline {
                     self.set_timer(deadline, Timer::Call(ticket.0));
                 }

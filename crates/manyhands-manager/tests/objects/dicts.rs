@@ -143,17 +143,37 @@ fn numbers_are_incremented_at_once() {
 #[test]
 fn a_swap_fails_if_somebody_stored_in_between() {
     dict("a=1").alone(&[
-        ("#PEEK('a')", "(1, 1)"),
+        ("#PEEK('a')", "(1, 1, 1)"),
         ("#SWAP('a', 1, 2)", "True"),
         ("#SWAP('a', 1, 3)", "False"),
-        ("#PEEK('a')", "(2, 2)"),
+        ("#PEEK('a')", "(2, 2, 2)"),
         ("__setitem__('a', 2)", "None"),
         ("#SWAP('a', 2, 3)", "False"),
-        ("#PEEK('b')", "(0, None)"),
+        ("#PEEK('b')", "(0, None, 0)"),
         ("#SWAP('b', 0, 'new')", "True"),
         ("#SWAP('b', 0, 'newer')", "False"),
         ("pop('b')", "'new'"),
         ("#SWAP('b', 4, 'old')", "False"),
         ("copy()", "{'a': 2}"),
+    ]);
+}
+
+#[test]
+fn what_was_changed_in_place_is_kept() {
+    dict("a='x'").alone(&[
+        ("#SWAP('a', 1, 'xy', True)", "True"),
+        ("#PEEK('a')", "(2, 'xy', 1)"),
+        ("#SWAP('a', 2, 'xyz', True)", "True"),
+        ("#KEEP('a', 1, 'xy')", "None"),
+        ("#PEEK('a')", "(3, 'xyz', 1)"),
+        // By somebody who puts another in its place.
+        ("#SWAP('a', 3, 'z')", "True"),
+        ("#PEEK('a')", "(4, 'z', 4)"),
+        ("#KEEP('a', 1, 'xy')", "None"),
+        ("#PEEK('a')", "(5, 'xy', 5)"),
+        ("__delitem__('a')", "None"),
+        ("#KEEP('a', 5, 'x')", "None"),
+        ("#PEEK('a')", "(6, 'x', 6)"),
+        ("#KEEP('a', 'x')", "ask"),
     ]);
 }

@@ -17,9 +17,11 @@ use crate::pickle::{Item, Payload};
 /// # Atomic changes
 /// Beyond Python's methods, for what would otherwise need a lock:
 /// * `increment(key, by=1)` adds to a number (a missing one is 0), and returns the sum.
-/// * `#PEEK(key)` returns `(stamp, value)`, and `(0, None)` for a missing key.
-/// * `#SWAP(key, stamp, new)` sets the key if its stamp still is the same (0: if it is still missing), and returns whether
-///   it did. Every store gives a new stamp, so a value that was replaced by an equal one counts as another.
+/// * `#PEEK(key)` returns `(stamp, value, origin)`, and `(0, None, 0)` for a missing key.
+/// * `#SWAP(key, stamp, new, changed=False)` sets the key if its stamp still is the same (0: if it is still missing), and
+///   returns whether it did. Every store gives a new stamp, so a value that was replaced by an equal one counts as another.
+///   `changed` says that `new` is the value that was there, changed in place: it has its origin.
+/// * `#KEEP(key, origin, value)` sets the key unless what is there has that origin.
 #[derive(Debug, Default)]
 struct Dict {
     table: Table<Stored>,
@@ -31,6 +33,8 @@ struct Dict {
 struct Stored {
     value: Payload,
     stamp: i64,
+    /// The stamp of the value of which this is what became by changes in place.
+    origin: i64,
 }
 
 /// `dict(mapping_or_pairs=(), **kwargs)`.
@@ -164,6 +168,7 @@ impl Dict {
             "increment" => self.increment(call),
             "#PEEK" => self.peek(one(call)?),
             "#SWAP" => self.swap(call),
+            "#KEEP" => self.keep(call),
             _ => Err(ASK),
         }
     }
@@ -185,7 +190,8 @@ impl Dict {
     /// The only way in.
     fn put(&mut self, key: crate::pickle::Key, pickled: impl FnOnce() -> Payload, value: Payload) {
         self.stamps += 1;
-        self.table.insert(key, pickled, Stored { value, stamp: self.stamps });
+        let stamp = self.stamps;
+        self.table.insert(key, pickled, Stored { value, stamp, origin: stamp });
     }
 }
 
