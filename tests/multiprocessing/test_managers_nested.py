@@ -34,7 +34,7 @@ def manager() -> Iterator[Any]:
         yield weakref.proxy(made)
 
 
-LISTS = [
+LISTS: list[Any] = [
     ("append", (9,)),
     ("extend", ([7, 8],)),
     ("insert", (1, 9)),
@@ -50,7 +50,7 @@ LISTS = [
     ("__iadd__", ([4],)),
     ("__imul__", (2,)),
 ]
-DICTS = [
+DICTS: list[Any] = [
     ("__setitem__", ("c", 3)),
     ("__delitem__", ("a",)),
     ("pop", ("a",)),
@@ -61,7 +61,7 @@ DICTS = [
     ("setdefault", ("q", 8)),
     ("__ior__", ({"b": 8},)),
 ]
-SETS = [
+SETS: list[Any] = [
     ("add", (9,)),
     ("clear", ()),
     ("discard", (1,)),
@@ -90,7 +90,8 @@ def test_each_method_changes_what_is_shared(
     expected = copy.deepcopy(start)
     wanted = getattr(expected, method)(*args)
     shared = manager.dict(top=start, nested={"in": [0, start]})
-    for read in (lambda: shared["top"], lambda: shared["nested"]["in"][1]):
+    readers: list[Any] = [lambda: shared["top"], lambda: shared["nested"]["in"][1]]
+    for read in readers:
         value = read()
         result = getattr(value, method)(*args)
         assert result is value if wanted is expected else result == wanted
@@ -100,7 +101,7 @@ def test_each_method_changes_what_is_shared(
 
 
 def test_what_is_read_is_as_the_plain_thing(manager: Any) -> None:
-    content = {"list": [1, [2]], "dict": {"a": {"b": []}}, "set": {1}}
+    content: dict[str, Any] = {"list": [1, [2]], "dict": {"a": {"b": []}}, "set": {1}}
     shared = manager.dict(content)
     for key, plain in content.items():
         for value in (shared[key], shared.get(key), shared.get(key, []), shared.setdefault(key)):

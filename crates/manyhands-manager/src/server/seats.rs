@@ -9,7 +9,7 @@ use mio::{Interest, Token};
 
 use super::line::Stage;
 use super::state::{Parked, State, Timer};
-use crate::objects::{Answers, Client, Connection, Outcome, Ticket, Value};
+use crate::objects::{Answers, Client, Connection, Outcome, Reads, Ticket, Value};
 
 /// What a seat is doing.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,6 +55,7 @@ pub(super) struct Seat {
     undelivered: Option<Taken>,
     /// While it is away: when it counts as dead.
     dead_at: Option<Instant>,
+    pub(super) reads: Reads,
 }
 
 /// A client process of this machine, whose end the kernel tells.
@@ -92,8 +93,7 @@ impl State {
     /// A seat for that connection.
     pub(super) fn seat(&mut self, line: u64, is_brief: bool, session: Option<String>) -> u64 {
         let id = self.next();
-        let client =
-            if is_brief { Client(id) } else { self.client_of(line).unwrap_or(Client(id)) };
+        let client = if is_brief { Client(id) } else { self.client_of(line).unwrap_or(Client(id)) };
         let session = session.map(|name| {
             self.sessions.insert(name.clone(), id);
             Session { name, number: 0, answer: None }
@@ -107,6 +107,7 @@ impl State {
             has_asked: false,
             undelivered: None,
             dead_at: None,
+            reads: Reads::default(),
         };
         self.seats.insert(id, seat);
         if let Some(line) = self.lines.get_mut(&line) {

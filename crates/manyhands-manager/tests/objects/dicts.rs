@@ -177,3 +177,59 @@ fn what_was_changed_in_place_is_kept() {
         ("#KEEP('a', 'x')", "ask"),
     ]);
 }
+
+#[test]
+fn an_update_of_somebody_else_is_not_lost_silently() {
+    dict("a=1, b=1").together(&[
+        (1, "__getitem__('a')", "1"),
+        (2, "get('a')", "1"),
+        (2, "__setitem__('a', 2)", "None"),
+        (1, "__setitem__('a', 2)", "None raced 'a'"),
+        // Without having read it.
+        (2, "__setitem__('a', 3)", "None"),
+        (1, "__setitem__('a', 4)", "None"),
+        // It read another.
+        (1, "__getitem__('b')", "1"),
+        (2, "__setitem__('a', 5)", "None"),
+        (1, "__setitem__('a', 6)", "None"),
+        (1, "__setitem__('b', 6)", "None"),
+        // It was not there, and then was.
+        (1, "get('c', 0)", "0"),
+        (2, "__setitem__('c', 1)", "None"),
+        (1, "__setitem__('c', 1)", "None raced 'c'"),
+        // It was there, and then was not.
+        (1, "setdefault('c', 0)", "1"),
+        (2, "__delitem__('c')", "None"),
+        (1, "__setitem__('c', 1)", "None raced 'c'"),
+        // The last read counts.
+        (1, "__getitem__('c')", "1"),
+        (2, "increment('c')", "2"),
+        (1, "__getitem__('c')", "2"),
+        (1, "__setitem__('c', 3)", "None"),
+        // Who changed it is no other.
+        (1, "__getitem__('c')", "3"),
+        (1, "increment('c')", "4"),
+        (1, "__setitem__('c', 1)", "None"),
+        (1, "__getitem__('c')", "1"),
+        (1, "update(c=2)", "None"),
+        (1, "__setitem__('c', 1)", "None"),
+        (1, "__getitem__('c')", "1"),
+        (1, "pop('c')", "1"),
+        (1, "__setitem__('c', 1)", "None"),
+    ]);
+}
+
+#[test]
+fn only_the_last_keys_that_were_read_are_known() {
+    let mut dict = dict("a=1");
+    dict.together(&[(1, "get('a')", "1")]);
+    for number in 0..16 {
+        dict.together(&[(1, &format!("get({number})"), "None")]);
+    }
+    dict.together(&[
+        (2, "__setitem__('a', 2)", "None"),
+        (1, "__setitem__('a', 2)", "None"),
+        (2, "__setitem__(0, 2)", "None"),
+        (1, "__setitem__(0, 2)", "None raced 0"),
+    ]);
+}

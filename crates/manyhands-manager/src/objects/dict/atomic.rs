@@ -1,6 +1,6 @@
 //! Changes that depend on what is there.
 
-use super::{Dict, Stored};
+use super::{Dict, Stored, hash};
 use crate::objects::arguments::{
     ASK, DONE, Found, GIVE, index, key, only_asked, raise, take, truth, yes,
 };
@@ -28,6 +28,7 @@ impl Dict {
                 (Payload::float(sum), Value::Float(sum))
             }
         };
+        call.reads.take(self.number, hash(&key));
         self.put(key, || item.payload(), payload);
         Ok(Outcome::Return(value))
     }
@@ -56,6 +57,7 @@ impl Dict {
         };
         let same = present == stamp;
         if same {
+            call.reads.take(self.number, hash(&key));
             self.put(key.clone(), || item.payload(), value.ok_or(ASK)?.payload());
             if changed && let Some(entry) = self.table.get_mut(&key) {
                 entry.value.origin = origin;
@@ -69,6 +71,7 @@ impl Dict {
         let item = item.ok_or(ASK)?;
         let key = key(item)?;
         let origin = only_asked(index(origin.ok_or(ASK)?))?;
+        call.reads.take(self.number, hash(&key));
         if self.table.get(&key).is_none_or(|entry| entry.value.origin != origin) {
             self.put(key, || item.payload(), value.ok_or(ASK)?.payload());
         }
