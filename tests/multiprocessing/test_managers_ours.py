@@ -166,3 +166,28 @@ def test_there_are_no_false_alarms(manager: Any, recwarn: pytest.WarningsRecorde
             done.result()
     assert shared["n"] == 60
     assert list(recwarn) == []
+
+
+@pytest.mark.parametrize("length", [4096, 4097, 32 << 10, 33 << 10, 1 << 20, (4 << 20) + 1])
+def test_large_payloads_come_back_as_they_were(manager: Any, length: int) -> None:
+    payload = bytes(range(256)) * (length // 256 + 1)
+    payload = payload[:length]
+    shared, queue = manager.dict(), manager.Queue()
+    queue.put(payload)
+    assert queue.get() == payload
+    queue.put((payload, payload))
+    assert queue.get() == (payload, payload)
+    # Neither of the two is small.
+    shared[payload] = payload
+    assert shared[payload] == payload
+    assert shared.setdefault("key", payload[1:]) == payload[1:]
+    for other in (bytearray(payload), payload.decode("latin1"), [payload]):
+        shared["key"] = other
+        assert shared["key"] == other
+    # With something to be noted beside it.
+    shared["key"] = b""
+    shared.get("key")
+    with Threads() as elsewhere:
+        elsewhere(shared.__setitem__, "key", payload)
+        with pytest.warns(managers.LostUpdateWarning):
+            shared["key"] = payload
