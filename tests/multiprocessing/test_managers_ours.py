@@ -6,6 +6,7 @@ import os
 import signal
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import managed_types
@@ -123,3 +124,88 @@ def test_nothing_opens_more_connections(manager: Any) -> None:
         manager._number_of_objects()
         assert shared._tls.connection.fileno() == number
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+class Threads:
+    """Two threads that take turns: each has a connection of its own."""
+
+    def __init__(self) -> None:
+        self.other = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> Any:
+        return lambda function, *args: self.other.submit(function, *args).result()
+
+    def __exit__(self, *args: object) -> None:
+        self.other.shutdown()
+
+
+def test_an_update_that_is_lost_is_told(manager: Any) -> None:
+    shared = manager.dict(a=1)
+    with Threads() as elsewhere:
+        value = shared["a"]
+        elsewhere(shared.__setitem__, "a", 5)
+        with pytest.warns(managers.LostUpdateWarning, match=r"'a'.*increment\(\)") as told:
+            shared["a"] = value + 1
+        assert [warning.filename for warning in told] == [__file__]
+        assert shared["a"] == 2
+
+        shared["n"] = 1
+        with pytest.warns(managers.LostUpdateWarning, match="'n'"):
+            # Sets it again while it is being read and written here.
+            shared["n"] += elsewhere(shared.__setitem__, "n", 2) or 1
+
+
+def test_there_are_no_false_alarms(manager: Any, recwarn: pytest.WarningsRecorder) -> None:
+    shared, lock = manager.dict(a=1, n=0), manager.Lock()
+
+    def count() -> None:
+        for _ in range(20):
+            with lock:
+                shared["n"] += 1
+
+    def set_twice(value: int) -> None:
+        shared["a"] = value
+        shared["a"] += value
+
+    with Threads() as elsewhere:
+        elsewhere(set_twice, 3)
+        set_twice(4)
+        elsewhere(set_twice, 5)
+        shared["a"] = 6
+        assert shared["a"] == 6
+        elsewhere(set_twice, 5)
+        assert shared["a"] == 10
+        shared["a"] = 7
+        shared["list"] = []
+        shared["list"] += [elsewhere(lambda: shared["list"].append(1))]
+        assert shared["list"] == [1, None]
+    with ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(count) for _ in range(3)]:
+            done.result()
+    assert shared["n"] == 60
+    assert list(recwarn) == []
+
+
+@pytest.mark.parametrize("length", [4096, 4097, 32 << 10, 33 << 10, 1 << 20, (4 << 20) + 1])
+def test_large_payloads_come_back_as_they_were(manager: Any, length: int) -> None:
+    payload = bytes(range(256)) * (length // 256 + 1)
+    payload = payload[:length]
+    shared, queue = manager.dict(), manager.Queue()
+    queue.put(payload)
+    assert queue.get() == payload
+    queue.put((payload, payload))
+    assert queue.get() == (payload, payload)
+    # Neither of the two is small.
+    shared[payload] = payload
+    assert shared[payload] == payload
+    assert shared.setdefault("key", payload[1:]) == payload[1:]
+    for other in (bytearray(payload), payload.decode("latin1"), [payload]):
+        shared["key"] = other
+        assert shared["key"] == other
+    # With something to be noted beside it.
+    shared["key"] = b""
+    shared.get("key")
+    with Threads() as elsewhere:
+        elsewhere(shared.__setitem__, "key", payload)
+        with pytest.warns(managers.LostUpdateWarning):
+            shared["key"] = payload

@@ -148,7 +148,8 @@ def heed(notes, token):
         warnings.warn(AbandonedLockWarning(text), stacklevel=5)
     if "raced" in notes:
         text = f"the value of {notes['raced']!r} was changed by somebody else between being read "
-        text += "and being written, which is lost: use increment() or update_with()"
+        text += "and being written, which is lost: use increment() or update_with() of the dict, "
+        text += f"or a lock ({token.typeid} {token.id} of the manager at {token.address!r})"
         warnings.warn(LostUpdateWarning(text), stacklevel=5)
 
 

@@ -16,6 +16,7 @@ from manyhands.multiprocessing._manager_client import (
     numbers,
     result_of,
 )
+from manyhands.multiprocessing._manager_dict import SharedDict
 from manyhands.multiprocessing._manager_link import Way
 
 sends_to_others = _engine.multiprocessing.sends_to_others
@@ -308,39 +309,8 @@ class ListProxy(BaseListProxy, _stdlib.ListProxy):
     """A list."""
 
 
-class DictProxy(BaseProxy, _stdlib.DictProxy):
-    """A dict, with changes that nobody else's can come in between of."""
-
-    def increment(self, key, by=1):
-        """Add to a number, 0 if there is none; return the sum. All at once, unlike `d[key] += by`.
-
-        NotImplementedError if the server is the standard library's.
-        """
-        self._check_is_ours("increment")
-        return self._callmethod("increment", (key, by))
-
-    def update_with(self, key, function, default=None):
-        """Set the key to function(value), and return that; value is `default` if there is none.
-
-        The function is called again if somebody else has set the key meanwhile. NotImplementedError
-        if the server is the standard library's.
-        """
-        self._check_is_ours("update_with")
-        while True:
-            stamp, value = self._callmethod("#PEEK", (key,))
-            new = function(value if stamp else default)
-            if self._callmethod("#SWAP", (key, stamp, new)):
-                return new
-
-    def _check_is_ours(self, name):
-        if self._peer.is_ours is None:
-            self._connect()
-        if not self._peer.is_ours:
-            raise NotImplementedError(
-                f"{name}() needs a server of manyhands: that at {self._token.address!r} is the "
-                "standard library's, which cannot change a value without others in between; use a "
-                "Lock() of its manager"
-            )
+class DictProxy(SharedDict, BaseProxy, _stdlib.DictProxy):
+    __doc__ = SharedDict.__doc__
 
 
 class ArrayProxy(BaseProxy, _stdlib.ArrayProxy):

@@ -17,6 +17,7 @@ from traceback import format_exc
 
 from manyhands import _native as _engine
 from manyhands._stdlib import original as _original
+from manyhands.multiprocessing._manager_changes import OWN, Changes
 from manyhands.multiprocessing._manager_proxies import listener_client
 
 _stdlib = _original("multiprocessing.managers")
@@ -150,6 +151,7 @@ class Server(_stdlib.Server):
         self.id_to_local_proxy_obj = {}
         self.mutex = threading.Lock()
         self._taking_over = threading.RLock()
+        self._changes = Changes()
         self._typeids = {}
         self._engine = None
         if serializer == "pickle":
@@ -243,13 +245,19 @@ class Server(_stdlib.Server):
         obj = None
         try:
             obj, exposed, gettypeid = self._find(ident)
+            if methodname in OWN and "__setitem__" in exposed:
+                exposed, obj = OWN, self._changes.of(obj)
             if methodname not in exposed:
                 raise AttributeError(
                     f"method {methodname!r} of {type(obj)!r} object is not in exposed={exposed!r}"
                 )
-            function = getattr(obj, methodname)
+            function = getattr(obj, OWN.get(methodname, methodname))
             try:
-                result = function(*args, **kwds)
+                if type(obj) is dict:
+                    with self._changes.lock:
+                        result = function(*args, **kwds)
+                else:
+                    result = function(*args, **kwds)
             except Exception as error:
                 return ("#ERROR", _ExceptionWithTraceback(error, error.__traceback__))
             typeid = gettypeid and gettypeid.get(methodname, None)

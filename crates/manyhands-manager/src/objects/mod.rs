@@ -12,6 +12,7 @@ mod iterator;
 mod list;
 mod namespace;
 mod queue;
+mod reads;
 mod set;
 mod slices;
 mod sync;
@@ -19,6 +20,8 @@ mod table;
 mod value;
 
 use crate::pickle::{Item, Payload};
+
+pub use reads::Reads;
 
 /// Who makes a call: a connection, which is one thread of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +52,8 @@ pub struct Call<'a> {
     pub ticket: Ticket,
     /// When it is made.
     pub now: Instant,
+    /// What the connection has read before.
+    pub reads: &'a Reads,
 }
 
 /// What becomes of a call.
@@ -56,8 +61,8 @@ pub struct Call<'a> {
 pub enum Outcome {
     /// It returns.
     Return(Value),
-    /// It returns, and what it got had an owner that died while it held it (`AbandonedLockWarning`).
-    Abandoned(Value),
+    /// It returns, and there is something to be noted by a client of ours.
+    Noted(Value, Note),
     /// It raises.
     Raise(Raised),
     /// It waits: the object keeps the ticket. With a deadline, [`Object::expire`] is called then.
@@ -73,6 +78,15 @@ pub enum Outcome {
         /// Whether the object may be another one afterwards.
         changes: bool,
     },
+}
+
+/// What a caller should be warned of.
+#[derive(Clone, Debug)]
+pub enum Note {
+    /// What it got had an owner that died while it held it (`AbandonedLockWarning`).
+    Abandoned,
+    /// It has set this key, which somebody else has changed since it has read it (`LostUpdateWarning`).
+    Raced(Payload),
 }
 
 /// What a method returns.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::objects::{Raised, Value};
+use crate::objects::{Note, Raised, Value};
 use crate::pickle::Writer;
 
 /// The pickle of `('#RETURN', None)`.
@@ -53,12 +53,18 @@ pub(super) fn returned(result: &Value) -> Vec<Bytes> {
 }
 
 /// A method has returned, with something to be noted by a client of ours.
-pub(super) fn returned_with(result: &Value, note: &str) -> Vec<Bytes> {
+pub(super) fn returned_with(result: &Value, note: &Note) -> Vec<Bytes> {
     answer("#RETURN", |writer| {
         value(writer, result);
-        writer.dict(|writer| {
-            writer.str(note);
-            writer.bool(true);
+        writer.dict(|writer| match note {
+            Note::Abandoned => {
+                writer.str("abandoned");
+                writer.bool(true);
+            }
+            Note::Raced(key) => {
+                writer.str("raced");
+                writer.payload(key);
+            }
         });
     })
 }

@@ -11,7 +11,7 @@ use crate::objects::{Answers, Call, Connection, Outcome, Ticket};
 use crate::pickle::{Item, Malformed, Message};
 
 /// Methods of dicts that only clients of ours know, for whom may set items.
-const OWN_METHODS: [&str; 3] = ["increment", "#PEEK", "#SWAP"];
+const OWN_METHODS: [&str; 4] = ["increment", "#PEEK", "#SWAP", "#KEEP"];
 
 /// A request, cut into its parts: `(ident, method, args, kwds)` and perhaps a number.
 #[derive(Debug)]
@@ -118,6 +118,7 @@ impl State {
         let Some(seat) = self.seats.get(&id) else { return };
         let client = seat.client;
         let is_ours = seat.is_ours();
+        let reads = &seat.reads;
         let entry = match self.objects.get_mut(ident) {
             Some(entry) if !entry.is_leaving => entry,
             // The interpreter's, or nobody's.
@@ -158,6 +159,7 @@ impl State {
             client,
             ticket,
             now: Instant::now(),
+            reads,
         };
         let mut answers = Answers::default();
         let outcome = entry.object.call(&call, &mut answers);
@@ -190,10 +192,10 @@ impl State {
                 let message = replies::returned(&value);
                 self.answer(seat, message, Some((ident, method, value)));
             }
-            Outcome::Abandoned(value) => {
+            Outcome::Noted(value, note) => {
                 let is_ours = self.seats.get(&seat).is_some_and(|seat| seat.is_ours());
                 let message = if is_ours {
-                    replies::returned_with(&value, "abandoned")
+                    replies::returned_with(&value, &note)
                 } else {
                     replies::returned(&value)
                 };

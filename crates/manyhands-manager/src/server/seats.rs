@@ -9,7 +9,7 @@ use mio::{Interest, Token};
 
 use super::line::Stage;
 use super::state::{Parked, Starter, State, Timer};
-use crate::objects::{Answers, Client, Connection, Outcome, Ticket, Value};
+use crate::objects::{Answers, Client, Connection, Outcome, Reads, Ticket, Value};
 
 /// What a seat is doing.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,6 +55,7 @@ pub(super) struct Seat {
     undelivered: Option<Taken>,
     /// While it is away: when it counts as dead.
     dead_at: Option<Instant>,
+    pub(super) reads: Reads,
 }
 
 /// A client process of this machine, whose end the kernel tells.
@@ -110,6 +111,7 @@ impl State {
             has_asked: false,
             undelivered: None,
             dead_at: None,
+            reads: Reads::default(),
         };
         self.seats.insert(id, seat);
         if let Some(line) = self.lines.get_mut(&line) {

@@ -14,6 +14,12 @@ const STEP: usize = 16 * 1024;
 /// A message up to this long gets its memory at once; a longer one as it comes, no more than twice what has come.
 const AT_ONCE: usize = 64 << 20;
 
+/// A message longer than this gets more room in the kernel.
+const LARGE: usize = 32 * 1024;
+
+/// So much.
+const ROOM: usize = 256 * 1024;
+
 /// How many parts the kernel is given at once.
 const MOST_PARTS: usize = 64;
 
@@ -37,13 +43,21 @@ pub(super) struct Wire {
     descriptor: Descriptor,
     incoming: BytesMut,
     outgoing: VecDeque<Bytes>,
+    /// Whether the kernel was asked to hold more.
+    is_roomy: bool,
 }
 
 impl Wire {
     pub(super) fn new(owner: OwnedFd) -> Wire {
         let descriptor = Descriptor::of(&owner);
         descriptor.hurry();
-        Wire { owner, descriptor, incoming: BytesMut::new(), outgoing: VecDeque::new() }
+        Wire {
+            owner,
+            descriptor,
+            incoming: BytesMut::new(),
+            outgoing: VecDeque::new(),
+            is_roomy: false,
+        }
     }
 
     pub(super) fn number(&self) -> RawFd {
@@ -137,6 +151,11 @@ impl Wire {
     pub(super) fn send(&mut self, parts: &[Bytes]) -> io::Result<()> {
         let length: usize = parts.iter().map(Bytes::len).sum();
         let header = Header::of(length as u64);
+        if length > LARGE && !self.is_roomy {
+            // So that the two ends do not have to take turns for every piece of it.
+            self.is_roomy = true;
+            self.descriptor.enlarge(ROOM);
+        }
         if self.outgoing.is_empty() && parts.len() < 4 {
             let mut slices = [IoSlice::new(&[]); 4];
             let all = std::iter::once(header.as_bytes()).chain(parts.iter().map(Bytes::as_ref));

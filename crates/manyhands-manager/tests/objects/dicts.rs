@@ -143,17 +143,93 @@ fn numbers_are_incremented_at_once() {
 #[test]
 fn a_swap_fails_if_somebody_stored_in_between() {
     dict("a=1").alone(&[
-        ("#PEEK('a')", "(1, 1)"),
+        ("#PEEK('a')", "(1, 1, 1)"),
         ("#SWAP('a', 1, 2)", "True"),
         ("#SWAP('a', 1, 3)", "False"),
-        ("#PEEK('a')", "(2, 2)"),
+        ("#PEEK('a')", "(2, 2, 2)"),
         ("__setitem__('a', 2)", "None"),
         ("#SWAP('a', 2, 3)", "False"),
-        ("#PEEK('b')", "(0, None)"),
+        ("#PEEK('b')", "(0, None, 0)"),
         ("#SWAP('b', 0, 'new')", "True"),
         ("#SWAP('b', 0, 'newer')", "False"),
         ("pop('b')", "'new'"),
         ("#SWAP('b', 4, 'old')", "False"),
         ("copy()", "{'a': 2}"),
+    ]);
+}
+
+#[test]
+fn what_was_changed_in_place_is_kept() {
+    dict("a='x'").alone(&[
+        ("#SWAP('a', 1, 'xy', True)", "True"),
+        ("#PEEK('a')", "(2, 'xy', 1)"),
+        ("#SWAP('a', 2, 'xyz', True)", "True"),
+        ("#KEEP('a', 1, 'xy')", "None"),
+        ("#PEEK('a')", "(3, 'xyz', 1)"),
+        // By somebody who puts another in its place.
+        ("#SWAP('a', 3, 'z')", "True"),
+        ("#PEEK('a')", "(4, 'z', 4)"),
+        ("#KEEP('a', 1, 'xy')", "None"),
+        ("#PEEK('a')", "(5, 'xy', 5)"),
+        ("__delitem__('a')", "None"),
+        ("#KEEP('a', 5, 'x')", "None"),
+        ("#PEEK('a')", "(6, 'x', 6)"),
+        ("#KEEP('a', 'x')", "ask"),
+    ]);
+}
+
+#[test]
+fn an_update_of_somebody_else_is_not_lost_silently() {
+    dict("a=1, b=1").together(&[
+        (1, "__getitem__('a')", "1"),
+        (2, "get('a')", "1"),
+        (2, "__setitem__('a', 2)", "None"),
+        (1, "__setitem__('a', 2)", "None raced 'a'"),
+        // Without having read it.
+        (2, "__setitem__('a', 3)", "None"),
+        (1, "__setitem__('a', 4)", "None"),
+        // It read another.
+        (1, "__getitem__('b')", "1"),
+        (2, "__setitem__('a', 5)", "None"),
+        (1, "__setitem__('a', 6)", "None"),
+        (1, "__setitem__('b', 6)", "None"),
+        // It was not there, and then was.
+        (1, "get('c', 0)", "0"),
+        (2, "__setitem__('c', 1)", "None"),
+        (1, "__setitem__('c', 1)", "None raced 'c'"),
+        // It was there, and then was not.
+        (1, "setdefault('c', 0)", "1"),
+        (2, "__delitem__('c')", "None"),
+        (1, "__setitem__('c', 1)", "None raced 'c'"),
+        // The last read counts.
+        (1, "__getitem__('c')", "1"),
+        (2, "increment('c')", "2"),
+        (1, "__getitem__('c')", "2"),
+        (1, "__setitem__('c', 3)", "None"),
+        // Who changed it is no other.
+        (1, "__getitem__('c')", "3"),
+        (1, "increment('c')", "4"),
+        (1, "__setitem__('c', 1)", "None"),
+        (1, "__getitem__('c')", "1"),
+        (1, "update(c=2)", "None"),
+        (1, "__setitem__('c', 1)", "None"),
+        (1, "__getitem__('c')", "1"),
+        (1, "pop('c')", "1"),
+        (1, "__setitem__('c', 1)", "None"),
+    ]);
+}
+
+#[test]
+fn only_the_last_keys_that_were_read_are_known() {
+    let mut dict = dict("a=1");
+    dict.together(&[(1, "get('a')", "1")]);
+    for number in 0..16 {
+        dict.together(&[(1, &format!("get({number})"), "None")]);
+    }
+    dict.together(&[
+        (2, "__setitem__('a', 2)", "None"),
+        (1, "__setitem__('a', 2)", "None"),
+        (2, "__setitem__(0, 2)", "None"),
+        (1, "__setitem__(0, 2)", "None raced 0"),
     ]);
 }

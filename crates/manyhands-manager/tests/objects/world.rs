@@ -1,9 +1,10 @@
 //! An object, and connections that call it.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use manyhands_manager::objects::{
-    Answers, Call, Client, Connection, Object, Outcome, Ticket, Value, make,
+    Answers, Call, Client, Connection, Note, Object, Outcome, Reads, Ticket, Value, make,
 };
 use manyhands_manager::pickle::{Integer, Item, Message, Payload, Plain};
 
@@ -16,6 +17,7 @@ pub struct World {
     /// What the last call made.
     pub made: Option<Box<dyn Object>>,
     now: Instant,
+    reads: HashMap<u64, Reads>,
 }
 
 pub fn client(who: u64) -> Client {
@@ -46,7 +48,7 @@ impl World {
         let (args, kwargs) = parts(&message);
         let object = make(kind, &args, &kwargs).unwrap();
         assert_eq!(object.kind(), kind);
-        World { object, made: None, now: Instant::now() }
+        World { object, made: None, now: Instant::now(), reads: HashMap::new() }
     }
 
     /// Calls `method(arguments)`. `!expire`, `!forget`, `!died` happen to the connection or its client; `!lost method(value)`:
@@ -91,6 +93,7 @@ impl World {
                         client: client(who),
                         ticket,
                         now: self.now,
+                        reads: self.reads.entry(who).or_default(),
                     };
                     let outcome = self.object.call(&call, &mut answers);
                     let text = outcome_text(&outcome, self.now);
@@ -128,7 +131,10 @@ impl World {
 pub fn outcome_text(outcome: &Outcome, now: Instant) -> String {
     match outcome {
         Outcome::Return(value) => value_text(value),
-        Outcome::Abandoned(value) => format!("abandoned {}", value_text(value)),
+        Outcome::Noted(value, Note::Abandoned) => format!("abandoned {}", value_text(value)),
+        Outcome::Noted(value, Note::Raced(key)) => {
+            format!("{} raced {}", value_text(value), payload_text(key))
+        }
         Outcome::Raise(raised) => {
             let args: Vec<String> = raised.args.iter().map(value_text).collect();
             let module = raised

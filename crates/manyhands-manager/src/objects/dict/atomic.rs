@@ -1,7 +1,9 @@
 //! Changes that depend on what is there.
 
-use super::Dict;
-use crate::objects::arguments::{ASK, Found, GIVE, index, key, only_asked, raise, take, yes};
+use super::{Dict, Stored, hash};
+use crate::objects::arguments::{
+    ASK, DONE, Found, GIVE, index, key, only_asked, raise, take, truth, yes,
+};
 use crate::objects::{Call, Outcome, Value};
 use crate::pickle::{Integer, Item, Payload, Plain};
 
@@ -26,29 +28,54 @@ impl Dict {
                 (Payload::float(sum), Value::Float(sum))
             }
         };
+        call.reads.take(self.number, hash(&key));
         self.put(key, || item.payload(), payload);
         Ok(Outcome::Return(value))
     }
 
     pub(super) fn peek(&self, item: Item<'_>) -> Found<Outcome> {
         // The stamp is of no use for a copy, so a key that is not plain takes the dict along.
-        let (stamp, value) = match self.table.get(&key(item)?) {
-            Some(entry) => (entry.value.stamp, Value::Payload(entry.value.value.clone())),
-            None => (0, Value::None),
+        let (stamp, value, origin) = match self.table.get(&key(item)?) {
+            Some(entry) => {
+                let Stored { value, stamp, origin } = &entry.value;
+                (*stamp, Value::Payload(value.clone()), *origin)
+            }
+            None => (0, Value::None, 0),
         };
-        Ok(Outcome::Return(Value::Tuple(vec![Value::Int(stamp), value])))
+        Ok(Outcome::Return(Value::Tuple(vec![Value::Int(stamp), value, Value::Int(origin)])))
     }
 
     pub(super) fn swap(&mut self, call: &Call<'_>) -> Found<Outcome> {
-        let [item, stamp, value] = take(call, ["", "", ""], 3)?;
+        let [item, stamp, value, changed] = take(call, ["", "", "", ""], 3)?;
         let item = item.ok_or(ASK)?;
         let key = key(item)?;
         let stamp = only_asked(index(stamp.ok_or(ASK)?))?;
-        let same = self.table.get(&key).map_or(0, |entry| entry.value.stamp) == stamp;
+        let changed = truth(changed, false)?;
+        let (present, origin) = match self.table.get(&key) {
+            Some(entry) => (entry.value.stamp, entry.value.origin),
+            None => (0, 0),
+        };
+        let same = present == stamp;
         if same {
-            self.put(key, || item.payload(), value.ok_or(ASK)?.payload());
+            call.reads.take(self.number, hash(&key));
+            self.put(key.clone(), || item.payload(), value.ok_or(ASK)?.payload());
+            if changed && let Some(entry) = self.table.get_mut(&key) {
+                entry.value.origin = origin;
+            }
         }
         Ok(yes(same))
+    }
+
+    pub(super) fn keep(&mut self, call: &Call<'_>) -> Found<Outcome> {
+        let [item, origin, value] = take(call, ["", "", ""], 3)?;
+        let item = item.ok_or(ASK)?;
+        let key = key(item)?;
+        let origin = only_asked(index(origin.ok_or(ASK)?))?;
+        call.reads.take(self.number, hash(&key));
+        if self.table.get(&key).is_none_or(|entry| entry.value.origin != origin) {
+            self.put(key, || item.payload(), value.ok_or(ASK)?.payload());
+        }
+        Ok(DONE)
     }
 }
 

@@ -1,5 +1,8 @@
 //! `dict`.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+
 mod atomic;
 mod update;
 
@@ -9,28 +12,39 @@ use super::arguments::{
 };
 use super::iterator::Iterating;
 use super::table::{Entry, Table};
-use super::{Answers, Call, Object, Outcome, State, Value};
-use crate::pickle::{Item, Payload};
+use super::{Answers, Call, Note, Object, Outcome, State, Value};
+use crate::pickle::{Item, Key, Payload};
 
 /// A dict with plain keys. Its state is a [`Value::Dict`].
 ///
 /// # Atomic changes
 /// Beyond Python's methods, for what would otherwise need a lock:
 /// * `increment(key, by=1)` adds to a number (a missing one is 0), and returns the sum.
-/// * `#PEEK(key)` returns `(stamp, value)`, and `(0, None)` for a missing key.
-/// * `#SWAP(key, stamp, new)` sets the key if its stamp still is the same (0: if it is still missing), and returns whether
-///   it did. Every store gives a new stamp, so a value that was replaced by an equal one counts as another.
-#[derive(Debug, Default)]
+/// * `#PEEK(key)` returns `(stamp, value, origin)`, and `(0, None, 0)` for a missing key.
+/// * `#SWAP(key, stamp, new, changed=False)` sets the key if its stamp still is the same (0: if it is still missing), and
+///   returns whether it did. Every store gives a new stamp, so a value that was replaced by an equal one counts as another.
+///   `changed` says that `new` is the value that was there, changed in place: it has its origin.
+/// * `#KEEP(key, origin, value)` sets the key unless what is there has that origin.
+///
+/// # Lost updates
+/// Who sets a key that somebody else has changed since he has read it is told ([`Note::Raced`]).
+#[derive(Debug)]
 struct Dict {
+    number: u64,
     table: Table<Stored>,
     /// The stamp of the last store; never 0 for one.
     stamps: i64,
 }
 
+/// Tells dicts apart.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
 #[derive(Clone, Debug)]
 struct Stored {
     value: Payload,
     stamp: i64,
+    /// The stamp of the value of which this is what became by changes in place.
+    origin: i64,
 }
 
 /// `dict(mapping_or_pairs=(), **kwargs)`.
@@ -38,7 +52,8 @@ pub(super) fn make(
     args: &[Item<'_>],
     kwargs: &[(&str, Item<'_>)],
 ) -> Result<Box<dyn Object>, Outcome> {
-    let mut dict = Dict::default();
+    let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+    let mut dict = Dict { number, table: Table::default(), stamps: 0 };
     dict.update(args, kwargs).map_err(|_| GIVE)?;
     Ok(Box::new(dict))
 }
@@ -63,17 +78,16 @@ impl Dict {
         match call.method {
             "__getitem__" => {
                 let item = one(call)?;
-                let entry = self.table.get(&only_asked(key(item))?);
+                let entry = self.read(call, &only_asked(key(item))?);
                 entry.map(|entry| payload(&entry.value.value)).ok_or_else(|| key_error(item))
             }
             "__setitem__" => {
                 let [at, value] = take(call, ["", ""], 2)?;
-                self.store(at.ok_or(ASK)?, value.ok_or(ASK)?)?;
-                Ok(DONE)
+                self.set(call, at.ok_or(ASK)?, value.ok_or(ASK)?)
             }
             "get" => {
                 let [at, default] = take(call, ["", ""], 1)?;
-                let entry = self.table.get(&only_asked(key(at.ok_or(ASK)?))?);
+                let entry = self.read(call, &only_asked(key(at.ok_or(ASK)?))?);
                 Ok(match entry {
                     Some(entry) => payload(&entry.value.value),
                     None => given(default),
@@ -86,12 +100,12 @@ impl Dict {
             }
             "__delitem__" => {
                 let item = one(call)?;
-                self.table.remove(&key(item)?).map(|_| DONE).ok_or_else(|| key_error(item))
+                self.remove(call, &key(item)?).map(|_| DONE).ok_or_else(|| key_error(item))
             }
             "pop" => {
                 let [item, default] = take(call, ["", ""], 1)?;
                 let item = item.ok_or(ASK)?;
-                match (self.table.remove(&key(item)?), default) {
+                match (self.remove(call, &key(item)?), default) {
                     (Some(entry), _) => Ok(Outcome::Return(Value::Payload(entry.value.value))),
                     (None, Some(_)) => Ok(given(default)),
                     (None, None) => Err(key_error(item)),
@@ -99,6 +113,7 @@ impl Dict {
             }
             "popitem" => {
                 nothing(call)?;
+                call.reads.forget(self.number);
                 let entry = self
                     .table
                     .pop()
@@ -112,16 +127,15 @@ impl Dict {
                 let [item, default] = take(call, ["", ""], 1)?;
                 let item = item.ok_or(ASK)?;
                 let key = key(item)?;
-                if let Some(entry) = self.table.get(&key) {
-                    return Ok(payload(&entry.value.value));
+                if !self.table.contains(&key) {
+                    let value = default.map_or_else(Payload::none, Item::payload);
+                    self.put(key.clone(), || item.payload(), value);
                 }
-                let value = default.map_or_else(Payload::none, Item::payload);
-                let outcome = payload(&value);
-                self.put(key, || item.payload(), value);
-                Ok(outcome)
+                self.read(call, &key).map(|entry| payload(&entry.value.value)).ok_or(ASK)
             }
             "update" => {
                 self.update(call.args, call.kwargs)?;
+                call.reads.forget(self.number);
                 Ok(DONE)
             }
             "keys" => {
@@ -146,6 +160,7 @@ impl Dict {
             "clear" => {
                 nothing(call)?;
                 self.table.clear();
+                call.reads.forget(self.number);
                 Ok(DONE)
             }
             "__iter__" => {
@@ -159,11 +174,13 @@ impl Dict {
             "__ior__" => {
                 one(call)?;
                 self.update(call.args, &[])?;
+                call.reads.forget(self.number);
                 Ok(Outcome::Return(self.all()))
             }
             "increment" => self.increment(call),
             "#PEEK" => self.peek(one(call)?),
             "#SWAP" => self.swap(call),
+            "#KEEP" => self.keep(call),
             _ => Err(ASK),
         }
     }
@@ -176,21 +193,46 @@ impl Dict {
         Value::Dict(self.pairs())
     }
 
-    fn store(&mut self, at: Item<'_>, value: Item<'_>) -> Found<()> {
+    fn read(&self, call: &Call<'_>, key: &Key) -> Option<&Entry<Stored>> {
+        let entry = self.table.get(key);
+        let stamp = entry.map_or(0, |entry| entry.value.stamp);
+        call.reads.note(self.number, hash(key), stamp);
+        entry
+    }
+
+    fn set(&mut self, call: &Call<'_>, at: Item<'_>, value: Item<'_>) -> Found<Outcome> {
         let key = key(at)?;
+        let present = self.table.get(&key).map_or(0, |entry| entry.value.stamp);
+        let seen = call.reads.take(self.number, hash(&key)).unwrap_or(present);
         self.put(key, || at.payload(), value.payload());
-        Ok(())
+        if seen == present {
+            Ok(DONE)
+        } else {
+            Ok(Outcome::Noted(Value::None, Note::Raced(at.payload())))
+        }
+    }
+
+    fn remove(&mut self, call: &Call<'_>, key: &Key) -> Option<Entry<Stored>> {
+        call.reads.take(self.number, hash(key));
+        self.table.remove(key)
     }
 
     /// The only way in.
-    fn put(&mut self, key: crate::pickle::Key, pickled: impl FnOnce() -> Payload, value: Payload) {
+    fn put(&mut self, key: Key, pickled: impl FnOnce() -> Payload, value: Payload) {
         self.stamps += 1;
-        self.table.insert(key, pickled, Stored { value, stamp: self.stamps });
+        let stamp = self.stamps;
+        self.table.insert(key, pickled, Stored { value, stamp, origin: stamp });
     }
 }
 
 fn pair(entry: &Entry<Stored>) -> (Value, Value) {
     (Value::Payload(entry.key.clone()), Value::Payload(entry.value.value.clone()))
+}
+
+fn hash(key: &Key) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn given(default: Option<Item<'_>>) -> Outcome {

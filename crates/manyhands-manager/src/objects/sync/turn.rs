@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::objects::arguments::yes;
-use crate::objects::{Answers, Call, Client, Connection, Outcome, Ticket, Value};
+use crate::objects::{Answers, Call, Client, Connection, Note, Outcome, Ticket, Value};
 
 /// Who holds a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,5 +138,5 @@ impl Turn {
 }
 
 fn granted(result: bool, abandoned: bool) -> Outcome {
-    if abandoned { Outcome::Abandoned(Value::Bool(result)) } else { yes(result) }
+    if abandoned { Outcome::Noted(Value::Bool(result), Note::Abandoned) } else { yes(result) }
 }

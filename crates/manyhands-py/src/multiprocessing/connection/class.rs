@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use super::errors::{of_receiving, of_sending};
 use super::gate::Detached;
-use super::memory::{Buffer, Received, Scratch, receive};
+use super::memory::{Buffer, OPENING, Received, receive, receive_around, receive_kept};
 use super::{pickling, wait};
 use crate::multiprocessing::errors::os_error;
 use crate::timeout::{self, Flag};
@@ -112,14 +112,23 @@ impl Connection {
         py: Python<'py>,
     ) -> Result<Received<'py>, ReceiveError<PyErr>> {
         let from = self.to_read().map_err(ReceiveError::Interrupted)?;
-        let length = self.length(py, from, None)?;
-        match usize::try_from(length) {
-            Ok(length) if length > SMALL && length <= Scratch::LONGEST => {
-                let mut scratch = Scratch::take(py, length).map_err(ReceiveError::Interrupted)?;
-                scratch.receive(py, from, length)?;
-                Ok(Received::Kept(scratch, length))
-            }
-            _ => Ok(Received::Bytes(receive(py, from, length)?)),
+        match self.length(py, from, None)? {
+            length if length > SMALL as u64 => receive_kept(py, from, &[], length),
+            length => Ok(Received::Bytes(receive(py, from, length)?)),
+        }
+    }
+
+    /// As [`receive`](Self::receive); `inner` tells from the opening of a large message how many bytes come then that
+    /// belong together.
+    pub(in crate::multiprocessing) fn receive_around<'py>(
+        &self,
+        py: Python<'py>,
+        inner: impl FnOnce(&[u8; OPENING]) -> Option<u64>,
+    ) -> Result<Received<'py>, ReceiveError<PyErr>> {
+        let from = self.to_read().map_err(ReceiveError::Interrupted)?;
+        match self.length(py, from, None)? {
+            length if length > SMALL as u64 => receive_around(py, from, length, inner),
+            length => Ok(Received::Bytes(receive(py, from, length)?)),
         }
     }
 

@@ -82,10 +82,23 @@ pub(super) fn receive<'py>(
     from: Descriptor,
     length: u64,
 ) -> Result<Bound<'py, PyBytes>, ReceiveError<PyErr>> {
+    receive_rest(py, from, &[], length)
+}
+
+/// As [`receive`], after the message has begun so.
+pub(super) fn receive_rest<'py>(
+    py: Python<'py>,
+    from: Descriptor,
+    begun: &[u8],
+    length: u64,
+) -> Result<Bound<'py, PyBytes>, ReceiveError<PyErr>> {
     let step = |limit: u64| usize::try_from(length.min(limit)).unwrap_or(usize::MAX);
     let mut limit = FIRST_STEP;
     let mut bytes = NewBytes::with_length(py, step(limit)).map_err(ReceiveError::Interrupted)?;
-    let mut filled = 0;
+    for (place, byte) in bytes.memory().iter_mut().zip(begun) {
+        place.write(*byte);
+    }
+    let mut filled = begun.len();
     loop {
         let memory = bytes.memory();
         let reached = memory.len();
@@ -131,11 +144,12 @@ impl<'py> Scratch<'py> {
         }
     }
 
-    /// Receives the message of that length, whose header was read.
+    /// Receives the message of that length, whose header was read, and which has begun so.
     pub(super) fn receive(
         &mut self,
         py: Python<'_>,
         from: Descriptor,
+        begun: &[u8],
         length: usize,
     ) -> Result<(), ReceiveError<PyErr>> {
         // SAFETY: nobody else has a reference to it: a new one is not shown to anybody, and one of
@@ -143,7 +157,10 @@ impl<'py> Scratch<'py> {
         let memory = unsafe {
             std::slice::from_raw_parts_mut(self.0.data().cast::<MaybeUninit<u8>>(), self.0.len())
         };
-        let mut room = Room::from(memory.get_mut(..length).unwrap_or_default());
+        for (place, byte) in memory.iter_mut().zip(begun) {
+            place.write(*byte);
+        }
+        let mut room = Room::from(memory.get_mut(begun.len()..length).unwrap_or_default());
         fill(from, &mut room, &Detached(py))
     }
 
@@ -174,8 +191,55 @@ pub(in crate::multiprocessing) enum Received<'py> {
     Bytes(Bound<'py, PyBytes>),
     /// Its length, in memory that serves again.
     Kept(Scratch<'py>, usize),
+    /// What stands in the middle of it by itself, between the opening and the end.
+    Around([u8; OPENING], Bound<'py, PyBytes>, Vec<u8>),
     /// It is there already.
     Loaded(Bound<'py, PyAny>),
+}
+
+/// How many bytes at the beginning of a large message are read by themselves by who may know what comes then.
+pub(in crate::multiprocessing) const OPENING: usize = 16;
+
+/// How many bytes may come after that at most.
+const LONGEST_END: u64 = 8;
+
+/// Receives a message of that length, longer than the opening, whose header was read. `inner` tells from the opening how
+/// many bytes come then that belong together; these are received into an object of their own.
+pub(super) fn receive_around<'py>(
+    py: Python<'py>,
+    from: Descriptor,
+    length: u64,
+    inner: impl FnOnce(&[u8; OPENING]) -> Option<u64>,
+) -> Result<Received<'py>, ReceiveError<PyErr>> {
+    let mut opening = [0; OPENING];
+    fill(from, &mut Room::from(opening.as_mut_slice()), &Detached(py))?;
+    let rest = length.saturating_sub(OPENING as u64);
+    let inner = inner(&opening)
+        .filter(|inner| rest.checked_sub(*inner).is_some_and(|end| end <= LONGEST_END));
+    if let Some(inner) = inner {
+        let object = receive(py, from, inner)?;
+        let mut end = vec![0; usize::try_from(rest.saturating_sub(inner)).unwrap_or_default()];
+        fill(from, &mut Room::from(end.as_mut_slice()), &Detached(py))?;
+        return Ok(Received::Around(opening, object, end));
+    }
+    receive_kept(py, from, &opening, length)
+}
+
+/// Receives a message of that length, whose header was read, and which has begun so.
+pub(super) fn receive_kept<'py>(
+    py: Python<'py>,
+    from: Descriptor,
+    begun: &[u8],
+    length: u64,
+) -> Result<Received<'py>, ReceiveError<PyErr>> {
+    match usize::try_from(length) {
+        Ok(length) if length <= Scratch::LONGEST => {
+            let mut scratch = Scratch::take(py, length).map_err(ReceiveError::Interrupted)?;
+            scratch.receive(py, from, begun, length)?;
+            Ok(Received::Kept(scratch, length))
+        }
+        _ => Ok(Received::Bytes(receive_rest(py, from, begun, length)?)),
+    }
 }
 
 impl<'py> Received<'py> {
@@ -183,6 +247,10 @@ impl<'py> Received<'py> {
         match self {
             Received::Bytes(bytes) => pickling::load(bytes.as_any()),
             Received::Kept(scratch, length) => scratch.with(py, length, pickling::load),
+            Received::Around(opening, inner, end) => {
+                let whole = [&opening, inner.as_bytes(), &end].concat();
+                pickling::load(PyBytes::new(py, &whole).as_any())
+            }
             Received::Loaded(object) => Ok(object),
         }
     }

@@ -13,7 +13,7 @@ mod wait;
 
 pub(super) use class::Connection;
 pub(super) use errors::{of_receiving, of_sending};
-pub(super) use memory::Received;
+pub(super) use memory::{OPENING, Received};
 pub(super) use pickling::dump;
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -6,6 +6,8 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString, PyTuple};
 
+use crate::multiprocessing::connection::OPENING;
+
 const PROTO: u8 = 0x80;
 const FRAME: u8 = 0x95;
 const MEMOIZE: u8 = 0x94;
@@ -33,19 +35,28 @@ const EMPTY_DICT: u8 = b'}';
 /// What is longer is not copied to be written.
 const LONGEST: usize = 4096;
 
+/// A pickled request.
+pub(super) struct Request<'py> {
+    /// All but the bytes of one large argument.
+    pub(super) pickle: Vec<u8>,
+    /// That argument, and where it belongs.
+    pub(super) large: Option<(usize, Bound<'py, PyBytes>)>,
+}
+
 /// The pickled request, if it is one of plain arguments.
-pub(super) fn request(
-    ident: &Bound<'_, PyAny>,
-    method: &Bound<'_, PyAny>,
-    args: &Bound<'_, PyAny>,
-    kwds: &Bound<'_, PyAny>,
+pub(super) fn request<'py>(
+    ident: &Bound<'py, PyAny>,
+    method: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyAny>,
+    kwds: &Bound<'py, PyAny>,
     number: Option<u64>,
-) -> Option<Vec<u8>> {
+) -> Option<Request<'py>> {
     let args = args.cast_exact::<PyTuple>().ok()?;
     if !kwds.cast_exact::<PyDict>().ok()?.is_empty() {
         return None;
     }
     let mut pickle = Vec::with_capacity(128);
+    let mut large = None;
     pickle.extend([PROTO, 4, MARK]);
     scalar(&mut pickle, ident)?;
     scalar(&mut pickle, method)?;
@@ -53,7 +64,14 @@ pub(super) fn request(
         pickle.push(MARK);
     }
     for argument in args.iter_borrowed() {
-        scalar(&mut pickle, &argument)?;
+        match argument.cast_exact::<PyBytes>() {
+            Ok(bytes) if large.is_none() && bytes.as_bytes().len() > LONGEST => {
+                pickle.push(BYTES);
+                pickle.extend(u32::try_from(bytes.as_bytes().len()).ok()?.to_le_bytes());
+                large = Some((pickle.len(), bytes.to_owned()));
+            }
+            _ => scalar(&mut pickle, &argument)?,
+        }
     }
     pickle.push(match args.len() {
         0 => EMPTY_TUPLE,
@@ -67,7 +85,7 @@ pub(super) fn request(
         integer(&mut pickle, i64::try_from(number).ok()?);
     }
     pickle.extend([TUPLE, STOP]);
-    Some(pickle)
+    Some(Request { pickle, large })
 }
 
 fn scalar(pickle: &mut Vec<u8>, object: &Bound<'_, PyAny>) -> Option<()> {
@@ -139,6 +157,26 @@ pub(super) fn result<'py>(py: Python<'py>, pickle: &[u8]) -> Option<Bound<'py, P
     }
     rest.skip(MEMOIZE);
     (rest.0 == [STOP]).then_some(result)
+}
+
+/// How many bytes come after the opening of an answer that returns a large bytes object, until its end.
+pub(super) fn opening(opening: &[u8; OPENING]) -> Option<u64> {
+    let mut rest = Rest(opening);
+    if rest.byte()? != PROTO {
+        return None;
+    }
+    rest.byte()?;
+    if rest.take(9)? != b"\x8c\x07#RETURN" || rest.byte()? != BYTES {
+        return None;
+    }
+    Some(u32::from_le_bytes(rest.array()?).into())
+}
+
+/// Whether such an answer is over with that.
+pub(super) fn is_end(end: &[u8]) -> bool {
+    let mut rest = Rest(end);
+    rest.skip(MEMOIZE);
+    rest.0 == [TUPLE_OF_2, STOP]
 }
 
 /// What is left to read of a pickle.

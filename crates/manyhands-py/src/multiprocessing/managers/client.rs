@@ -9,7 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use super::brief;
+use super::brief::{self, Request};
 use crate::multiprocessing::connection::{Connection, Received, dump, of_receiving, of_sending};
 
 thread_local! {
@@ -60,7 +60,11 @@ impl Link {
     ) -> PyResult<Received<'py>> {
         let (py, this) = (slf.py(), slf.get());
         let sent = match brief::request(ident, method, args, kwds, number) {
-            Some(pickle) => connection.send_parts(py, &[&pickle]),
+            Some(Request { pickle, large: None }) => connection.send_parts(py, &[&pickle]),
+            Some(Request { pickle, large: Some((at, large)) }) => {
+                let (before, after) = pickle.split_at(at.min(pickle.len()));
+                connection.send_parts(py, &[before, large.as_bytes(), after])
+            }
             None => {
                 // What cannot be pickled is an error of who wants it sent; no harm is done.
                 let message = message([ident, method, args, kwds], number)?;
@@ -73,7 +77,7 @@ impl Link {
         let swapped = match sent {
             Ok(()) => {
                 this.is_sent.store(true, Ordering::Relaxed);
-                connection.receive(py).map_err(|error| {
+                connection.receive_around(py, brief::opening).map_err(|error| {
                     let is_break = matches!(
                         error,
                         ReceiveError::End | ReceiveError::Torn | ReceiveError::System(_)
@@ -269,6 +273,10 @@ impl Link {
         {
             return Ok(result);
         }
+        let received = match received {
+            Received::Around(_, result, end) if brief::is_end(&end) => return Ok(result.into_any()),
+            received => received,
+        };
         let answer = received.load(py)?;
         if let Ok(answer) = answer.cast_exact::<PyTuple>()
             && answer.len() == 2
