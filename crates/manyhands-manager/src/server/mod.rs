@@ -4,6 +4,7 @@
 //! never held while anybody waits or runs code of others; so other threads, such as those in which an interpreter
 //! answers what only it can, take it for the moment in which they hand in an answer.
 
+mod bound;
 mod handshake;
 mod line;
 mod management;
@@ -73,7 +74,6 @@ pub trait Interpreter: Send + Sync + std::fmt::Debug {
 
     /// That connection is gone; a request of it that is not answered needs no answer.
     fn gone(&self, connection: Connection);
-
 }
 
 /// Why there is no object to be shared.
@@ -107,6 +107,8 @@ pub struct Server {
     waker: Waker,
     poll: Mutex<Option<Poll>>,
     listener: OwnedFd,
+    /// Where it listens, if it was [bound](Server::bind) there; a socket in the file system goes with it.
+    place: Option<manyhands_wire::Listener>,
 }
 
 impl Server {
@@ -130,7 +132,13 @@ impl Server {
             Interest::READABLE,
         )?;
         let state = State::new(settings, types, interpreter, poll.registry().try_clone()?);
-        Ok(Server { state: Mutex::new(state), waker, poll: Mutex::new(Some(poll)), listener })
+        Ok(Server {
+            state: Mutex::new(state),
+            waker,
+            poll: Mutex::new(Some(poll)),
+            listener,
+            place: None,
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
