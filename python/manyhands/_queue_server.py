@@ -1,4 +1,4 @@
-"""The commands `manyhands serve` and `manyhands worker`: queues for workers on this machine and others."""
+"""The commands `manyhands serve` and `manyhands worker`: queues for workers on many machines."""
 
 import argparse
 import ipaddress
@@ -34,8 +34,9 @@ _METHODS = [
     "task_done",
 ]
 
-_AUTHKEY_HELP = """the file with the key that both ends must know; a newline at its end does not count. Whoever has the
-key can run code in your workers, as what travels are pickles: keep it as secret as a password"""
+_AUTHKEY_HELP = """the file with the key that both ends must know; a newline at its end does not
+count. Whoever has the key can run code in your workers, as what travels are pickles: keep it as
+secret as a password"""
 
 
 def parse_address(text: str) -> "Address":
@@ -95,8 +96,9 @@ def serve(arguments: "Sequence[str]") -> None:
     """The command `manyhands serve`."""
     parser = argparse.ArgumentParser(
         prog="manyhands serve",
-        description="Keep queues that programs and workers on this machine and others put into and take from, "
-        "as BaseManager.register and connect of multiprocessing.managers do, or manyhands worker.",
+        description="Keep queues that programs and workers on this machine and others put into "
+        "and take from: with register() and connect() of multiprocessing.managers.BaseManager, or "
+        "as manyhands worker does.",
     )
     parser.add_argument(
         "--bind", required=True, metavar="ADDRESS", help="tcp://HOST:PORT or unix:///PATH"
@@ -114,7 +116,8 @@ def serve(arguments: "Sequence[str]") -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="as --queue, but what a process took that dies before its task_done() is given to another",
+        help="as --queue, but what a process took that dies before its task_done() is given to "
+        "another",
     )
     options = parser.parse_args(arguments)
     names = options.queue + options.ack_queue
@@ -134,8 +137,8 @@ def serve(arguments: "Sequence[str]") -> None:
     key = _read_key(parser, options.authkey_file)
     if not key and not _is_local(address):
         parser.error(
-            f"others than this machine could connect to {options.bind} without a key: give an --authkey-file, "
-            "or bind to 127.0.0.1"
+            f"others than this machine could connect to {options.bind} without a key: give an "
+            "--authkey-file, or bind to 127.0.0.1"
         )
 
     import pickle
@@ -146,7 +149,8 @@ def serve(arguments: "Sequence[str]") -> None:
     try:
         listener = Listener(address, backlog=1024)
     except OSError as error:
-        raise SystemExit(f"manyhands: cannot listen at {options.bind}: {error.strerror}") from None
+        why = error.strerror or error
+        raise SystemExit(f"manyhands: cannot listen at {options.bind}: {why}") from None
     with listener:
         server = _native.multiprocessing.ManagerServer(
             listener._listener._socket.fileno(), key, {}, False
@@ -171,8 +175,9 @@ def worker(arguments: "Sequence[str]") -> None:
     """The command `manyhands worker`."""
     parser = argparse.ArgumentParser(
         prog="manyhands worker",
-        description="Take tasks from a queue of a server (manyhands serve, or any manager that registers it), call a function "
-        "with each, and put what it returns into another queue. Ends when the queue is shut down, or with Ctrl-C.",
+        description="Take tasks from a queue of a server (manyhands serve, or any manager that "
+        "registers it), call a function with each, and put what it returns into another queue. "
+        "Ends when the queue is shut down, or with Ctrl-C.",
     )
     parser.add_argument("address", help="where the server is: tcp://HOST:PORT or unix:///PATH")
     parser.add_argument(
@@ -206,12 +211,13 @@ def worker(arguments: "Sequence[str]") -> None:
         _look_up(module, function)
     except (ImportError, AttributeError, TypeError) as error:
         parser.error(f"there is no function {options.function}: {error}")
-    try:
-        _queue(address, key, options.take)
-        if options.give:
-            _queue(address, key, options.give)
-    except Exception as error:
-        raise SystemExit(f"manyhands: cannot take work from {options.address}: {error}") from None
+    for name in filter(None, (options.take, options.give)):
+        try:
+            _queue(address, key, name)
+        except Exception as error:
+            raise SystemExit(
+                f"manyhands: cannot use the queue {name} at {options.address}: {_reason(error)}"
+            ) from None
     job = (address, key, options.take, options.give, module, function)
     raise SystemExit(_work(job, options.processes))
 
@@ -236,14 +242,34 @@ def _queue(address: "Address", key: bytes, name: str) -> "Any":
     QueueManager.register(name)
     manager = QueueManager(address, key)
     manager.connect()
-    return getattr(manager, name)()
+    queue = getattr(manager, name)()
+    for method in ("get", "put", "task_done"):
+        if not hasattr(queue, method):
+            raise TypeError(f"it is no queue, as it has no {method}()")
+    return queue
+
+
+def _reason(error: BaseException) -> str:
+    """What an error says, in one line."""
+    from manyhands.multiprocessing.managers import RemoteError
+
+    lines = [line.strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line.strip("-")]
+    if not lines:
+        return type(error).__name__
+    # The traceback of a server ends with what it is about.
+    return lines[-1] if isinstance(error, RemoteError) else lines[0]
+
+
+def _end(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _work(job: "tuple[Any, ...]", processes: int | None) -> int:
     """Have processes work, and show how far they are; the exit status."""
     from manyhands import multiprocessing
-    from manyhands.concurrent.futures import ProcessPoolExecutor
-    from manyhands.concurrent.futures import wait as wait_for
+    from manyhands.concurrent.futures import ProcessPoolExecutor, wait
+    from manyhands.multiprocessing.pool import WorkerDied
 
     context = multiprocessing.get_context("forkserver")
     processes = processes or len(os.sched_getaffinity(0))
@@ -252,18 +278,24 @@ def _work(job: "tuple[Any, ...]", processes: int | None) -> int:
     screen = sys.stderr if sys.stderr.isatty() else None
     begun = time.monotonic()
     status = 0
+
+    def say(text: str) -> None:
+        # Below the line that tells how far they are.
+        print(f"{chr(10) if screen else ''}manyhands: {text}", file=sys.stderr, flush=True)
+
+    signal.signal(signal.SIGTERM, _end)
     with ProcessPoolExecutor(processes, context, _begin, (done, failed)) as executor:
-        running = {executor.submit(_take_and_give, *job) for _ in range(processes)}
         try:
+            running = {executor.submit(_take_and_give, *job) for _ in range(processes)}
             while running:
-                ended, running = wait_for(running, _INTERVAL, "FIRST_COMPLETED")
+                ended, running = wait(running, _INTERVAL, "FIRST_COMPLETED")
                 for future in ended:
                     error = future.exception()
                     if error is None:
                         continue
-                    print(f"\nmanyhands: a worker has ended: {error}", file=sys.stderr)
-                    if isinstance(error, (RuntimeError, ConnectionError)) and hasattr(error, "pid"):
-                        # It died over a task; another takes its place.
+                    say(f"a worker has ended: {_reason(error)}")
+                    if isinstance(error, WorkerDied):
+                        # Over a task; another takes its place.
                         running.add(executor.submit(_take_and_give, *job))
                     else:
                         status = 1
@@ -275,10 +307,12 @@ def _work(job: "tuple[Any, ...]", processes: int | None) -> int:
                     )
                     screen.flush()
         except KeyboardInterrupt:
-            status = 130
-            for process in list(executor._processes.values()):
-                process.terminate()
-    print(f"\nmanyhands: {done.value} tasks done, {failed.value} failed", file=sys.stderr)
+            status = 128 + signal.SIGINT
+            executor.terminate_workers()
+        except SystemExit as ending:
+            status = int(ending.code or 0)
+            executor.terminate_workers()
+    say(f"{done.value} tasks done, {failed.value} failed")
     return status
 
 
@@ -296,26 +330,47 @@ def _take_and_give(
     address: "Address", key: bytes, take: str, give: str | None, module: str, function: str
 ) -> None:
     """Work until there is nothing more."""
+    from manyhands.multiprocessing.managers import RemoteError
     from manyhands.queue import ShutDown
 
     call = _look_up(module, function)
     tasks = _queue(address, key, take)
     results = _queue(address, key, give) if give else None
     done, failed = _counters
+    of_queues = (ShutDown, RemoteError, OSError, EOFError)
     while True:
         try:
             task = tasks.get()
         except ShutDown:
             return
+        except of_queues:
+            raise
+        except Exception:
+            # It came, but is of a class that cannot be imported here, or the like.
+            _fail(tasks, failed)
+            continue
         try:
             result = call(task)
-        except Exception:
-            traceback.print_exc()
-            with failed:
-                failed.value += 1
-        else:
-            if results is not None:
+        except (Exception, SystemExit):
+            _fail(tasks, failed)
+            continue
+        if results is not None:
+            try:
                 results.put(result)
-            with done:
-                done.value += 1
+            except of_queues:
+                raise
+            except Exception:
+                # It cannot be pickled.
+                _fail(tasks, failed)
+                continue
+        with done:
+            done.value += 1
         tasks.task_done()
+
+
+def _fail(tasks: "Any", failed: "Any") -> None:
+    """Show the exception that a task has ended with."""
+    traceback.print_exc()
+    with failed:
+        failed.value += 1
+    tasks.task_done()
