@@ -42,6 +42,40 @@ def key_file(folder, text, mode=0o600):
     return path
 
 
+#: What the workers of these tests call.
+TASKS = """
+    import os, pathlib, signal, sys, time
+
+    def square(number):
+        return number * number
+
+    def careful(number):
+        if number == 13:
+            raise ValueError("thirteen is not for me")
+        if number == 14:
+            sys.exit("nor is fourteen")
+        if number == 15:
+            return lambda: None
+        return number
+
+    def once(folder):
+        # Who comes first is killed in the middle of it.
+        path = pathlib.Path(folder)
+        try:
+            (path / "first").touch(exist_ok=False)
+        except FileExistsError:
+            return "done by another"
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def slow(path):
+        pathlib.Path(path).touch()
+        time.sleep(3600)
+"""
+
+#: Ends workers once they have done all that was put.
+SHUT_DOWN = "\ntasks._callmethod('shutdown')\n"
+
+
 class Running:
     """A command that runs, and what it writes to stderr."""
 
@@ -78,8 +112,8 @@ class Running:
 
 
 @contextmanager
-def running(folder, *arguments) -> Iterator[Running]:
-    process = start([*MANYHANDS, *map(os.fspath, arguments)], cwd=folder)
+def running(folder, *arguments, on=()) -> Iterator[Running]:
+    process = start([*on, *MANYHANDS, *map(os.fspath, arguments)], cwd=folder)
     try:
         yield Running(process)
     finally:
@@ -89,10 +123,20 @@ def running(folder, *arguments) -> Iterator[Running]:
 
 
 @contextmanager
-def serving(folder, *arguments, bind="tcp://127.0.0.1:0"):
+def serving(folder, *arguments, bind="tcp://127.0.0.1:0", on=()):
     """A server, and its address."""
-    with running(folder, "serve", "--bind", bind, *arguments) as server:
+    with running(folder, "serve", "--bind", bind, *arguments, on=on) as server:
         yield server, server.says(r"serving .* at (\S+)\n")[1]
+
+
+def worker(place, key, address, function, *more, take="tasks", on=()):
+    """Workers that call one of the functions in TASKS."""
+    return running(
+        place.folder,
+        *("worker", address, f"tasks_of_tests:{function}", "--take", take),
+        *("--authkey-file", key, *more),
+        on=on,
+    )
 
 
 def client(place, text, address, names, **options):
@@ -103,12 +147,12 @@ def client(place, text, address, names, **options):
     return done.stdout
 
 
-def start_client(place, text, address, names, **options):
+def start_client(place, text, address, names, on=(), **options):
     path = place.folder / f"client{len(list(place.folder.glob('client*')))}.py"
     Place(place.folder).write(path.name, CLIENT)
     with path.open("a") as file:
         file.write(text)
-    return start([sys.executable, path.name, address, KEY, names], cwd=place.folder, **options)
+    return start([*on, sys.executable, path.name, address, KEY, names], cwd=place.folder, **options)
 
 
 def refused(place, *arguments):

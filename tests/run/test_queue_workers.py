@@ -7,38 +7,18 @@ import sys
 
 import pytest
 from programs import finish, start
-from queue_programs import KEY, MANYHANDS, client, in_one_line, refused, running, serving
+from queue_programs import (
+    KEY,
+    MANYHANDS,
+    SHUT_DOWN,
+    TASKS,
+    client,
+    in_one_line,
+    refused,
+    serving,
+    worker,
+)
 from support import until
-
-#: What the workers of these tests call.
-TASKS = """
-    import os, pathlib, signal, sys, time
-
-    def square(number):
-        return number * number
-
-    def careful(number):
-        if number == 13:
-            raise ValueError("thirteen is not for me")
-        if number == 14:
-            sys.exit("nor is fourteen")
-        if number == 15:
-            return lambda: None
-        return number
-
-    def once(folder):
-        # Who comes first is killed in the middle of it.
-        path = pathlib.Path(folder)
-        try:
-            (path / "first").touch(exist_ok=False)
-        except FileExistsError:
-            return "done by another"
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def slow(path):
-        pathlib.Path(path).touch()
-        time.sleep(3600)
-"""
 
 
 @pytest.fixture(params=["unix"])
@@ -54,18 +34,7 @@ def queues(request, place, key):
         assert server.end(signal.SIGTERM) == 0
 
 
-def worker(place, key, address, function, *more, take="tasks"):
-    return running(
-        place.folder,
-        *("worker", address, f"tasks_of_tests:{function}", "--take", take),
-        *("--authkey-file", key, *more),
-    )
-
-
 GIVE = ("--give", "results", "-n", "2")
-
-#: Ends workers once they have done all that was put.
-SHUT_DOWN = "\ntasks._callmethod('shutdown')\n"
 
 
 def test_workers_do_what_is_put_and_end_when_the_queue_is_shut_down(place, key, queues):
@@ -73,7 +42,7 @@ def test_workers_do_what_is_put_and_end_when_the_queue_is_shut_down(place, key, 
         text = "for n in range(50): tasks.put(n)\n"
         text += "print(sorted(results.get() for _ in range(50)) == [n * n for n in range(50)])"
         assert client(place, text + SHUT_DOWN, queues, "tasks,results") == "True\n"
-        assert run.end() == 0
+        assert run.end() == 0, run.said
     assert run.said == "manyhands: 50 tasks done, 0 failed\n"
 
 
@@ -82,7 +51,7 @@ def test_a_task_that_fails_is_shown_and_the_worker_goes_on(place, key, queues):
         text = "for n in range(12, 18): tasks.put(n)\ntasks.join()\n"
         text += "print([results.get() for _ in range(results.qsize())])"
         assert client(place, text + SHUT_DOWN, queues, "tasks,results") == "[12, 16, 17]\n"
-        assert run.end() == 0
+        assert run.end() == 0, run.said
     assert "in careful" in run.said
     assert "ValueError: thirteen is not for me" in run.said
     assert "SystemExit: nor is fourteen" in run.said
@@ -96,7 +65,7 @@ def test_a_task_that_cannot_be_read_fails_and_the_worker_goes_on(place, key, que
         text = "sys.path.append('elsewhere')\nimport only_there\ntasks.put(only_there.Job())\n"
         text += "tasks.put(4)\nprint(results.get())\ntasks.join()"
         assert client(place, text + SHUT_DOWN, queues, "tasks,results") == "16\n"
-        assert run.end() == 0
+        assert run.end() == 0, run.said
     assert "No module named 'only_there'" in run.said
     assert run.said.endswith("manyhands: 1 tasks done, 1 failed\n")
 
@@ -108,7 +77,7 @@ def test_the_task_of_a_worker_that_is_killed_is_done_by_another(place, key, queu
         text += "print(results.qsize())"
         printed = client(place, text + SHUT_DOWN, queues, "tasks,results")
         assert printed == "done by another\n0\n"
-        assert run.end() == 0
+        assert run.end() == 0, run.said
     assert re.search("a worker has ended: .*SIGKILL", run.said), run.said
     assert run.said.endswith("manyhands: 1 tasks done, 0 failed\n")
 
@@ -120,7 +89,7 @@ def test_without_acknowledgement_the_task_of_a_killed_worker_is_gone(place, key,
         text = f"plain.put({str(place.folder)!r})\nprint(results.get(), results.qsize())\n"
         text += "plain._callmethod('shutdown')"
         assert client(place, text, queues, "plain,results") == "done by another 0\n"
-        assert run.end() == 0
+        assert run.end() == 0, run.said
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
