@@ -142,6 +142,7 @@ def serve(arguments: "Sequence[str]") -> None:
         )
 
     import pickle
+    import resource
 
     from manyhands import _native
     from manyhands.multiprocessing.connection import Listener
@@ -151,6 +152,9 @@ def serve(arguments: "Sequence[str]") -> None:
     except OSError as error:
         why = error.strerror or error
         raise SystemExit(f"manyhands: cannot listen at {options.bind}: {why}") from None
+    # Each connection is a descriptor.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with listener:
         server = _native.multiprocessing.ManagerServer(
             listener._listener._socket.fileno(), key, {}, False

@@ -79,6 +79,13 @@ impl State {
         if writable && !line.wire.is_flushed() && line.wire.flush().is_err() {
             return self.lost(id);
         }
+        if writable
+            && line.wire.is_flushed()
+            && let Stage::Seated(seat) = line.stage
+            && let Some(seat) = self.seats.get_mut(&seat)
+        {
+            seat.is_delivered();
+        }
         // Seen also while a call of it waits, so that this is given up.
         while closed && !line.ended {
             match line.wire.read() {
