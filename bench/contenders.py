@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from types import ModuleType, SimpleNamespace
@@ -76,6 +76,18 @@ def _dejaq() -> SimpleNamespace:
     return SimpleNamespace(ProcessQueue=queue, RoundTripQueue=queue)
 
 
+def _ultradict() -> SimpleNamespace:
+    from UltraDict import UltraDict
+
+    @contextlib.contextmanager
+    def shared_dict() -> Iterator[object]:
+        shared = UltraDict()
+        yield shared
+        shared.unlink()
+
+    return SimpleNamespace(shared_dict=shared_dict)
+
+
 def _pipe() -> SimpleNamespace:
     import os
     import pickle
@@ -126,11 +138,18 @@ def _pebble() -> SimpleNamespace:
 def _with_processes(of: SimpleNamespace, multiprocessing: ModuleType) -> SimpleNamespace:
     """Adds what is between processes, as the module gives it: `of.multiprocessing`."""
     of.multiprocessing = multiprocessing
+    of.shared_dict = partial(_dict_of_a_manager, multiprocessing)
     of.ProcessQueue = of.RoundTripQueue = multiprocessing.get_context("fork").Queue
     of.Pool = pools.like_multiprocessing(multiprocessing)
     with contextlib.suppress(ModuleNotFoundError):
         of.SharedMemory = import_module(f"{multiprocessing.__name__}.shared_memory").SharedMemory
     return of
+
+
+@contextlib.contextmanager
+def _dict_of_a_manager(multiprocessing: ModuleType) -> Iterator[object]:
+    with multiprocessing.Manager() as manager:
+        yield manager.dict()
 
 
 def _with_executors(of: SimpleNamespace, futures: ModuleType) -> SimpleNamespace:
@@ -163,6 +182,7 @@ CONTENDERS = {
     "billiard": _billiard,
     "faster-fifo": _faster_fifo,
     "dejaq": _dejaq,
+    "UltraDict": _ultradict,
     "a bare pipe": _pipe,
     "loky": _loky,
     "joblib": _joblib,

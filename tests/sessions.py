@@ -24,6 +24,7 @@ class Manager(managers.BaseManager):
 
 
 Manager.register("thing", proxytype=Thing)
+Manager.register("dict", proxytype=managers.DictProxy)
 
 
 class Raw(tuple[Any, ...]):
@@ -80,7 +81,7 @@ class Server:
             while True:
                 request = end.recv()
                 self.requests.append(request)
-                if not request[1].startswith("#"):
+                if request[1] != "#decref":
                     end.send(self._answer(self._kept[session], *request))
 
     def _answer(

@@ -119,6 +119,7 @@ _MODULES = (
     "pipes",
     "values",
     "pools",
+    "managers",
 )
 
 for _module in _MODULES:

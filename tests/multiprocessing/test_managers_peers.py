@@ -1,4 +1,4 @@
-"""Managers' servers and clients of the standard library of each version, with ours at the other end.
+"""The standard library's managers of each version, with ours at the other end.
 
 The same operations, through the standard library's client at the standard library's server, have to
 give the same.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +19,8 @@ from typing import Any
 import managed
 import pytest
 from connections import free_address, stock
-from support import PATIENCE
+from manyhands.multiprocessing import managers
+from support import PATIENCE, Hand
 
 __all__ = ["free_address", "stock"]
 
@@ -79,3 +82,41 @@ def test_our_client_at_their_server(stock: str, family: str, free_address: Any) 
 def test_our_client_at_our_server(family: str, free_address: Any) -> None:
     ours = sys.executable, OURS
     assert outcomes(ours, ours, free_address(family)) == among_themselves(BARE, BARE)
+
+
+def test_atomic_changes_need_a_server_of_ours() -> None:
+    with serving(BARE, STOCK, None) as address:
+        manager = managers.SyncManager(eval(address), authkey=managed.KEY)
+        manager.connect()
+        shared = manager.dict()
+        for call in (lambda: shared.increment("a"), lambda: shared.update_with("a", str)):
+            with pytest.raises(NotImplementedError, match=r"needs a server of manyhands.*Lock\(\)"):
+                call()
+
+
+def test_a_stock_server_that_has_ended_is_told_of() -> None:
+    """What a call did is not known; what was never sent is another matter."""
+    with serving(BARE, STOCK, None) as found:
+        address = eval(found)
+        manager = managers.SyncManager(address, authkey=managed.KEY)
+        manager.connect()
+        shared, fifo = manager.dict(), manager.Queue()
+        shared["a"] = 1
+        getter = Hand(fifo.get)
+        getter.blocks()
+    with pytest.raises(managers.ServerLost, match="whether it has carried out 'get' is not known"):
+        getter.result()
+    with pytest.raises(managers.ServerLost, match="it has not carried out '__getitem__'") as raised:
+        shared["a"]
+    assert repr(address) in str(raised.value)
+
+
+def test_a_connection_that_a_stock_server_has_closed_is_made_again() -> None:
+    with serving(BARE, STOCK, None) as address:
+        manager = managers.SyncManager(eval(address), authkey=managed.KEY)
+        manager.connect()
+        shared = manager.dict(a=1)
+        assert shared["a"] == 1
+        with socket.socket(fileno=os.dup(shared._tls.connection.fileno())) as end:
+            end.shutdown(socket.SHUT_RDWR)
+        assert shared["a"] == 1

@@ -221,6 +221,36 @@ def test_a_lost_update_is_told_of(server: Server) -> None:
         thing.put("key", 1)
 
 
+def test_a_value_is_changed_as_a_whole(server: Server) -> None:
+    """Until nobody has come in between."""
+    stamp, value = 0, None
+    others = [10, 20]
+
+    def answer(method: str, key: str, *args: Any) -> Any:
+        nonlocal stamp, value
+        assert key == "key"
+        if method == "increment":
+            return ("sum", *args)
+        if method == "#PEEK":
+            return stamp, value
+        assert method == "#SWAP"
+        if others:
+            stamp, value = stamp + 1, others.pop(0)
+        if args[0] != stamp:
+            return False
+        stamp, value = stamp + 1, args[1]
+        return True
+
+    shared = server.manager().dict()
+    server.answer = answer
+    seen = []
+    assert shared.update_with("key", lambda old: seen.append(old) or old + 1, default=1) == 21
+    assert seen == [1, 10, 20]
+    assert shared.update_with("key", str) == "21"
+    assert shared.increment("key") == ("sum", 1)
+    assert shared.increment("key", by=2.5) == ("sum", 2.5)
+
+
 def test_an_exception_is_raised_with_its_cause(server: Server) -> None:
     from multiprocessing.pool import ExceptionWithTraceback
 
@@ -255,11 +285,10 @@ def test_letting_go_does_not_wait_for_a_server_that_is_stopped(server: Server) -
             peer.give_back(way, "x")
 
 
-PLAIN = [
-    None, True, False, 0, 1, -1, 255, 256, 65535, 65536, -(2**31), 2**31 - 1, 2**31, -(2**63), 2**63 - 1,
-    2**63, -(2**100), 0.0, -1.5, float("inf"), "", "a", "ä" * 200, "x" * 300, "x" * 5000, "\ud800", "\0", b"",
-    b"x" * 255, b"x" * 256, b"x" * 5000, [], (), {}, [1], ("a",), {"k": "v"}, {1, 2}, 1j, range(3),
-]  # fmt: skip
+INTEGERS = [0, 1, -1, 255, 256, 65535, 65536, 2**31 - 1, 2**31, -(2**31), 2**63 - 1, 2**63]
+TEXTS = ["", "a", "\0", "ä" * 200, "x" * 300, "x" * 5000, "\ud800", b"", b"x" * 255, b"x" * 256]
+OTHERS = [None, True, False, 0.0, -1.5, float("inf"), b"x" * 5000, [], (), {}, [1], {"k": 1}]
+PLAIN = [*INTEGERS, *TEXTS, *OTHERS, {1, 2}, 1j, range(3), -(2**63), -(2**100), ("a",)]
 
 
 @pytest.mark.parametrize("value", PLAIN, ids=lambda value: repr(value)[:20])

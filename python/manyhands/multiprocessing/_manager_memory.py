@@ -24,7 +24,7 @@ class _SharedMemoryTracker(_stdlib._SharedMemoryTracker):
         segment.unlink()
 
 
-class SharedMemoryServer(Server):
+class SharedMemoryServer(Server, _stdlib.SharedMemoryServer):
     """A server that unlinks the segments that it was told of when it is shut down."""
 
     public = [*Server.public, "track_segment", "release_segment", "list_segments"]  # noqa: RUF012

@@ -1,12 +1,13 @@
 """The server of a manager: the standard objects are served natively, everything else by Python.
 
-The native half reads all requests. What it cannot answer by itself (objects of registered callables, `repr`,
-comparisons of objects that only Python knows, arguments of unusual shapes) it hands to a thread of Python that the
-connection gets for that, which does with it what the standard library's server does. An object that is kept natively
-and of which something is wanted that only Python can do becomes a Python object, for a moment if it is not
-changed by that, otherwise for good.
+The native half reads all requests. What it cannot answer by itself (objects of callables,
+`repr`, comparisons of objects that only Python knows, arguments of unusual shapes) it hands to a
+thread of Python that the connection gets for that, which does with it what the standard library's
+server does. An object that is kept natively and of which something is wanted that only Python can
+do becomes a Python object, for a moment if it is not changed by that, otherwise for good.
 """
 
+import atexit
 import importlib
 import queue
 import sys
@@ -45,12 +46,19 @@ for _module, _kinds in (
         _CALLABLES[getattr(_original(_module), _kind)] = _kind
         _CALLABLES[getattr(importlib.import_module(f"manyhands.{_module}"), _kind)] = _kind
 
+#: The classes of queues whose methods run nothing of the program's.
+_QUEUES = frozenset(
+    getattr(module, kind)
+    for module in (_original("queue"), importlib.import_module("manyhands.queue"))
+    for kind in ("Queue", "LifoQueue")
+)
+
 #: The one method of theirs that returns a shared object.
 _ITERATES = {"__iter__": "Iterator"}
 
 
 def _native_types(registry):
-    """The names in a registry that the native half can serve, with the kind and the exposed methods of each."""
+    """The names in a registry that the native half can serve: kind and exposed methods of each."""
     iterators = registry.get("Iterator")
     types = {}
     for typeid, (callable, exposed, method_to_typeid, _) in registry.items():
@@ -58,9 +66,8 @@ def _native_types(registry):
             kind = _CALLABLES.get(callable)
         except TypeError:
             continue
-        if (
-            kind is None
-            or method_to_typeid
+        if kind is None or (
+            method_to_typeid
             and (method_to_typeid != _ITERATES or iterators is None or iterators[0] is not None)
         ):
             continue
@@ -88,7 +95,7 @@ class _StopEvent(threading.Event):
 
 
 class _Objects(dict):
-    """The objects that are Python's; one that is kept natively becomes Python's when it is looked up."""
+    """The objects that are Python's; one that is kept natively becomes so when it is looked up."""
 
     def __init__(self, server):
         super().__init__({"0": (None, ())})
@@ -123,8 +130,8 @@ class Server(_stdlib.Server):
 
     Server(registry, address, authkey, serializer)
 
-    As the standard library's class, to which it speaks, and to whose clients; with one thread for all connections,
-    and threads of Python only for connections that call what only Python can do.
+    As the standard library's class, whose clients may be at the other end; with one thread for all
+    connections, and threads of Python only for those that call what only Python can do.
 
     Source: https://docs.python.org/3/library/multiprocessing.html#managers
     """
@@ -160,10 +167,12 @@ class Server(_stdlib.Server):
             return super().serve_forever()
         self.stop_event = _StopEvent(self._engine.wake)
         process.current_process()._manager_server = self
+        # Also where this is not the main thread, which may end the interpreter meanwhile.
+        atexit.register(self._engine.stop)
         try:
             self._engine.start()
             try:
-                while not self.stop_event.is_set():
+                while not (self.stop_event.is_set() or self._engine.has_ended):
                     lane = self._engine.next_lane()
                     if lane is not None:
                         threading.Thread(
@@ -173,12 +182,20 @@ class Server(_stdlib.Server):
                 pass
         finally:
             self._engine.stop()
+            atexit.unregister(self._engine.stop)
             if sys.stdout != sys.__stdout__:
                 util.debug("resetting stdout, stderr")
                 sys.stdout = sys.__stdout__
                 sys.stderr = sys.__stderr__
             sys.exit(0)
         return None
+
+    def serve_for_starter(self):
+        """As `serve_forever`, but no longer than who started this process, and who is connected."""
+        starter = process.parent_process()
+        if self._engine is not None and starter is not None:
+            self._engine.end_with(starter.pid)
+        self.serve_forever()
 
     def _serve_lane(self, lane):
         """Answer what a connection wants of Python."""
@@ -293,16 +310,23 @@ class Server(_stdlib.Server):
 
     def debug_info(self, c):
         """The objects that are referred to, with the number of references."""
-        lines = super().debug_info(c).split("\n")
-        for ident, references in self._engine.objects() if self._engine else ():
+        entries = [super().debug_info(c)]
+        for ident, references in sorted(self._engine.objects()) if self._engine else ():
             text = str(self._find(ident)[0])[:75]
-            lines.append(f"  {ident}:       refcount={references}\n    {text}")
-        return "\n".join(sorted(filter(None, lines)))
+            entries.append(f"  {ident}:       refcount={references}\n    {text}")
+        return "\n".join(filter(None, entries))
 
     def number_of_objects(self, c):
         """How many objects are referred to."""
         natively = len(self._engine.objects()) if self._engine else 0
         return super().number_of_objects(c) + natively
+
+    def create(self, c, typeid, /, *args, **kwds):
+        """Make an object; its identity and its methods that may be called."""
+        ident, exposed = super().create(c, typeid, *args, **kwds)
+        if self._engine is not None and type(self.id_to_obj[ident][0]) in _QUEUES:
+            self._engine.offer(ident, _calls_of_queue(self.id_to_obj[ident]))
+        return ident, exposed
 
     def get_methods(self, c, token):
         """The methods of an object that may be called."""
@@ -318,6 +342,20 @@ class Server(_stdlib.Server):
         """One reference less; an object that has none is forgotten."""
         if self._engine is None or not self._engine.decref(ident):
             super().decref(c, ident)
+            if self._engine is not None and ident not in self.id_to_obj:
+                self._engine.withdraw(ident)
+
+
+def _calls_of_queue(entry):
+    """What may be called of a queue instead of its methods, and raises where these would wait."""
+    obj, exposed, method_to_typeid = entry
+    waits = {"put": "put_nowait", "get": "get_nowait"}
+    names = ("put", "get", "put_nowait", "get_nowait", "qsize", "empty", "full", "task_done")
+    return {
+        name: getattr(obj, waits.get(name, name))
+        for name in names
+        if name in exposed and name not in (method_to_typeid or ())
+    }
 
 
 Server.__module__ = "manyhands.multiprocessing.managers"
@@ -374,7 +412,7 @@ def _build_bounded(value):
     return built
 
 
-#: How Python objects are made of the values of those that are kept natively; a list, dict or set is its value.
+#: How Python objects are made of the values of natively kept ones; a list, dict, set is its value.
 _BUILDERS = {
     "Queue": partial(_build_queue, "Queue"),
     "JoinableQueue": partial(_build_queue, "Queue"),

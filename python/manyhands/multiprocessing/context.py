@@ -194,11 +194,34 @@ _module = functools.cache(import_module)
 may_have_children = False
 
 
+def _proxies_among(args, kwargs):
+    if "manyhands.multiprocessing.managers" not in sys.modules:
+        return []
+    kind = original("multiprocessing.managers").BaseProxy
+    return [each for each in (*args, *kwargs.values()) if isinstance(each, kind)]
+
+
 class _Starts:
     """What our processes have in common, whatever starts them."""
 
+    #: The proxies that the process was given. Its arguments are let go of as soon as it is started,
+    #: and the objects would be gone before it can say that it wants them.
+    _proxies = ()
+
     def start(self):
         """Start the process."""
+        proxies = _proxies_among(getattr(self, "_args", ()), getattr(self, "_kwargs", {}))
+        self._start()
+        if proxies:
+            self._proxies = proxies
+
+    def join(self, timeout=None):
+        """Wait until the process has ended, or for so many seconds."""
+        super().join(timeout)
+        if self._proxies and self.exitcode is not None:
+            self._proxies = ()
+
+    def _start(self):
         if not may_have_children:
             super().start()
             return

@@ -7,7 +7,6 @@ servers keep are its own.
 Source: https://docs.python.org/3/library/multiprocessing.html#managers
 """
 
-import array
 import signal
 
 from manyhands import queue, threading
@@ -53,6 +52,7 @@ util = original("multiprocessing.util")
 __all__ = ["BaseManager", "BaseProxy", "SharedMemoryManager", "SyncManager", "Token"]
 
 # What has no need to be another.
+Array = _original.Array
 Namespace = _original.Namespace
 ProcessError = _context.ProcessError
 ProcessLocalSet = _original.ProcessLocalSet
@@ -185,7 +185,7 @@ class BaseManager(_original.BaseManager):
         writer.send(server.address)
         writer.close()
         util.info("manager serving at %r", server.address)
-        server.serve_forever()
+        getattr(server, "serve_for_starter", server.serve_forever)()
 
     def _ask(self, funcname, args=(), kwds={}):  # noqa: B006
         return peer_at(self._address).manage(self._way, funcname, args, kwds)
@@ -303,11 +303,6 @@ class SyncManager(BaseManager, _original.SyncManager):
 
     `multiprocessing.Manager()` returns one that is started.
     """
-
-
-def Array(typecode, sequence, lock=True):
-    """Return an array of that type."""
-    return array.array(typecode, sequence)
 
 
 SyncManager.register("Queue", queue.Queue)

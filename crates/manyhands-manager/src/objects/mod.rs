@@ -120,11 +120,27 @@ pub struct Raised {
 pub struct Answers(pub Vec<(Ticket, Outcome)>);
 
 /// What an object is made of, for the interpreter to make a Python object of it.
+///
+/// | kind | value |
+/// |---|---|
+/// | list | a list of its members |
+/// | dict, Namespace | a dict |
+/// | set | a set |
+/// | Iterator | a list of what is left |
+/// | Queue, JoinableQueue, LifoQueue, PriorityQueue | a dict: `items` (a list, as Python's queue has them inside), `maxsize`, `unfinished_tasks`, `is_shutdown` |
+/// | Value | a tuple: typecode, value |
+/// | Array | a tuple: typecode, list of numbers |
+/// | Lock | a bool: whether it is locked |
+/// | RLock, Condition | an int: how many times it is locked |
+/// | Semaphore | an int: the units that are left |
+/// | BoundedSemaphore | a tuple: the units that are left, the most that there can be |
+/// | Event | a bool: whether it is set |
+/// | Barrier | a tuple: parties, timeout or None, whether it is broken |
 #[derive(Clone, Debug)]
 pub struct State {
     /// "list", "dict", "Queue", "Lock"...
     pub kind: &'static str,
-    /// Its parts; what they mean depends on the kind and is documented there.
+    /// Its parts.
     pub value: Value,
 }
 

@@ -1,6 +1,7 @@
 //! Items as plain objects.
 
 use super::node::Kind;
+use super::opcode as op;
 use super::{Integer, Item, Plain};
 
 /// Deeper ones are not plain: who handles them may call itself for each level.
@@ -72,6 +73,28 @@ fn decode(item: Item<'_>, depth: u32, budget: &mut Budget) -> Option<Plain> {
                 pairs.push((decode(key, depth, budget)?, decode(value, depth, budget)?));
             }
             Plain::Dict(pairs)
+        }
+        _ => return None,
+    })
+}
+
+/// What one opcode makes, with or without a place in the memo: the most frequent kinds of small things, without scanning. None for
+/// all else, which may be plain nevertheless.
+pub(super) fn atom(bytes: &[u8]) -> Option<Plain> {
+    let (header, data) = op::extent(bytes)?;
+    if !matches!(bytes.get(header + data..)?, [] | [op::MEMOIZE]) {
+        return None;
+    }
+    let argument = bytes.get(1..header)?;
+    Some(match *bytes.first()? {
+        op::NONE => Plain::None,
+        op::NEWTRUE => Plain::Bool(true),
+        op::NEWFALSE => Plain::Bool(false),
+        op::BININT1 | op::BININT2 => Plain::int(i64::try_from(op::number(argument)).ok()?),
+        op::BININT => Plain::int(i64::from(i32::from_le_bytes(argument.try_into().ok()?))),
+        op::BINFLOAT => Plain::Float(f64::from_be_bytes(argument.try_into().ok()?)),
+        op::SHORT_BINUNICODE => {
+            Plain::str(std::str::from_utf8(bytes.get(header..header + data)?).ok()?)
         }
         _ => return None,
     })

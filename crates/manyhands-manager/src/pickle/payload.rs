@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::opcode as op;
-use super::{Item, Message, Plain, Writer, encode};
+use super::{Item, Message, Plain, Writer, decode, encode};
 
 /// Opcodes that push one object on an unpickler's stack.
 ///
@@ -120,6 +120,11 @@ impl Payload {
 
     /// Decoded, if it is plain all through.
     pub fn plain(&self) -> Option<Plain> {
+        if let Body::One(bytes) = &self.body
+            && let Some(plain) = decode::atom(bytes)
+        {
+            return Some(plain);
+        }
         self.scan()?.root().plain()
     }
 }

@@ -1,8 +1,8 @@
 //! Finds the proxies in a message: what refers to an object of a server.
 
 use super::Message;
-use super::scan::Item;
 use super::node::Kind;
+use super::scan::Item;
 
 /// The function by which proxies are unpickled, in whatever module.
 const REBUILD: &str = "RebuildProxy";

@@ -107,6 +107,10 @@ impl State {
             };
             let is_busy = seat.is_some_and(|seat| seat.is_busy());
             if is_busy && line.ended {
+                if seat.is_some_and(|seat| seat.is_asking()) {
+                    // What came after that is carried out when it is answered.
+                    return;
+                }
                 if seat.is_some_and(|seat| seat.is_ours()) {
                     // Its client may come back for the answer.
                     return self.lost(id);

@@ -89,8 +89,7 @@ impl State {
         {
             entry.references += 1;
             let names = entry.names.iter().cloned().map(Value::Str).collect();
-            let value =
-                Value::Tuple(vec![Value::Str(shared.to_string()), Value::Tuple(names)]);
+            let value = Value::Tuple(vec![Value::Str(shared.to_string()), Value::Tuple(names)]);
             return self.answer(seat, replies::returned(&value), None);
         }
         let is_kept = self.keep_proxied(typeid.message());
@@ -193,9 +192,8 @@ fn described(raised: &Raised) -> String {
 
 /// A name that nobody else knows, by which a client comes back to its seat.
 fn new_name() -> Option<String> {
-    let random = manyhands_wire::authentication::challenge(
-        manyhands_wire::authentication::Digest::Sha256,
-    )
-    .ok()?;
+    let random =
+        manyhands_wire::authentication::challenge(manyhands_wire::authentication::Digest::Sha256)
+            .ok()?;
     Some(random.iter().rev().take(16).map(|byte| format!("{byte:02x}")).collect())
 }

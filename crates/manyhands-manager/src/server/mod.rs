@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -27,6 +28,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::objects::{self, Connection};
+use crate::pickle::Item;
 use state::State;
 
 pub use replies::value as write_value;
@@ -65,12 +67,25 @@ pub struct Type {
     pub exposed: Vec<String>,
 }
 
-/// Answers what only an interpreter can. Its methods are called under the server's lock: they must neither wait nor
-/// call the server.
+/// Answers what only an interpreter can. Its methods are called under the server's lock: they must not call the server,
+/// nor wait for anybody who does.
 pub trait Interpreter: Send + Sync + std::fmt::Debug {
     /// A request, a whole pickle, of that connection, which [`Server::reply`] answers. There is no other one of the same
     /// connection before that.
     fn request(&self, connection: Connection, request: Bytes);
+
+    /// The answer to a call of an object that is not kept here, if it can be had at once: the arguments are plain, and
+    /// there are none by name.
+    fn answer_now(
+        &self,
+        ident: &str,
+        method: &str,
+        args: &[Item<'_>],
+        request: &Bytes,
+    ) -> Option<Vec<Bytes>> {
+        let _ = (ident, method, args, request);
+        None
+    }
 
     /// That connection is gone; a request of it that is not answered needs no answer.
     fn gone(&self, connection: Connection);
@@ -150,20 +165,33 @@ impl Server {
     ///
     /// # Errors
     /// The limit of threads.
-    pub fn start(server: &Arc<Server>) -> io::Result<()> {
+    pub fn start(server: &Arc<Server>) -> io::Result<JoinHandle<()>> {
+        Server::start_within(server, |serve| serve())
+    }
+
+    /// As [`start`](Self::start), with what `around` does before and after it calls what serves.
+    ///
+    /// # Errors
+    /// The limit of threads.
+    pub fn start_within(
+        server: &Arc<Server>,
+        around: impl FnOnce(&(dyn Fn() + Sync)) + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
         let server = Arc::clone(server);
         // Signals are for the program's threads.
         let blocked = process::set_blocked_signals(u64::MAX);
         let thread = std::thread::Builder::new().name("manyhands-serve".to_owned());
         let spawned = thread.spawn(move || {
-            if let Err(error) = server.run() {
-                // There is nobody else to be told, and clients see that they are hung up on.
-                eprintln!("manyhands: a manager's server ends: {error}");
-                server.state().close();
-            }
+            around(&|| {
+                if let Err(error) = server.run() {
+                    // There is nobody else to be told, and clients see that they are hung up on.
+                    eprintln!("manyhands: a manager's server ends: {error}");
+                    server.state().close();
+                }
+            });
         });
         process::set_blocked_signals(blocked);
-        spawned.map(drop)
+        spawned
     }
 
     /// Serves until [`stop`](Self::stop) is called.
@@ -179,7 +207,7 @@ impl Server {
             let timeout = {
                 let mut state = self.state();
                 state.go_on();
-                if state.is_stopped() {
+                if state.is_over() {
                     state.close();
                     return Ok(());
                 }
@@ -223,6 +251,12 @@ impl Server {
                 Err(_) => {}
             }
         }
+    }
+
+    /// Has [`run`](Self::run) return when that process has ended and nobody is connected any more.
+    pub fn end_with(&self, pid: i32) {
+        self.state().end_with(pid);
+        self.wake();
     }
 
     /// Has [`run`](Self::run) return. What is connected is hung up on.

@@ -105,7 +105,11 @@ impl State {
     /// Keeps the objects to which a message refers, which may be stored and taken out at any time; whether all of them
     /// are kept here.
     pub(super) fn keep_proxied(&mut self, message: &Message) -> bool {
-        message.proxies().into_iter().fold(true, |all, ident| self.pin(ident) && all)
+        let mut all = true;
+        for ident in message.proxies() {
+            all &= self.pin(ident);
+        }
+        all
     }
 
     /// Calls a method of an object.
@@ -117,7 +121,13 @@ impl State {
         let entry = match self.objects.get_mut(ident) {
             Some(entry) if !entry.is_leaving => entry,
             // The interpreter's, or nobody's.
-            _ => return self.ask_interpreter(id, bytes),
+            Some(_) => return self.ask_interpreter(id, bytes),
+            None => {
+                return match self.answer_now(ident, request, &bytes) {
+                    Some(answer) => self.answer(id, answer, None),
+                    None => self.ask_interpreter(id, bytes),
+                };
+            }
         };
         let method = request.method;
         let is_fallback = match method {
@@ -153,6 +163,17 @@ impl State {
         let outcome = entry.object.call(&call, &mut answers);
         self.settle(id, (ident, method), ticket, outcome, bytes);
         self.hand_out(answers);
+    }
+
+    /// The interpreter's answer, if it can give it at once.
+    fn answer_now(&self, ident: &str, request: &Request<'_>, bytes: &Bytes) -> Option<Vec<Bytes>> {
+        let interpreter = self.interpreter.as_ref()?;
+        let is_plain =
+            request.kwargs.is_empty() && request.args.iter().all(|argument| argument.is_plain());
+        if !is_plain {
+            return None;
+        }
+        interpreter.answer_now(ident, request.method, &request.args, bytes)
     }
 
     /// Carries out what a call came to.
@@ -193,8 +214,11 @@ impl State {
             }
             Outcome::Wait(deadline) => {
                 let Some(known) = self.seats.get_mut(&seat) else { return };
-                known.is_waiting(ticket);
-                self.parked.insert(ticket.0, Parked { seat, ident: ident.into(), method: method.into(), request });
+                known.waits(ticket);
+                self.parked.insert(
+                    ticket.0,
+                    Parked { seat, ident: ident.into(), method: method.into(), request },
+                );
                 if let Some(deadline) = deadline {
                     self.set_timer(deadline, Timer::Call(ticket.0));
                 }

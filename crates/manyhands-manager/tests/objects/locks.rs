@@ -39,6 +39,8 @@ fn the_lock_of_a_dead_client_is_abandoned() {
             (11, "!died", "2: abandoned True"),
             (2, "release()", "None; 3: True"),
             (3, "!died", ""),
+            (4, "acquire()", "abandoned True"),
+            (4, "!lost acquire(True)", ""),
             (2, "acquire()", "abandoned True"),
             (2, "release()", "None"),
             (2, "acquire()", "True"),

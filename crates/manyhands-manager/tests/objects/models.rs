@@ -222,4 +222,55 @@ proptest! {
             prop_assert!(gets.is_empty() || inside == 0);
         }
     }
+
+    /// Whoever dies or gives up: one holder at a time, and then the one that has waited longest.
+    #[test]
+    fn a_lock_has_one_holder(
+        kind in prop_oneof![Just("Lock"), Just("RLock"), Just("Condition")],
+        calls in prop::collection::vec((0..6, 1..6_u64), 1..100),
+    ) {
+        let mut lock = World::new(kind, "");
+        let (mut holder, mut line, mut abandoned) = (None, VecDeque::new(), false);
+        for (what, who) in calls {
+            let waits = line.contains(&who);
+            let is_holder = holder == Some(who);
+            let (source, lets_go) = match what {
+                0 | 1 if !waits && !is_holder => {
+                    let outcome = lock.call(who, "acquire()");
+                    if holder.is_some() {
+                        line.push_back(who);
+                        prop_assert_eq!(outcome, "waits");
+                    } else {
+                        holder = Some(who);
+                        prop_assert_eq!(outcome, if abandoned { "abandoned True" } else { "True" });
+                    }
+                    continue;
+                }
+                2 if is_holder => ("release()", true),
+                3 if is_holder => ("!lost acquire(True)", true),
+                4 => ("!died", is_holder),
+                5 if waits => ("!expire", false),
+                _ => continue,
+            };
+            let outcome = lock.call(who, source);
+            line.retain(|waiter| *waiter != who);
+            let own = match source {
+                "release()" => "None",
+                "!expire" => "False",
+                _ => "",
+            };
+            let mut expected = own.to_owned();
+            if lets_go {
+                // Who never heard of it leaves it as it was.
+                abandoned = source == "!died" || (source != "release()" && abandoned);
+                holder = line.pop_front();
+                if let Some(next) = holder {
+                    let text = if abandoned { "abandoned True" } else { "True" };
+                    let gap = if own.is_empty() { "" } else { "; " };
+                    expected.push_str(&format!("{gap}{next}: {text}"));
+                }
+            }
+            prop_assert_eq!(outcome, expected, "{} {}", who, source);
+        }
+    }
 }

@@ -71,7 +71,7 @@ fn the_dead_are_not_notified() {
         (4, "notify()", "None"),
         (4, "!died", "3: abandoned True"),
         (5, "acquire()", "waits"),
-        (3, "!lost wait(True)", "5: True"),
+        (3, "!lost wait(True)", "5: abandoned True"),
     ]);
 }
 

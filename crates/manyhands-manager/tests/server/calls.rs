@@ -124,6 +124,14 @@ fn a_dead_process_does_not_keep_its_lock() {
     let answer = waiter.receive();
     assert!(answer.value().equals(&Plain::Bool(true)));
     assert!(answer.notes().is_some());
+    // Who is left to release it instead may do so, once.
+    waiter.ask(&request(Some(&other), "release", &[], Some(2))).value();
+    let holder = Client::new(&tcp);
+    holder.call(&other, "acquire", &[]).value();
+    drop(holder);
+    while waiter.ask(&request(Some(&other), "release", &[], None)).kind != "#RETURN" {}
+    let again = waiter.ask(&request(Some(&other), "release", &[], None));
+    assert_eq!(again.raised().1, "RuntimeError");
     // Threads of one living process are not dead when their connections end.
     let holder = Client::new(&served);
     holder.call(&lock, "acquire", &[]).value();

@@ -133,7 +133,9 @@ fn who_does_not_read_his_answers_is_not_served_any_further() {
     }
     still_serves(&served);
     for _ in 0..100 {
-        assert!(matches!(greedy.receive().value(), Plain::Bytes(bytes) if bytes.len() == 10_000_000));
+        assert!(
+            matches!(greedy.receive().value(), Plain::Bytes(bytes) if bytes.len() == 10_000_000)
+        );
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) struct Heap {
 }
 
 /// Decoded, if it is plain.
-type Entry = (Option<Plain>, Payload);
+pub(super) type Entry = (Option<Plain>, Payload);
 
 fn is_less(a: Option<&Entry>, b: Option<&Entry>) -> Found<bool> {
     let (a, b) = (a.ok_or(GIVE)?.0.as_ref(), b.ok_or(GIVE)?.0.as_ref());
@@ -35,15 +35,16 @@ impl Heap {
     }
 
     #[doc(alias = "heapq.heappush")]
-    pub(super) fn push(&mut self, item: &Payload) -> Found<()> {
-        let entry = (item.plain(), item.clone());
+    pub(super) fn push(&mut self, entry: Entry) -> Result<(), Entry> {
         // The way up: the places that get their parents' entries.
         let mut at = self.entries.len();
         let mut path = Vec::new();
         while at > 0 {
             let parent = (at - 1) / 2;
-            if !is_less(Some(&entry), self.entries.get(parent))? {
-                break;
+            match is_less(Some(&entry), self.entries.get(parent)) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(_) => return Err(entry),
             }
             path.push(parent);
             at = parent;
@@ -89,8 +90,8 @@ impl Heap {
 
     /// Puts one back. If it cannot be compared here it stands at the end, where the next operation finds it.
     pub(super) fn put_back(&mut self, item: Payload) {
-        if self.push(&item).is_err() {
-            self.entries.push((item.plain(), item));
+        if let Err(entry) = self.push((item.plain(), item)) {
+            self.entries.push(entry);
         }
     }
 }

@@ -196,7 +196,7 @@ impl Queue {
         // As in Python: without a maximum nobody looks at the timeout.
         let limit = if self.maximum > 0 { limit(call)? } else { Limit::Never };
         if self.has_room() {
-            self.enter(&item.payload(), answers)?;
+            self.enter(item.payload(), answers)?;
             return Ok(DONE);
         }
         let deadline = limit.deadline().ok_or_else(full)?;

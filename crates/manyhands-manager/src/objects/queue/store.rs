@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::heap::Heap;
 use crate::objects::Value;
-use crate::objects::arguments::{Found, values};
+use crate::objects::arguments::{Found, GIVE, values};
 use crate::pickle::Payload;
 
 /// Which item comes next.
@@ -44,10 +44,10 @@ impl Store {
 
     /// # Errors
     /// Only the interpreter can say where the item belongs: nothing has changed.
-    pub(super) fn push(&mut self, item: &Payload) -> Found<()> {
+    pub(super) fn push(&mut self, item: Payload) -> Found<()> {
         match self {
-            Store::Line(items) | Store::Stack(items) => items.push_back(item.clone()),
-            Store::Heap(heap) => heap.push(item)?,
+            Store::Line(items) | Store::Stack(items) => items.push_back(item),
+            Store::Heap(heap) => heap.push((item.plain(), item)).map_err(|_| GIVE)?,
         }
         Ok(())
     }

@@ -7,11 +7,11 @@ use crate::pickle::Payload;
 
 impl Queue {
     /// An item comes in: to the first who waits, or into the store, where there is room.
-    pub(super) fn enter(&mut self, item: &Payload, answers: &mut Answers) -> Found<()> {
+    pub(super) fn enter(&mut self, item: Payload, answers: &mut Answers) -> Found<()> {
         match self.getters.pop_front() {
             Some(getter) => {
-                self.note_taken(getter.client, getter.connection, item);
-                let got = Outcome::Return(Value::Payload(item.clone()));
+                self.note_taken(getter.client, getter.connection, &item);
+                let got = Outcome::Return(Value::Payload(item));
                 answers.0.push((getter.ticket, got));
             }
             None => self.store.push(item)?,
@@ -25,7 +25,7 @@ impl Queue {
         while self.has_room()
             && let Some(putter) = self.putters.pop_front()
         {
-            let outcome = match self.enter(&putter.item, answers) {
+            let outcome = match self.enter(putter.item, answers) {
                 Ok(()) => DONE,
                 Err(outcome) => outcome,
             };

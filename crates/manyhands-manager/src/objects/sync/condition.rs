@@ -136,7 +136,7 @@ impl Object for Condition {
             "acquire" => self.turn.give_back(connection, &value, answers),
             // Who never heard that it has the lock again will not release it.
             "wait" if self.turn.holder().is_some_and(|it| it.connection == connection) => {
-                self.turn.pass_on(answers);
+                self.turn.pass_on_untold(answers);
             }
             _ => {}
         }

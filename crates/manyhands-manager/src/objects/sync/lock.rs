@@ -39,6 +39,10 @@ impl Lock {
             "release" => {
                 nothing(call)?;
                 if self.turn.holder().is_none() {
+                    // Who ended with it may have left it to somebody else to release.
+                    if self.turn.forgive() {
+                        return Ok(DONE);
+                    }
                     return Err(raise("RuntimeError", "release unlocked lock"));
                 }
                 self.turn.pass_on(answers);

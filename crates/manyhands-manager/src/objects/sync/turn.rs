@@ -35,11 +35,10 @@ pub(super) struct Waiter {
 ///
 /// # Invariants
 /// * Nobody waits for a lock that nobody holds: who lets go of it passes it on, to the first of the line.
-/// * `abandoned` only if nobody holds it.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     holder: Option<Holder>,
-    /// The last holder died while it held it, and nobody has been told.
+    /// The last holder died while it held it. If there is a holder, it has been told, and is the only one.
     abandoned: bool,
     line: VecDeque<Waiter>,
 }
@@ -53,13 +52,18 @@ impl Turn {
         self.holder.as_mut()
     }
 
+    /// Forgets that the last holder died while it held it, if it did and nobody has been told.
+    pub(super) fn forgive(&mut self) -> bool {
+        self.holder.is_none() && std::mem::take(&mut self.abandoned)
+    }
+
     /// Takes it, if nobody holds it.
     pub(super) fn take(&mut self, holder: Holder, result: bool) -> Option<Outcome> {
         if self.holder.is_some() {
             return None;
         }
         self.holder = Some(holder);
-        Some(granted(result, std::mem::take(&mut self.abandoned)))
+        Some(granted(result, self.abandoned))
     }
 
     /// Waits for it, as nobody else lets go of it now.
@@ -80,16 +84,17 @@ impl Turn {
         self.pass(false, answers);
     }
 
+    /// The same for a holder that never heard that it has it, nor that it is abandoned.
+    pub(super) fn pass_on_untold(&mut self, answers: &mut Answers) {
+        self.pass(self.abandoned, answers);
+    }
+
     fn pass(&mut self, abandoned: bool, answers: &mut Answers) {
-        match self.line.pop_front() {
-            Some(next) => {
-                self.holder = Some(next.holder);
-                answers.0.push((next.ticket, granted(next.result, abandoned)));
-            }
-            None => {
-                self.holder = None;
-                self.abandoned = abandoned;
-            }
+        self.abandoned = abandoned;
+        let next = self.line.pop_front();
+        self.holder = next.map(|next| next.holder);
+        if let Some(next) = next {
+            answers.0.push((next.ticket, granted(next.result, abandoned)));
         }
     }
 
@@ -115,7 +120,7 @@ impl Turn {
         {
             holder.depth = holder.depth.saturating_sub(1);
             if holder.depth == 0 {
-                self.pass_on(answers);
+                self.pass_on_untold(answers);
             }
         }
     }

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use manyhands_manager::objects::{self, Connection};
-use manyhands_manager::pickle::Writer;
+use manyhands_manager::pickle::{Item, Writer};
 use manyhands_manager::server::{Interpreter, Server, Settings, Type, write_value};
 use manyhands_queue::{Fifo, GetError, Queue};
 use manyhands_watch::Kind;
@@ -14,6 +16,7 @@ use pyo3::exceptions::{PyEOFError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::quick::Quick;
 use crate::gate::Outside;
 use crate::timeout;
 
@@ -48,8 +51,19 @@ struct Lanes {
 #[derive(Debug)]
 struct Python3 {
     lanes: Arc<Lanes>,
-    /// Connections that need a thread.
-    new: Arc<Line<Option<u64>>>,
+    /// Connections that need a thread, and other things for the thread that gives them one.
+    new: Arc<Line<Job>>,
+    quick: Arc<Quick>,
+}
+
+/// What the server's native half wants of Python's main thread there.
+enum Job {
+    /// A thread for that connection.
+    Serve(u64),
+    /// To look whether the server is to end.
+    Look,
+    /// To let go of something of the program's.
+    LetGo(#[expect(dead_code, reason = "is let go of")] Py<PyAny>),
 }
 
 impl std::fmt::Debug for Lanes {
@@ -66,8 +80,21 @@ impl Interpreter for Python3 {
         // Neither is ever full, nor shut down while it is known.
         let _ = lane.try_put(request);
         if is_new {
-            let _ = self.new.try_put(Some(connection.0));
+            let _ = self.new.try_put(Job::Serve(connection.0));
         }
+    }
+
+    fn answer_now(
+        &self,
+        ident: &str,
+        method: &str,
+        args: &[Item<'_>],
+        request: &Bytes,
+    ) -> Option<Vec<Bytes>> {
+        self.quick.call(ident, method, args.len(), request, |object| {
+            // Never full, nor shut down.
+            let _ = self.new.try_put(Job::LetGo(object));
+        })
     }
 
     fn gone(&self, connection: Connection) {
@@ -79,11 +106,16 @@ impl Interpreter for Python3 {
 }
 
 /// The native half of a manager's server.
+///
+/// Whoever takes the server's lock is outside of the interpreter: the server's thread may want that while it has the lock.
 #[pyclass(frozen, module = "manyhands._native.multiprocessing")]
 struct ManagerServer {
     server: Arc<Server>,
     lanes: Arc<Lanes>,
-    new: Arc<Line<Option<u64>>>,
+    new: Arc<Line<Job>>,
+    quick: Arc<Quick>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    has_ended: Arc<AtomicBool>,
 }
 
 /// A pickle of a value.
@@ -117,48 +149,86 @@ impl ManagerServer {
             .collect();
         let lanes = Arc::new(Lanes::default());
         let new = Arc::new(line());
+        let quick = Arc::new(Quick::default());
         let interpreter: Option<Box<dyn Interpreter>> = if has_lanes {
-            Some(Box::new(Python3 { lanes: Arc::clone(&lanes), new: Arc::clone(&new) }))
+            let (lanes, new, quick) = (Arc::clone(&lanes), Arc::clone(&new), Arc::clone(&quick));
+            Some(Box::new(Python3 { lanes, new, quick }))
         } else {
             None
         };
         let server = Server::new(listener, Settings::new(authkey), types, interpreter)?;
-        Ok(ManagerServer { server: Arc::new(server), lanes, new })
+        Ok(ManagerServer {
+            server: Arc::new(server),
+            lanes,
+            new,
+            quick,
+            thread: Mutex::default(),
+            has_ended: Arc::default(),
+        })
     }
 
     /// Has whoever asks for an object of that name get the same one, made of a pickle of `(args, kwargs)`.
     fn share(
         &self,
+        py: Python<'_>,
         name: &str,
         kind: String,
         exposed: Vec<String>,
         arguments: &[u8],
     ) -> PyResult<()> {
-        self.server
-            .share(name, Type { kind, exposed }, arguments)
+        py.detach(|| self.server.share(name, Type { kind, exposed }, arguments))
             .map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
     /// Begins to serve, in a thread that Python does not see.
     fn start(&self) -> PyResult<()> {
-        Ok(Server::start(&self.server)?)
+        let new = Arc::clone(&self.new);
+        let has_ended = Arc::clone(&self.has_ended);
+        let thread = Server::start_within(&self.server, move |serve| {
+            // What the interpreter keeps for a thread is made once, and not for each call.
+            Python::attach(|py| py.detach(serve));
+            has_ended.store(true, Ordering::Release);
+            let _ = new.try_put(Job::Look);
+        })?;
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(())
     }
 
-    /// Hangs up on everybody and ends the thread.
-    fn stop(&self) {
-        self.server.stop();
+    /// Has the server end when that process has ended and nobody is connected any more.
+    fn end_with(&self, py: Python<'_>, pid: i32) {
+        py.detach(|| self.server.end_with(pid));
+    }
+
+    /// Whether it has served for the last time.
+    #[getter]
+    fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// Hangs up on everybody and waits until the thread has ended; to be called before the interpreter ends.
+    fn stop(&self, py: Python<'_>) {
+        py.detach(|| {
+            self.server.stop();
+            let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // One that panicked has said so.
+            let _ = thread.map(JoinHandle::join);
+        });
         self.wake();
     }
 
     /// Has `next_lane` return None.
     fn wake(&self) {
-        let _ = self.new.try_put(None);
+        let _ = self.new.try_put(Job::Look);
     }
 
     /// The next connection that needs a thread of Python; None if there is none within the timeout.
     #[pyo3(signature = (timeout=None))]
-    fn next_lane(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Lane>> {
-        let Some(connection) = take(py, &self.new, timeout)?.flatten() else { return Ok(None) };
+    fn next_lane(
+        &self,
+        py: Python<'_>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<Lane>> {
+        let Some(Job::Serve(connection)) = take(py, &self.new, timeout)? else { return Ok(None) };
         let known = self.lanes.known.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(known.get(&connection).map(|line| Lane {
             server: Arc::clone(&self.server),
@@ -167,13 +237,24 @@ impl ManagerServer {
         }))
     }
 
+    /// Says of an object of Python's which methods may be called on the spot: instead of each, something that raises
+    /// where that one would wait.
+    fn offer(&self, ident: String, methods: HashMap<String, Py<PyAny>>) {
+        self.quick.offer(ident, methods);
+    }
+
+    /// Takes that back.
+    fn withdraw(&self, ident: &str) {
+        self.quick.withdraw(ident);
+    }
+
     /// Kind and pickled value of an object that is kept natively and stays so; None for any other.
     fn state<'py>(
         &self,
         py: Python<'py>,
         ident: &str,
     ) -> Option<(&'static str, Bound<'py, PyBytes>)> {
-        let state = self.server.object_state(ident)?;
+        let state = py.detach(|| self.server.object_state(ident))?;
         Some((state.kind, pickled(py, &state.value)))
     }
 
@@ -183,33 +264,33 @@ impl ManagerServer {
         py: Python<'py>,
         ident: &str,
     ) -> Option<(&'static str, Bound<'py, PyBytes>, Vec<String>, u64)> {
-        let (state, exposed, references) = self.server.surrender(ident)?;
+        let (state, exposed, references) = py.detach(|| self.server.surrender(ident))?;
         Some((state.kind, pickled(py, &state.value), exposed, references))
     }
 
     /// The methods of an object that is kept natively; None for any other.
-    fn exposed(&self, ident: &str) -> Option<Vec<String>> {
-        self.server.exposed(ident)
+    fn exposed(&self, py: Python<'_>, ident: &str) -> Option<Vec<String>> {
+        py.detach(|| self.server.exposed(ident))
     }
 
     /// Identity and number of references of the objects that are kept natively and referred to.
-    fn objects(&self) -> Vec<(String, u64)> {
-        self.server.objects()
+    fn objects(&self, py: Python<'_>) -> Vec<(String, u64)> {
+        py.detach(|| self.server.objects())
     }
 
     /// An object that is kept natively stays there although nobody refers to it; False if it is no such object.
-    fn pin(&self, ident: &str) -> bool {
-        self.server.pin(ident)
+    fn pin(&self, py: Python<'_>, ident: &str) -> bool {
+        py.detach(|| self.server.pin(ident))
     }
 
     /// One more reference to an object; False if it is not kept natively.
-    fn incref(&self, ident: &str) -> bool {
-        self.server.increase(ident)
+    fn incref(&self, py: Python<'_>, ident: &str) -> bool {
+        py.detach(|| self.server.increase(ident))
     }
 
     /// One reference less; False if it is not kept natively.
-    fn decref(&self, ident: &str) -> bool {
-        self.server.decrease(ident)
+    fn decref(&self, py: Python<'_>, ident: &str) -> bool {
+        py.detach(|| self.server.decrease(ident))
     }
 }
 
@@ -244,8 +325,8 @@ impl Lane {
     }
 
     /// Whether it is the one request of a connection that takes no seat: one to the server itself.
-    fn is_brief(&self) -> bool {
-        self.server.is_brief(self.connection)
+    fn is_brief(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.server.is_brief(self.connection))
     }
 }
 
