@@ -111,7 +111,9 @@ impl State {
             }
             None if self.interpreter.is_none() && is_kept => {
                 let text = match typeid.str() {
-                    Some(name) => format!("KeyError: there is nothing here by the name of {name:?}"),
+                    Some(name) => {
+                        format!("KeyError: there is nothing here by the name of {name:?}")
+                    }
                     None => "TypeError: the name of what is asked for is no string".to_owned(),
                 };
                 self.answer(seat, replies::traceback(&text), None);

@@ -48,11 +48,7 @@ impl Taken {
 }
 
 impl Queue {
-    pub(super) fn task_done(
-        &mut self,
-        call: &Call<'_>,
-        answers: &mut Answers,
-    ) -> Found<Outcome> {
+    pub(super) fn task_done(&mut self, call: &Call<'_>, answers: &mut Answers) -> Found<Outcome> {
         if self.unfinished == 0 {
             return Err(raise("ValueError", "task_done() called too many times"));
         }
