@@ -67,7 +67,7 @@ def test_who_does_not_know_the_key_gets_nothing(place, key):
     ("arguments", "words"),
     [
         (["--queue", "tasks", "--bind", "tcp://0.0.0.0:0"], "without a key"),
-        (["--queue", "tasks", "--bind", "tcp://[::]:0"], "without a key"),
+        (["--queue", "tasks", "--bind", "tcp://[::1]:0"], "IPv6"),
         (["--queue", "tasks", "--bind", "localhost:1"], "is no address"),
         (["--queue", "tasks", "--bind", "tcp://localhost"], "is no address"),
         (["--queue", "tasks", "--bind", "tcp://localhost:70000"], "is no address"),
@@ -97,6 +97,17 @@ def test_a_key_that_others_can_read_is_warned_of(place):
     with serving(place.folder, "--queue", "tasks", "--authkey-file", path) as (server, _):
         assert server.end(signal.SIGTERM) == 0
         assert "warning" not in server.said
+
+
+def test_without_a_key_the_queues_are_for_this_user_only(place):
+    path = place.folder / "socket"
+    with serving(place.folder, "--queue", "tasks", bind=f"unix://{path}") as (server, _):
+        assert path.stat().st_mode & 0o077 == 0
+        assert server.end(signal.SIGTERM) == 0
+        assert "warning" not in server.said
+    with serving(place.folder, "--queue", "tasks") as (server, _):
+        assert server.end(signal.SIGTERM) == 0
+        assert "every user of this machine" in server.said
 
 
 def test_an_address_that_is_taken_is_an_error_of_one_line(place):

@@ -51,8 +51,11 @@ class Server:
         command = [sys.executable, "-m", "manyhands", "serve", "--bind", bind, option, "items"]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
-        said = self.process.stderr.readline()
-        found = re.search(r"at (?:unix|tcp)://(\S+)$", said)
+        said, found = "", None
+        for line in self.process.stderr:
+            said += line
+            if found := re.search(r"serving .* at (?:unix|tcp)://(\S+)$", line):
+                break
         assert found, said
         self.address = found[1]
         self.descriptors = self.number_of_descriptors()
