@@ -142,6 +142,14 @@ def serve(arguments: "Sequence[str]") -> None:
         help="as --queue, but what a process took that dies before its task_done() is given to "
         "another",
     )
+    parser.add_argument(
+        "--silence",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long another machine may not be heard of before it is taken for gone "
+        "(%(default)g)",
+    )
     options = parser.parse_args(arguments)
     names = options.queue + options.ack_queue
     if not names:
@@ -153,6 +161,8 @@ def serve(arguments: "Sequence[str]") -> None:
             parser.error(
                 f"a queue's name is one that Python methods can have, which {name!r} is not"
             )
+    if not 1 <= options.silence <= 86400:
+        parser.error("--silence is from 1 to 86400 seconds")
     try:
         address = parse_address(options.bind)
     except ValueError as error:
@@ -166,6 +176,7 @@ def serve(arguments: "Sequence[str]") -> None:
 
     import pickle
     import resource
+    from datetime import timedelta
 
     from manyhands import _native
 
@@ -181,7 +192,9 @@ def serve(arguments: "Sequence[str]") -> None:
         except OSError as error:
             why = error.strerror or error
             raise SystemExit(f"manyhands: cannot listen at {options.bind}: {why}") from None
-        server = _native.multiprocessing.ManagerServer(listener.fileno(), key, {}, False)
+        silence = timedelta(seconds=options.silence)
+        handle = listener.fileno()
+        server = _native.multiprocessing.ManagerServer(handle, key, {}, False, silence)
         for name in names:
             keywords = {"ack": True} if name in options.ack_queue else {}
             server.share(name, "Queue", _METHODS, pickle.dumps(((), keywords), 4))

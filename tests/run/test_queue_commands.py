@@ -75,6 +75,7 @@ def test_who_does_not_know_the_key_gets_nothing(place, key):
         (["--bind", "tcp://127.0.0.1:0"], "nothing to serve"),
         (["--queue", "a", "--ack-queue", "a", "--bind", "tcp://127.0.0.1:0"], "the same name"),
         (["--queue", "a b", "--bind", "tcp://127.0.0.1:0"], "'a b' is not"),
+        (["--queue", "tasks", "--bind", "tcp://127.0.0.1:0", "--silence", "0"], "1 to 86400"),
         (["--queue", "tasks"], "--bind"),
     ],
 )

@@ -74,6 +74,7 @@ def address(place, key, machines):
     """Queues that the first machine serves; where others reach them."""
     place.write("tasks_of_tests.py", TASKS)
     arguments = ("--ack-queue", "tasks", "--queue", "results", "--authkey-file", key)
+    arguments += ("--silence", "2")
     bind = "tcp://0.0.0.0:0"
     with serving(place.folder, *arguments, bind=bind, on=machines[0].on) as (server, bound):
         yield bound.replace("0.0.0.0", SERVER)
@@ -111,5 +112,17 @@ def test_the_task_of_a_worker_that_dies_elsewhere_is_given_to_another(
         client(place, f"tasks.put({str(path)!r})", address, "tasks", on=server.on)
         until(path.exists, "the task's begin")
         os.killpg(run.process.pid, signal.SIGKILL)
+        text = "print(tasks.get(timeout=30))"
+        assert client(place, text, address, "tasks", on=server.on) == f"{path}\n"
+
+
+def test_the_task_of_a_machine_that_is_cut_off_is_given_to_another(place, key, machines, address):
+    server, other = machines
+    path = place.folder / "begun"
+    with worker(place, key, address, "slow", "-n", "1", on=other.on):
+        client(place, f"tasks.put({str(path)!r})", address, "tasks", on=server.on)
+        until(path.exists, "the task's begin")
+        # Nothing tells the server.
+        other.call("ip", "link", "set", "cable", "down")
         text = "print(tasks.get(timeout=30))"
         assert client(place, text, address, "tasks", on=server.on) == f"{path}\n"

@@ -42,7 +42,7 @@ pub(super) enum Stage {
 impl State {
     /// Somebody has connected.
     pub(super) fn connected(&mut self, socket: OwnedFd) {
-        let wire = Wire::new(socket);
+        let wire = Wire::new(socket, self.settings.silence);
         let Ok((challenge, handshake)) = Handshake::begin() else {
             return;
         };

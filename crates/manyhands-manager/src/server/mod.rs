@@ -44,6 +44,8 @@ pub struct Settings {
     pub handshake: Duration,
     /// How long a client of ours whose connection broke may take to come back before it counts as dead.
     pub resume: Duration,
+    /// How long another machine may not be heard of, though it is asked, before a connection with it counts as broken.
+    pub silence: Duration,
 }
 
 impl Settings {
@@ -54,6 +56,7 @@ impl Settings {
             longest_message: 1 << 40,
             handshake: Duration::from_secs(10),
             resume: Duration::from_secs(5),
+            silence: Duration::from_secs(60),
         }
     }
 }
