@@ -10,6 +10,7 @@ mod array;
 mod dict;
 mod iterator;
 mod list;
+mod methods;
 mod namespace;
 mod queue;
 mod reads;
@@ -21,6 +22,8 @@ mod value;
 
 use crate::pickle::{Item, Payload};
 
+pub(crate) use methods::KINDS;
+pub use methods::methods;
 pub use reads::Reads;
 
 /// Who makes a call: a connection, which is one thread of a client.

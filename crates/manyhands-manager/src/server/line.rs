@@ -42,7 +42,7 @@ pub(super) enum Stage {
 impl State {
     /// Somebody has connected.
     pub(super) fn connected(&mut self, socket: OwnedFd) {
-        let wire = Wire::new(socket);
+        let wire = Wire::new(socket, self.settings.silence);
         let Ok((challenge, handshake)) = Handshake::begin() else {
             return;
         };
@@ -78,6 +78,13 @@ impl State {
         line.readable |= readable | closed;
         if writable && !line.wire.is_flushed() && line.wire.flush().is_err() {
             return self.lost(id);
+        }
+        if writable
+            && line.wire.is_flushed()
+            && let Stage::Seated(seat) = line.stage
+            && let Some(seat) = self.seats.get_mut(&seat)
+        {
+            seat.is_delivered();
         }
         // Seen also while a call of it waits, so that this is given up.
         while closed && !line.ended {

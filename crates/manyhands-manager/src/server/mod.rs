@@ -4,6 +4,7 @@
 //! never held while anybody waits or runs code of others; so other threads, such as those in which an interpreter
 //! answers what only it can, take it for the moment in which they hand in an answer.
 
+mod bound;
 mod handshake;
 mod line;
 mod management;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub handshake: Duration,
     /// How long a client of ours whose connection broke may take to come back before it counts as dead.
     pub resume: Duration,
+    /// How long another machine may not be heard of, though it is asked, before a connection with it counts as broken.
+    pub silence: Duration,
 }
 
 impl Settings {
@@ -53,6 +56,7 @@ impl Settings {
             longest_message: 1 << 40,
             handshake: Duration::from_secs(10),
             resume: Duration::from_secs(5),
+            silence: Duration::from_secs(60),
         }
     }
 }
@@ -121,6 +125,8 @@ pub struct Server {
     waker: Waker,
     poll: Mutex<Option<Poll>>,
     listener: OwnedFd,
+    /// Where it listens, if it was [bound](Server::bind) there; a socket in the file system goes with it.
+    place: Option<manyhands_wire::Listener>,
 }
 
 impl Server {
@@ -144,7 +150,13 @@ impl Server {
             Interest::READABLE,
         )?;
         let state = State::new(settings, types, interpreter, poll.registry().try_clone()?);
-        Ok(Server { state: Mutex::new(state), waker, poll: Mutex::new(Some(poll)), listener })
+        Ok(Server {
+            state: Mutex::new(state),
+            waker,
+            poll: Mutex::new(Some(poll)),
+            listener,
+            place: None,
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

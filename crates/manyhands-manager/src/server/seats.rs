@@ -88,6 +88,11 @@ impl Seat {
         self.has_asked = true;
     }
 
+    /// The whole answer is with the kernel.
+    pub(super) fn is_delivered(&mut self) {
+        self.undelivered = None;
+    }
+
     pub(super) fn waits(&mut self, ticket: Ticket) {
         self.work = Work::Waiting(ticket.0);
     }

@@ -5,6 +5,7 @@ use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use manyhands_manager::objects::{self, Connection};
@@ -130,12 +131,13 @@ impl ManagerServer {
     /// `listener` is the number of a listening socket, which is duplicated. `types` says for a name what kind of object
     /// it makes and which methods are exposed. What only Python can do is refused unless it `has_lanes`.
     #[new]
-    #[pyo3(signature = (listener, authkey, types, has_lanes=true))]
+    #[pyo3(signature = (listener, authkey, types, has_lanes=true, silence=None))]
     fn new(
         listener: RawFd,
         authkey: &[u8],
         types: HashMap<String, (String, Vec<String>)>,
         has_lanes: bool,
+        silence: Option<Duration>,
     ) -> PyResult<ManagerServer> {
         if listener < 0 {
             return Err(PyValueError::new_err("the listener is closed"));
@@ -156,7 +158,9 @@ impl ManagerServer {
         } else {
             None
         };
-        let server = Server::new(listener, Settings::new(authkey), types, interpreter)?;
+        let mut settings = Settings::new(authkey);
+        settings.silence = silence.unwrap_or(settings.silence);
+        let server = Server::new(listener, settings, types, interpreter)?;
         Ok(ManagerServer {
             server: Arc::new(server),
             lanes,
