@@ -1,6 +1,6 @@
 //! Keeps objects and serves those who connect.
 //!
-//! One thread ([`Server::run`]) waits for all connections. What it knows is a [`State`] under one lock, which is
+//! One thread ([`Server::run`]) waits for all connections. What it knows is a `State` under one lock, which is
 //! never held while anybody waits or runs code of others; so other threads, such as those in which an interpreter
 //! answers what only it can, take it for the moment in which they hand in an answer.
 
