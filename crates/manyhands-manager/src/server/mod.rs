@@ -11,6 +11,7 @@ mod replies;
 mod requests;
 mod seats;
 mod state;
+mod tls;
 mod wire;
 
 use std::collections::HashMap;
@@ -31,6 +32,7 @@ use crate::pickle::Item;
 use state::State;
 
 pub use replies::value as write_value;
+pub use tls::{BadIdentity, Identity};
 
 /// What a server is to be like.
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ pub struct Settings {
     pub handshake: Duration,
     /// How long a client of ours whose connection broke may take to come back before it counts as dead.
     pub resume: Duration,
+    /// What the server shows to who connects by TLS, without which nobody gets on then; None for plain connections.
+    pub identity: Option<Identity>,
 }
 
 impl Settings {
@@ -53,6 +57,7 @@ impl Settings {
             longest_message: 1 << 40,
             handshake: Duration::from_secs(10),
             resume: Duration::from_secs(5),
+            identity: None,
         }
     }
 }
