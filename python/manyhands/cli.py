@@ -80,7 +80,7 @@ def main() -> None:
 
         serve(arguments)
     elif command == "worker":
-        from manyhands._queue_server import worker
+        from manyhands._queue_worker import worker
 
         worker(arguments)
     elif command in ("-h", "--help", "help"):

@@ -2,6 +2,7 @@
 
 import pytest
 from programs import Clone, Place
+from queue_programs import KEY, key_file
 
 
 @pytest.fixture
@@ -18,3 +19,9 @@ def clone(tmp_path):
 def bare(tmp_path):
     """A virtual environment without the package."""
     return Clone(tmp_path, package=False)
+
+
+@pytest.fixture
+def key(tmp_path):
+    """A file with the key of queues."""
+    return key_file(tmp_path, KEY + "\n")

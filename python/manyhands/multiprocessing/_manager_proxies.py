@@ -223,8 +223,7 @@ def RebuildProxy(func, token, serializer, kwds):
     if server and server.address == token.address:
         _util.debug("Rebuild a proxy owned by manager, token=%r", token)
         kwds["manager_owned"] = True
-        if token.id not in server.id_to_local_proxy_obj:
-            server.id_to_local_proxy_obj[token.id] = server.id_to_obj[token.id]
+        server.keep(token.id)
     incref = kwds.pop("incref", True) and not getattr(current, "_inheriting", False)
     return func(token, serializer, incref=incref, **kwds)
 

@@ -181,7 +181,7 @@ class Server(_stdlib.Server):
         try:
             self._engine.start()
             try:
-                while not self.stop_event.is_set():
+                while not (self.stop_event.is_set() or self._engine.has_ended):
                     lane = self._engine.next_lane()
                     if lane is not None:
                         threading.Thread(
@@ -198,6 +198,13 @@ class Server(_stdlib.Server):
                 sys.stderr = sys.__stderr__
             sys.exit(0)
         return None
+
+    def serve_for_starter(self):
+        """As `serve_forever`, but no longer than who started this process, and who is connected."""
+        starter = process.parent_process()
+        if self._engine is not None and starter is not None:
+            self._engine.end_with(starter.pid)
+        self.serve_forever()
 
     def _serve_lane(self, lane):
         """Answer what a connection wants of Python."""

@@ -222,7 +222,7 @@ class BaseManager(_original.BaseManager):
         writer.send(server.address)
         writer.close()
         util.info("manager serving at %r", server.address)
-        server.serve_forever()
+        getattr(server, "serve_for_starter", server.serve_forever)()
 
     def _ask(self, funcname, args=(), kwds={}):  # noqa: B006
         return peer_at(self._address).manage(self._way, funcname, args, kwds)

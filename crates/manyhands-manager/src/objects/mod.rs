@@ -10,6 +10,7 @@ mod array;
 mod dict;
 mod iterator;
 mod list;
+mod methods;
 mod namespace;
 mod queue;
 mod set;
@@ -19,6 +20,9 @@ mod table;
 mod value;
 
 use crate::pickle::{Item, Payload};
+
+pub(crate) use methods::KINDS;
+pub use methods::methods;
 
 /// Who makes a call: a connection, which is one thread of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,6 +6,7 @@
 //! * [`Plain`]: decoded, if it consists of plain types only.
 
 mod compare;
+mod convert;
 mod cut;
 mod decode;
 mod encode;
@@ -21,6 +22,7 @@ mod scan;
 mod scanner;
 mod write;
 
+pub use convert::OtherType;
 pub use integer::Integer;
 pub use key::Key;
 pub use payload::Payload;

@@ -49,7 +49,7 @@ impl State {
             },
             None => None,
         };
-        let wire = Wire::new(socket, tls);
+        let wire = Wire::new(socket, self.settings.silence, tls);
         let Ok((challenge, handshake)) = Handshake::begin() else {
             return;
         };
@@ -86,6 +86,13 @@ impl State {
         if writable && !line.wire.is_flushed() && line.wire.flush().is_err() {
             return self.lost(id);
         }
+        if writable
+            && line.wire.is_flushed()
+            && let Stage::Seated(seat) = line.stage
+            && let Some(seat) = self.seats.get_mut(&seat)
+        {
+            seat.is_delivered();
+        }
         // Seen also while a call of it waits, so that this is given up.
         while closed && !line.ended {
             match line.wire.read() {
@@ -107,6 +114,10 @@ impl State {
             };
             let is_busy = seat.is_some_and(|seat| seat.is_busy());
             if is_busy && line.ended {
+                if seat.is_some_and(|seat| seat.is_asking()) {
+                    // What came after that is carried out when it is answered.
+                    return;
+                }
                 if seat.is_some_and(|seat| seat.is_ours()) {
                     // Its client may come back for the answer.
                     return self.lost(id);

@@ -109,6 +109,15 @@ impl State {
                 let text = format!("cannot make a {typeid}{}", described(&raised));
                 self.answer(seat, replies::traceback(&text), None);
             }
+            None if self.interpreter.is_none() && is_kept => {
+                let text = match typeid.str() {
+                    Some(name) => {
+                        format!("KeyError: there is nothing here by the name of {name:?}")
+                    }
+                    None => "TypeError: the name of what is asked for is no string".to_owned(),
+                };
+                self.answer(seat, replies::traceback(&text), None);
+            }
             _ => self.ask_interpreter(seat, bytes),
         }
     }

@@ -4,6 +4,7 @@
 //! never held while anybody waits or runs code of others; so other threads, such as those in which an interpreter
 //! answers what only it can, take it for the moment in which they hand in an answer.
 
+mod bound;
 mod handshake;
 mod line;
 mod management;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub handshake: Duration,
     /// How long a client of ours whose connection broke may take to come back before it counts as dead.
     pub resume: Duration,
+    /// How long another machine may not be heard of, though it is asked, before a connection with it counts as broken.
+    pub silence: Duration,
     /// What the server shows to who connects by TLS, without which nobody gets on then; None for plain connections.
     pub identity: Option<Identity>,
 }
@@ -57,6 +60,7 @@ impl Settings {
             longest_message: 1 << 40,
             handshake: Duration::from_secs(10),
             resume: Duration::from_secs(5),
+            silence: Duration::from_secs(60),
             identity: None,
         }
     }
@@ -126,6 +130,8 @@ pub struct Server {
     waker: Waker,
     poll: Mutex<Option<Poll>>,
     listener: OwnedFd,
+    /// Where it listens, if it was [bound](Server::bind) there; a socket in the file system goes with it.
+    place: Option<manyhands_wire::Listener>,
 }
 
 impl Server {
@@ -149,7 +155,13 @@ impl Server {
             Interest::READABLE,
         )?;
         let state = State::new(settings, types, interpreter, poll.registry().try_clone()?);
-        Ok(Server { state: Mutex::new(state), waker, poll: Mutex::new(Some(poll)), listener })
+        Ok(Server {
+            state: Mutex::new(state),
+            waker,
+            poll: Mutex::new(Some(poll)),
+            listener,
+            place: None,
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -203,7 +215,7 @@ impl Server {
             let timeout = {
                 let mut state = self.state();
                 state.go_on();
-                if state.is_stopped() {
+                if state.is_over() {
                     state.close();
                     return Ok(());
                 }
@@ -247,6 +259,12 @@ impl Server {
                 Err(_) => {}
             }
         }
+    }
+
+    /// Has [`run`](Self::run) return when that process has ended and nobody is connected any more.
+    pub fn end_with(&self, pid: i32) {
+        self.state().end_with(pid);
+        self.wake();
     }
 
     /// Has [`run`](Self::run) return. What is connected is hung up on.

@@ -214,7 +214,7 @@ impl State {
             }
             Outcome::Wait(deadline) => {
                 let Some(known) = self.seats.get_mut(&seat) else { return };
-                known.is_waiting(ticket);
+                known.waits(ticket);
                 self.parked.insert(
                     ticket.0,
                     Parked { seat, ident: ident.into(), method: method.into(), request },

@@ -8,7 +8,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Token};
 
 use super::line::Stage;
-use super::state::{Parked, State, Timer};
+use super::state::{Parked, Starter, State, Timer};
 use crate::objects::{Answers, Client, Connection, Outcome, Ticket, Value};
 
 /// What a seat is doing.
@@ -78,12 +78,21 @@ impl Seat {
         self.is_brief
     }
 
-    pub(super) fn is_asking(&mut self) {
+    pub(super) fn is_asking(&self) -> bool {
+        self.work == Work::Asking
+    }
+
+    pub(super) fn asks(&mut self) {
         self.work = Work::Asking;
         self.has_asked = true;
     }
 
-    pub(super) fn is_waiting(&mut self, ticket: Ticket) {
+    /// The whole answer is with the kernel.
+    pub(super) fn is_delivered(&mut self) {
+        self.undelivered = None;
+    }
+
+    pub(super) fn waits(&mut self, ticket: Ticket) {
         self.work = Work::Waiting(ticket.0);
     }
 }
@@ -160,19 +169,35 @@ impl State {
         if let Some((&id, _)) = known {
             return Some(Client(id));
         }
-        let process = manyhands_sys::process::open(u32::try_from(raw).ok()?).ok()?;
+        self.watch(raw).map(Client)
+    }
+
+    /// Has the kernel tell when a process ends.
+    fn watch(&mut self, pid: i32) -> Option<u64> {
+        let process = manyhands_sys::process::open(u32::try_from(pid).ok()?).ok()?;
         let id = self.next();
         let number = process.as_raw_fd();
         self.registry
             .register(&mut SourceFd(&number), Token(id as usize), Interest::READABLE)
             .ok()?;
-        self.watched.insert(id, Watched { pid: raw, process });
-        Some(Client(id))
+        self.watched.insert(id, Watched { pid, process });
+        Some(id)
+    }
+
+    /// When that process is gone, and nobody is connected any more, there is nothing left to serve for.
+    pub(super) fn end_with(&mut self, pid: i32) {
+        self.starter = match self.watch(pid) {
+            Some(id) => Starter::Lives(id),
+            None => Starter::Gone,
+        };
     }
 
     /// A client has ended.
     pub(super) fn watched_died(&mut self, id: u64) {
         let Some(watched) = self.watched.remove(&id) else { return };
+        if self.starter == Starter::Lives(id) {
+            self.starter = Starter::Gone;
+        }
         let _ = self.registry.deregister(&mut SourceFd(&watched.process.as_raw_fd()));
         let seats: Vec<u64> = self
             .seats
@@ -182,11 +207,10 @@ impl State {
             .collect();
         for seat in seats {
             // What it has sent before it died is carried out still.
-            if let Some(line) = self.seats.get(&seat).and_then(|seat| seat.line) {
-                self.event(line, true, false, true);
-                self.lost(line);
+            match self.seats.get(&seat).and_then(|seat| seat.line) {
+                Some(line) => self.event(line, true, false, true),
+                None => self.remove_seat(seat),
             }
-            self.remove_seat(seat);
         }
         self.client_died(Client(id));
     }
@@ -323,10 +347,11 @@ impl State {
     pub(super) fn left(&mut self, id: u64) {
         let Some(seat) = self.seats.get_mut(&id) else { return };
         seat.line = None;
-        if seat.session.is_none() {
+        // A client of this machine that died is known to have; one elsewhere may come back.
+        let is_dead = seat.client != Client(id) && !self.watched.contains_key(&seat.client.0);
+        if seat.session.is_none() || is_dead {
             return self.remove_seat(id);
         }
-        // A client on this machine that died is known to have; one elsewhere may come back.
         let until = Instant::now() + self.settings.resume;
         seat.dead_at = Some(until);
         self.set_timer(until, Timer::Seat(id));
@@ -358,7 +383,7 @@ impl State {
         if seat.is_brief {
             return;
         }
-        if !self.watched.contains_key(&seat.client.0) {
+        if seat.client == Client(id) {
             self.client_died(seat.client);
         }
     }

@@ -64,6 +64,17 @@ impl From<Type> for KnownType {
     }
 }
 
+/// For whom a server is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Starter {
+    /// For itself.
+    Nobody,
+    /// For a process that is watched under that number.
+    Lives(u64),
+    /// For one that has ended, and for who is still connected.
+    Gone,
+}
+
 /// All that a server knows.
 ///
 /// Connections (lines), seats, watched clients and tickets are numbered by one counter, so none is ever taken for another.
@@ -89,6 +100,7 @@ pub(super) struct State {
     pub(super) holdings: HashMap<Client, HashSet<Box<str>>>,
     /// Connections with which to go on: a call of theirs that waited was answered.
     pub(super) ready: Vec<u64>,
+    pub(super) starter: Starter,
     timers: BinaryHeap<Reverse<(Instant, Timer)>>,
     stopped: bool,
     last: u64,
@@ -117,6 +129,7 @@ impl State {
             watched: HashMap::new(),
             holdings: HashMap::new(),
             ready: Vec::new(),
+            starter: Starter::Nobody,
             timers: BinaryHeap::new(),
             stopped: false,
             last: FIRST,
@@ -174,8 +187,11 @@ impl State {
         self.stopped = true;
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stopped
+    /// Whether there is nothing to do any more.
+    pub(super) fn is_over(&self) -> bool {
+        let is_forsaken =
+            self.starter == Starter::Gone && self.lines.is_empty() && self.seats.is_empty();
+        self.stopped || is_forsaken
     }
 
     /// Hangs up on everybody, and forgets everything.
@@ -253,7 +269,7 @@ impl State {
             return self.answer(seat, super::replies::traceback(text), None);
         };
         if let Some(known) = self.seats.get_mut(&seat) {
-            known.is_asking();
+            known.asks();
             interpreter.request(Connection(seat), request);
         }
     }

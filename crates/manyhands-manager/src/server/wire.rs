@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use manyhands_sys::descriptor::{Descriptor, Reading, Room};
@@ -43,10 +44,27 @@ pub(super) struct Wire {
     tls: Option<Box<Tls>>,
 }
 
+/// Has the kernel ask the other machine whether it is there when nothing comes from it.
+fn listen_for_silence(socket: &OwnedFd, silence: Duration) -> rustix::io::Result<()> {
+    use rustix::net::sockopt;
+    let second = Duration::from_secs(1);
+    // Half of the time goes by before the first question, and there are four.
+    sockopt::set_tcp_keepidle(socket, (silence / 2).max(second))?;
+    sockopt::set_tcp_keepintvl(socket, (silence / 8).max(second))?;
+    sockopt::set_tcp_keepcnt(socket, 4)?;
+    // As long for what was sent and is not acknowledged.
+    let milliseconds = u32::try_from(silence.as_millis()).unwrap_or(u32::MAX);
+    sockopt::set_tcp_user_timeout(socket, milliseconds)?;
+    sockopt::set_socket_keepalive(socket, true)
+}
+
 impl Wire {
-    pub(super) fn new(owner: OwnedFd, tls: Option<Box<Tls>>) -> Wire {
+    /// A machine that is not heard of for as long as `silence` is taken for gone.
+    pub(super) fn new(owner: OwnedFd, silence: Duration, tls: Option<Box<Tls>>) -> Wire {
         let descriptor = Descriptor::of(&owner);
         descriptor.hurry();
+        // A socket of this machine needs none of that, and knows none of it.
+        let _ = listen_for_silence(&owner, silence);
         Wire { owner, descriptor, incoming: BytesMut::new(), outgoing: VecDeque::new(), tls }
     }
 

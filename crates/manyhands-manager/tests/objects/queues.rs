@@ -182,6 +182,46 @@ fn tasks_of_the_dead_are_taken_again() {
 }
 
 #[test]
+fn each_connection_of_a_client_settles_its_own() {
+    let mut queue = World::new("Queue", "ack=True");
+    for task in 1..=5 {
+        queue.call(9, &format!("put({task})"));
+    }
+    queue.together(&[
+        (21, "get()", "1"),
+        (22, "get()", "2"),
+        (22, "task_done()", "None"),
+        (22, "get()", "3"),
+        (23, "get()", "4"),
+        (23, "!lost get(4)", ""),
+        // Done by another thread than that which took it.
+        (24, "get()", "4"),
+        (25, "get()", "5"),
+        (24, "task_done()", "None"),
+        (24, "task_done()", "None"),
+        (21, "!died", ""),
+        (1, "get()", "3"),
+        (1, "get()", "5"),
+        (1, "join()", "waits"),
+        (1, "task_done()", "None"),
+        (1, "task_done()", "None; 1: None"),
+    ]);
+}
+
+#[test]
+fn a_task_that_is_done_before_it_got_anywhere_is_one_more_when_it_comes_back() {
+    World::new("Queue", "ack=True").together(&[
+        (1, "put('a')", "None"),
+        (21, "get()", "'a'"),
+        (22, "task_done()", "None"),
+        (21, "!lost get('a')", ""),
+        (3, "get()", "'a'"),
+        (3, "task_done()", "None"),
+        (3, "task_done()", "ValueError('task_done() called too many times')"),
+    ]);
+}
+
+#[test]
 fn without_acknowledgement_what_was_taken_is_gone() {
     World::new("Queue", "").together(&[
         (1, "put(1)", "None"),

@@ -123,6 +123,23 @@ fn what_a_dead_client_waited_for_goes_to_the_next() {
 }
 
 #[test]
+fn what_a_dead_client_got_does_not_come_again() {
+    let served = serve();
+    let queue = create(&served, "Queue", &[]);
+    let client = Client::new(&served);
+    // More than fits into the kernel at once.
+    let large = Plain::Bytes(vec![7; 16 << 20].into());
+    for _ in 0..3 {
+        client.call(&queue, "put", std::slice::from_ref(&large)).value();
+        let dead = Client::new(&served);
+        assert!(dead.call(&queue, "get", &[]).value().equals(&large));
+        drop(dead);
+        let soon = [Plain::Bool(true), Plain::Float(0.05)];
+        assert_eq!(client.call(&queue, "get", &soon).raised().1, "Empty");
+    }
+}
+
+#[test]
 fn who_does_not_read_his_answers_is_not_served_any_further() {
     let served = serve();
     let list = create(&served, "list", &[]);

@@ -32,7 +32,7 @@ use crate::pickle::{Item, Payload};
 ///
 /// # Acknowledgement
 /// With `ack=True` an item that a client has taken is kept until the client calls `task_done`, each of which settles the oldest
-/// one; if the client dies before, it is the next to be taken again. A queue that goes to the interpreter forgets them.
+/// one that the same connection took, or else that the client did; if the client dies before, it is the next to be taken again. A queue that goes to the interpreter forgets them.
 #[derive(Debug)]
 struct Queue {
     kind: &'static str,
@@ -61,6 +61,7 @@ enum Open {
 struct Getter {
     ticket: Ticket,
     client: Client,
+    connection: Connection,
 }
 
 #[derive(Debug)]
@@ -147,7 +148,7 @@ impl Queue {
             }
             "task_done" => {
                 nothing(call)?;
-                self.task_done(call.client, answers)
+                self.task_done(call, answers)
             }
             "qsize" => {
                 nothing(call)?;
@@ -218,12 +219,13 @@ impl Queue {
         }
         let limit = limit(call)?;
         if let Some(item) = self.store.pop()? {
-            self.note_taken(call.client, &item);
+            self.note_taken(call.client, call.connection, &item);
             self.let_putters_in(answers);
             return Ok(Outcome::Return(Value::Payload(item)));
         }
         let deadline = limit.deadline().ok_or_else(empty)?;
-        self.getters.push_back(Getter { ticket: call.ticket, client: call.client });
+        let Call { ticket, client, connection, .. } = *call;
+        self.getters.push_back(Getter { ticket, client, connection });
         Ok(Outcome::Wait(deadline))
     }
 }
@@ -249,7 +251,7 @@ impl Object for Queue {
 
     fn undelivered(
         &mut self,
-        _connection: Connection,
+        connection: Connection,
         client: Client,
         _method: &str,
         value: Value,
@@ -257,8 +259,10 @@ impl Object for Queue {
     ) {
         // Only `get` returns something that came pickled.
         if let Value::Payload(item) = value {
-            if let Some(taken) = &mut self.taken {
-                taken.forget(client, &item);
+            if let Some(taken) = &mut self.taken
+                && !taken.forget(client, connection)
+            {
+                self.unfinished += 1;
             }
             self.restore(vec![item], answers);
         }

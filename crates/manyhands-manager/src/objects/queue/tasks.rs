@@ -4,21 +4,25 @@ use std::collections::{HashMap, VecDeque};
 
 use super::Queue;
 use crate::objects::arguments::{DONE, Found, raise};
-use crate::objects::{Answers, Client, Outcome};
+use crate::objects::{Answers, Call, Client, Connection, Outcome};
 use crate::pickle::Payload;
 
-/// What clients have taken and not settled, the oldest first. No client is in it without anything.
+/// What clients have taken and not settled, the oldest first, and over which connection each. No client is in it without
+/// anything.
 #[derive(Debug, Default)]
-pub(super) struct Taken(HashMap<Client, VecDeque<Payload>>);
+pub(super) struct Taken(HashMap<Client, VecDeque<(Connection, Payload)>>);
 
 impl Taken {
-    pub(super) fn note(&mut self, client: Client, item: Payload) {
-        self.0.entry(client).or_default().push_back(item);
+    pub(super) fn note(&mut self, client: Client, connection: Connection, item: Payload) {
+        self.0.entry(client).or_default().push_back((connection, item));
     }
 
-    fn settle_oldest(&mut self, client: Client) {
+    /// The oldest that this connection has taken; of one that has none, the oldest of its client, another of whose threads
+    /// may have got it.
+    fn settle_oldest(&mut self, client: Client, connection: Connection) {
         if let Some(items) = self.0.get_mut(&client) {
-            items.pop_front();
+            let own = items.iter().position(|(by, _)| *by == connection);
+            items.remove(own.unwrap_or(0));
             if items.is_empty() {
                 self.0.remove(&client);
             }
@@ -26,30 +30,30 @@ impl Taken {
     }
 
     pub(super) fn all_of(&mut self, client: Client) -> Vec<Payload> {
-        self.0.remove(&client).map(Vec::from).unwrap_or_default()
+        let items = self.0.remove(&client).unwrap_or_default();
+        items.into_iter().map(|(_, item)| item).collect()
     }
 
-    /// The client never got the item: the newest like this is not its own.
-    pub(super) fn forget(&mut self, client: Client, item: &Payload) {
-        let Some(items) = self.0.get_mut(&client) else { return };
-        let pickle = item.to_pickle();
-        let same = |other: &Payload| other.len() == item.len() && other.to_pickle() == pickle;
-        if let Some(at) = items.iter().rposition(same) {
-            items.remove(at);
-        }
+    /// The connection never got the item: the newest that it has taken is not its own. False if it has none, as another
+    /// one of its client has settled that.
+    pub(super) fn forget(&mut self, client: Client, connection: Connection) -> bool {
+        let Some(items) = self.0.get_mut(&client) else { return false };
+        let at = items.iter().rposition(|(by, _)| *by == connection);
+        let forgotten = at.and_then(|at| items.remove(at)).is_some();
         if items.is_empty() {
             self.0.remove(&client);
         }
+        forgotten
     }
 }
 
 impl Queue {
-    pub(super) fn task_done(&mut self, client: Client, answers: &mut Answers) -> Found<Outcome> {
+    pub(super) fn task_done(&mut self, call: &Call<'_>, answers: &mut Answers) -> Found<Outcome> {
         if self.unfinished == 0 {
             return Err(raise("ValueError", "task_done() called too many times"));
         }
         if let Some(taken) = &mut self.taken {
-            taken.settle_oldest(client);
+            taken.settle_oldest(call.client, call.connection);
         }
         self.finish(1, answers);
         Ok(DONE)

@@ -2,7 +2,7 @@
 
 use super::{Open, Queue, shut_down};
 use crate::objects::arguments::{DONE, Found};
-use crate::objects::{Answers, Client, Outcome, Ticket, Value};
+use crate::objects::{Answers, Client, Connection, Outcome, Ticket, Value};
 use crate::pickle::Payload;
 
 impl Queue {
@@ -10,7 +10,7 @@ impl Queue {
     pub(super) fn enter(&mut self, item: Payload, answers: &mut Answers) -> Found<()> {
         match self.getters.pop_front() {
             Some(getter) => {
-                self.note_taken(getter.client, &item);
+                self.note_taken(getter.client, getter.connection, &item);
                 let got = Outcome::Return(Value::Payload(item));
                 answers.0.push((getter.ticket, got));
             }
@@ -47,7 +47,7 @@ impl Queue {
         {
             let outcome = match self.store.pop() {
                 Ok(Some(item)) => {
-                    self.note_taken(getter.client, &item);
+                    self.note_taken(getter.client, getter.connection, &item);
                     Outcome::Return(Value::Payload(item))
                 }
                 Ok(None) => return,
@@ -58,9 +58,9 @@ impl Queue {
         }
     }
 
-    pub(super) fn note_taken(&mut self, client: Client, item: &Payload) {
+    pub(super) fn note_taken(&mut self, client: Client, connection: Connection, item: &Payload) {
         if let Some(taken) = &mut self.taken {
-            taken.note(client, item.clone());
+            taken.note(client, connection, item.clone());
         }
     }
 

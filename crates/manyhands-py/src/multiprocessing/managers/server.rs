@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use manyhands_manager::objects::{self, Connection};
@@ -114,6 +116,7 @@ struct ManagerServer {
     new: Arc<Line<Job>>,
     quick: Arc<Quick>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    has_ended: Arc<AtomicBool>,
 }
 
 /// A pickle of a value.
@@ -129,12 +132,13 @@ impl ManagerServer {
     /// it makes and which methods are exposed. What only Python can do is refused unless it `has_lanes`. With an
     /// `identity`, certificates and private key in PEM, connections are by TLS.
     #[new]
-    #[pyo3(signature = (listener, authkey, types, has_lanes=true, identity=None))]
+    #[pyo3(signature = (listener, authkey, types, has_lanes=true, silence=None, identity=None))]
     fn new(
         listener: RawFd,
         authkey: &[u8],
         types: HashMap<String, (String, Vec<String>)>,
         has_lanes: bool,
+        silence: Option<Duration>,
         identity: Option<(&[u8], &[u8])>,
     ) -> PyResult<ManagerServer> {
         let identity = identity.map(identity_of).transpose()?;
@@ -157,10 +161,17 @@ impl ManagerServer {
         } else {
             None
         };
-        let settings = Settings { identity, ..Settings::new(authkey) };
+        let mut settings = Settings { identity, ..Settings::new(authkey) };
+        settings.silence = silence.unwrap_or(settings.silence);
         let server = Server::new(listener, settings, types, interpreter)?;
-        let thread = Mutex::default();
-        Ok(ManagerServer { server: Arc::new(server), lanes, new, quick, thread })
+        Ok(ManagerServer {
+            server: Arc::new(server),
+            lanes,
+            new,
+            quick,
+            thread: Mutex::default(),
+            has_ended: Arc::default(),
+        })
     }
 
     /// Has whoever asks for an object of that name get the same one, made of a pickle of `(args, kwargs)`.
@@ -178,12 +189,27 @@ impl ManagerServer {
 
     /// Begins to serve, in a thread that Python does not see.
     fn start(&self) -> PyResult<()> {
-        let thread = Server::start_within(&self.server, |serve| {
+        let new = Arc::clone(&self.new);
+        let has_ended = Arc::clone(&self.has_ended);
+        let thread = Server::start_within(&self.server, move |serve| {
             // What the interpreter keeps for a thread is made once, and not for each call.
             Python::attach(|py| py.detach(serve));
+            has_ended.store(true, Ordering::Release);
+            let _ = new.try_put(Job::Look);
         })?;
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(())
+    }
+
+    /// Has the server end when that process has ended and nobody is connected any more.
+    fn end_with(&self, py: Python<'_>, pid: i32) {
+        py.detach(|| self.server.end_with(pid));
+    }
+
+    /// Whether it has served for the last time.
+    #[getter]
+    fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
     }
 
     /// Hangs up on everybody and waits until the thread has ended; to be called before the interpreter ends.
