@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
 import signal
 import socket
 import ssl
-import subprocess
 import textwrap
 import time
 from collections.abc import Iterator
@@ -17,25 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import Files, made
 from manyhands.multiprocessing import connection, get_context, managers
 from support import Hand, alarm, in_fork, run_script
 
-OPENSSL = shutil.which("openssl")
-if OPENSSL is None:
-    pytest.skip("certificates are made by the command openssl", allow_module_level=True)
-
 KEY = b"a key"
-Files = tuple[str, str]
-
-
-def made(folder: Path, name: str, names: str) -> Files:
-    """A certificate that has signed itself, and the key to it."""
-    certificate, key = str(folder / f"{name}.pem"), str(folder / f"{name}.key")
-    command = [str(OPENSSL), "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]
-    command += ["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=test"]
-    command += ["-addext", f"subjectAltName={names}", "-out", certificate, "-keyout", key]
-    subprocess.run(command, check=True, capture_output=True)
-    return certificate, key
 
 
 @pytest.fixture(scope="module")
@@ -288,22 +272,22 @@ def test_a_server_that_says_nothing_is_not_waited_for_in_haste(ours: Files) -> N
 
 
 def test_polling_takes_nothing_away(ours: Files, server: Any) -> None:
-    made = managers.TLS(ca=ours[0]).connect(server)
-    assert made.poll(None)
-    assert made.poll()
-    assert made.recv_bytes().startswith(b"#CHALLENGE#")
-    assert not made.poll()
-    assert not made.poll(0.01)
-    made.send_bytes(b"nonsense")
-    assert made.poll(None)
-    assert made.recv_bytes() == b"#FAILURE#"
-    assert made.poll(None)
+    secured = managers.TLS(ca=ours[0]).connect(server)
+    assert secured.poll(None)
+    assert secured.poll()
+    assert secured.recv_bytes().startswith(b"#CHALLENGE#")
+    assert not secured.poll()
+    assert not secured.poll(0.01)
+    secured.send_bytes(b"nonsense")
+    assert secured.poll(None)
+    assert secured.recv_bytes() == b"#FAILURE#"
+    assert secured.poll(None)
     with pytest.raises(EOFError):
-        made.recv_bytes()
+        secured.recv_bytes()
     with pytest.raises(TypeError, match="another process"):
-        pickle.dumps(made)
-    made.close()
-    assert made.closed
+        pickle.dumps(secured)
+    secured.close()
+    assert secured.closed
 
 
 def test_shutting_down_takes_the_server_down(ours: Files) -> None:
