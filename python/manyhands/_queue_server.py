@@ -115,6 +115,27 @@ def read_key(parser: argparse.ArgumentParser, path: str | None) -> bytes:
     return key
 
 
+def _read_identity(
+    parser: argparse.ArgumentParser, cert: str | None, key: str | None, address: "Address"
+) -> tuple[bytes, bytes] | None:
+    """What the server shows by TLS; None if connections are plain."""
+    if cert is None and key is None:
+        return None
+    if cert is None or key is None:
+        parser.error("--tls-cert and --tls-key are given together")
+    if isinstance(address, str):
+        parser.error("TLS is for tcp://HOST:PORT: nobody reads what goes over unix:///PATH")
+
+    from manyhands.multiprocessing.managers import TLS
+
+    try:
+        return TLS(cert, key).identity()
+    except OSError as error:
+        parser.error(f"cannot read {error.filename!r}: {error.strerror}")
+    except ValueError as error:
+        parser.error(str(error))
+
+
 def serve(arguments: "Sequence[str]") -> None:
     """The command `manyhands serve`."""
     parser = argparse.ArgumentParser(
@@ -150,6 +171,13 @@ def serve(arguments: "Sequence[str]") -> None:
         help="how long another machine may not be heard of before it is taken for gone "
         "(%(default)g)",
     )
+    parser.add_argument(
+        "--tls-cert",
+        metavar="FILE",
+        help="have connections encrypted: the server's certificate, in PEM; clients of the "
+        "standard library cannot connect then",
+    )
+    parser.add_argument("--tls-key", metavar="FILE", help="the private key to it, in PEM")
     options = parser.parse_args(arguments)
     names = options.queue + options.ack_queue
     if not names:
@@ -174,6 +202,8 @@ def serve(arguments: "Sequence[str]") -> None:
             "--authkey-file, or bind to 127.0.0.1"
         )
 
+    identity = _read_identity(parser, options.tls_cert, options.tls_key, address)
+
     import pickle
     import resource
     from datetime import timedelta
@@ -194,7 +224,7 @@ def serve(arguments: "Sequence[str]") -> None:
             raise SystemExit(f"manyhands: cannot listen at {options.bind}: {why}") from None
         silence = timedelta(seconds=options.silence)
         handle = listener.fileno()
-        server = _native.multiprocessing.ManagerServer(handle, key, {}, False, silence)
+        server = _native.multiprocessing.ManagerServer(handle, key, {}, False, silence, identity)
         for name in names:
             keywords = {"ack": True} if name in options.ack_queue else {}
             server.share(name, "Queue", _METHODS, pickle.dumps(((), keywords), 4))

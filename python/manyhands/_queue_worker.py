@@ -38,6 +38,11 @@ def worker(arguments: "Sequence[str]") -> None:
     )
     parser.add_argument("--authkey-file", metavar="FILE", help=AUTHKEY_HELP)
     parser.add_argument(
+        "--tls-ca",
+        metavar="FILE",
+        help="connect by TLS, to a server whose certificate this one vouches for, in PEM",
+    )
+    parser.add_argument(
         "-n",
         "--processes",
         type=int,
@@ -62,12 +67,12 @@ def worker(arguments: "Sequence[str]") -> None:
         parser.error(f"there is no function {options.function}: {error}")
     for name in filter(None, (options.take, options.give)):
         try:
-            _queue(address, key, name)
+            _queue(address, key, name, options.tls_ca)
         except Exception as error:
             raise SystemExit(
                 f"manyhands: cannot use the queue {name} at {options.address}: {_reason(error)}"
             ) from None
-    job = (address, key, options.take, options.give, module, function)
+    job = (address, key, options.take, options.give, module, function, options.tls_ca)
     raise SystemExit(_work(job, options.processes))
 
 
@@ -81,15 +86,15 @@ def _look_up(module: str, function: str) -> "Any":
     return found
 
 
-def _queue(address: "Address", key: bytes, name: str) -> "Any":
+def _queue(address: "Address", key: bytes, name: str, ca: str | None) -> "Any":
     """A proxy of a server's queue."""
-    from manyhands.multiprocessing.managers import BaseManager
+    from manyhands.multiprocessing.managers import TLS, BaseManager
 
     class QueueManager(BaseManager):
         pass
 
     QueueManager.register(name)
-    manager = QueueManager(address, key)
+    manager = QueueManager(address, key, tls=None if ca is None else TLS(ca=ca))
     manager.connect()
     queue = getattr(manager, name)()
     for method in ("get", "put", "task_done"):
@@ -176,15 +181,21 @@ def _begin(done: "Any", failed: "Any") -> None:
 
 
 def _take_and_give(
-    address: "Address", key: bytes, take: str, give: str | None, module: str, function: str
+    address: "Address",
+    key: bytes,
+    take: str,
+    give: str | None,
+    module: str,
+    function: str,
+    ca: str | None,
 ) -> None:
     """Work until there is nothing more."""
     from manyhands.multiprocessing.managers import RemoteError
     from manyhands.queue import ShutDown
 
     call = _look_up(module, function)
-    tasks = _queue(address, key, take)
-    results = _queue(address, key, give) if give else None
+    tasks = _queue(address, key, take, ca)
+    results = _queue(address, key, give, ca) if give else None
     done, failed = _counters
     of_queues = (ShutDown, RemoteError, OSError, EOFError)
     while True:

@@ -87,6 +87,9 @@ def test_signatures_are_theirs() -> None:
             parameters = dict(found.parameters)
             if sys.version_info < (3, 11):
                 parameters.pop("shutdown_timeout", None)
+            # Ours alone, and by name only.
+            tls = parameters.pop("tls", None)
+            assert tls is None or tls.kind is tls.KEYWORD_ONLY
             assert str(list(parameters.values())) == str(list(expected.parameters.values()))
 
 

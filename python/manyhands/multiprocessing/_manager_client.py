@@ -58,6 +58,8 @@ class Peer:
         self.local = Links()
         #: Whether the server is ours; None as long as that is not known.
         self.is_ours = None
+        #: How its connections are secured; None if they are not.
+        self.tls = None
         #: Whether it has been shut down from here.
         self.is_over = False
         Peer._all.add(self)
@@ -77,7 +79,7 @@ class Peer:
             link = self.link(way)
             if link.session is not None:
                 return result_of(link.request(None, funcname, args, kwds))
-        connection = way.connect(self.address)
+        connection = way.connect(self.address, self.tls)
         try:
             return dispatch(connection, None, funcname, args, kwds)
         finally:
@@ -89,7 +91,7 @@ class Peer:
         if link is not None and link.session is not None:
             link.tell((None, "#decref", (ident,), {}))
             return
-        connection = way.connect_in_haste(self.address)
+        connection = way.connect_in_haste(self.address, tls=self.tls)
         try:
             dispatch(connection, None, "decref", (ident,))
         finally:

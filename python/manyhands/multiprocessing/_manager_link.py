@@ -17,6 +17,7 @@ from manyhands.multiprocessing import connection as _connection
 _native = _engine.multiprocessing
 _stdlib = original("multiprocessing.managers")
 _process = original("multiprocessing.process")
+_ForkingPickler = original("multiprocessing.reduction").ForkingPickler
 
 #: What is in the answer of a server of ours to `accept_connection`.
 OURS = "manyhands"
@@ -64,17 +65,37 @@ class Way:
         self.authkey = authkey
         self.is_pickled = serializer == "pickle"
 
-    def connect(self, address):
+    def connect(self, address, tls=None):
         """Open a connection; an error that has no more to say names the address."""
         try:
+            if tls is not None:
+                return self._secured(address, tls)
             return self.client(address, authkey=self.authkey)
+        except EOFError as error:
+            text = f"the server at {address!r} hung up before it knew who is there"
+            if tls is None:
+                text += ": if it wants TLS, give the manager tls="
+            raise EOFError(text) from error
         except OSError as error:
             if error.errno is None or error.filename is not None:
                 raise
+            if tls is not None and repr(address) in str(error):
+                raise
             raise type(error)(error.errno, error.strerror, address) from None
 
-    def connect_in_haste(self, address, limit=_HASTE):
+    def _secured(self, address, tls, limit=None):
+        made = tls.connect(address, limit)
+        ready = made if limit is None else _Hasty(made, limit)
+        with _connection._closed_on_error(made):
+            if self.authkey is not None:
+                _connection.answer_challenge(ready, self.authkey)
+                _connection.deliver_challenge(ready, self.authkey)
+        return ready
+
+    def connect_in_haste(self, address, limit=_HASTE, tls=None):
         """Open a connection, or raise TimeoutError when it takes too long."""
+        if tls is not None:
+            return self._secured(address, tls, limit)
         if self.client is not _connection.Client:
             return self.connect(address)
         connected = socket.socket(getattr(socket, _connection.address_type(address)))
@@ -139,7 +160,7 @@ class Link(_native.Link):
         if threading.current_thread().name != "MainThread":
             name += "|" + threading.current_thread().name
         before = self.session
-        connection = self.way.connect(self.peer.address)
+        connection = self.way.connect(self.peer.address, self.peer.tls)
         try:
             if self.way.is_pickled:
                 says = {"name": name}
@@ -203,11 +224,18 @@ class Link(_native.Link):
         return self.inner.request(*request)
 
     def _swap(self, connection, message):
-        """Send a request and receive the answer, over a connection that carries no pickles."""
+        """Send a request and receive the answer, over a connection that is not native."""
+        # What cannot be pickled is an error of who wants it sent; no harm is done.
+        pickled = None if self.peer.tls is None else _ForkingPickler.dumps(message)
         try:
-            connection.send(message)
+            if pickled is None:
+                connection.send(message)
+            else:
+                connection.send_bytes(pickled)
             self.is_sent = True
-            return connection.recv()
+            if pickled is None:
+                return connection.recv()
+            answer = connection.recv_bytes()
         except (ConnectionError, EOFError):
             self.is_broken = True
             self.close()
@@ -215,6 +243,7 @@ class Link(_native.Link):
         except BaseException:
             self.close()
             raise
+        return _ForkingPickler.loads(answer)
 
     def _persist(self, request, number=None, error=None):
         """Make a request after all, as its connection is not there; or broke, by `error`."""

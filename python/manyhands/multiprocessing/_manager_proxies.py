@@ -18,6 +18,7 @@ from manyhands.multiprocessing._manager_client import (
 )
 from manyhands.multiprocessing._manager_dict import SharedDict
 from manyhands.multiprocessing._manager_link import Way
+from manyhands.multiprocessing._manager_tls import TLS, trust
 
 sends_to_others = _engine.multiprocessing.sends_to_others
 _stdlib = original("multiprocessing.managers")
@@ -164,6 +165,8 @@ class BaseProxy(_stdlib.BaseProxy):
         kwds = {}
         if _context.get_spawning_popen() is not None:
             kwds["authkey"] = self._authkey
+        if self._peer.tls is not None:
+            kwds["tls"] = trust(self._peer.tls)
         if getattr(self, "_isauto", False):
             kwds["exposed"] = self._exposed_
             make = AutoProxy
@@ -215,6 +218,9 @@ def RebuildProxy(func, token, serializer, kwds):
     """Return the proxy that was pickled."""
     current = _process.current_process()
     server = getattr(current, "_manager_server", None)
+    ca = kwds.pop("tls", None)
+    if ca is not None and peer_at(token.address).tls is None:
+        peer_at(token.address).tls = TLS(ca=ca or None)
     if server and server.address == token.address:
         _util.debug("Rebuild a proxy owned by manager, token=%r", token)
         kwds["manager_owned"] = True

@@ -19,6 +19,7 @@ from manyhands import _native as _engine
 from manyhands._stdlib import original as _original
 from manyhands.multiprocessing._manager_changes import OWN, Changes
 from manyhands.multiprocessing._manager_proxies import listener_client
+from manyhands.multiprocessing._manager_tls import checked
 
 _stdlib = _original("multiprocessing.managers")
 _ForkingPickler = _original("multiprocessing.reduction").ForkingPickler
@@ -129,7 +130,7 @@ class _Lane:
 class Server(_stdlib.Server):
     """Serves shared objects to the processes that connect to it.
 
-    Server(registry, address, authkey, serializer)
+    Server(registry, address, authkey, serializer, *, tls=None)
 
     As the standard library's class, whose clients may be at the other end; with one thread for all
     connections, and threads of Python only for those that call what only Python can do.
@@ -137,15 +138,20 @@ class Server(_stdlib.Server):
     Source: https://docs.python.org/3/library/multiprocessing.html#managers
     """
 
-    def __init__(self, registry, address, authkey, serializer):
+    def __init__(self, registry, address, authkey, serializer, *, tls=None):
         if not isinstance(authkey, bytes):
             raise TypeError(f"Authkey {authkey!r} is type {type(authkey)!s}, not bytes")
         self.registry = registry
         self.authkey = process.AuthenticationString(authkey)
+        checked(tls, address, serializer)
+        identity = None if tls is None else tls.identity()
         Listener, _ = listener_client[serializer]
         # Who connects is authenticated later.
         self.listener = Listener(address=address, backlog=1024)
         self.address = self.listener.address
+        if tls is not None and address[0]:
+            # By the name that is in the certificate.
+            self.address = (address[0], self.address[1])
         self.id_to_obj = _Objects(self)
         self.id_to_refcount = {}
         self.id_to_local_proxy_obj = {}
@@ -160,7 +166,10 @@ class Server(_stdlib.Server):
             types = {} if is_own else _native_types(registry)
             self._iterates = {typeid for typeid in types if registry.get(typeid, (0, 0, 0))[2]}
             self._engine = _native.ManagerServer(
-                self.listener._listener._socket.fileno(), bytes(authkey), types
+                self.listener._listener._socket.fileno(),
+                bytes(authkey),
+                types,
+                identity=identity,
             )
 
     def serve_forever(self):

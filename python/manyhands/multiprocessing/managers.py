@@ -43,6 +43,7 @@ from manyhands.multiprocessing._manager_proxies import (
     proxy_given,
 )
 from manyhands.multiprocessing._manager_server import Server
+from manyhands.multiprocessing._manager_tls import TLS as TLS, checked, trust
 
 _original = original("multiprocessing.managers")
 _context = original("multiprocessing.context")
@@ -66,7 +67,11 @@ public_methods = _original.public_methods
 
 
 class BaseManager(_original.BaseManager):
-    """Starts, or connects to, a server process, and makes objects there."""
+    """Starts, or connects to, a server process, and makes objects there.
+
+    With `tls`, a TLS(), connections are encrypted, and clients make sure that the server is the
+    one that they mean; the server and all its clients have to be of manyhands then.
+    """
 
     _registry = {}  # noqa: RUF012
     _Server = Server
@@ -80,7 +85,9 @@ class BaseManager(_original.BaseManager):
         ctx=None,
         *,
         shutdown_timeout=1.0,
+        tls=None,
     ):
+        checked(tls, address, serializer)
         if authkey is None:
             authkey = process.current_process().authkey
         # Of a server that is not started yet this may not say all (a port of 0).
@@ -93,6 +100,7 @@ class BaseManager(_original.BaseManager):
         self._ctx = ctx or get_context()
         self._shutdown_timeout = shutdown_timeout
         self._way = Way(self._Client, self._authkey, serializer)
+        self._tls = tls
 
     def _check_is_new(self):
         state = self._state.value
@@ -108,14 +116,25 @@ class BaseManager(_original.BaseManager):
     def get_server(self):
         """Return the server, to be run in this process by its serve_forever()."""
         self._check_is_new()
-        return self._Server(self._registry, self._address, self._authkey, self._serializer)
+        options = {} if self._tls is None else {"tls": self._tls}
+        return self._Server(
+            self._registry, self._address, self._authkey, self._serializer, **options
+        )
 
     def connect(self):
         """Connect to a server that runs already."""
         peer = peer_at(self._address)
         self._way = Way(listener_client[self._serializer][1], self._authkey, self._serializer)
         is_new = peer.local.link is None
-        peer.link(self._way)
+        before, peer.tls = peer.tls, self._tls
+        try:
+            if not is_new and trust(before) != trust(self._tls):
+                # The connection that there is says nothing of whom this one trusts.
+                self._way.connect(self._address, self._tls).close()
+            peer.link(self._way)
+        except BaseException:
+            peer.tls = before
+            raise
         if not is_new:
             self._ask("dummy")
         self._use(peer)
@@ -133,6 +152,12 @@ class BaseManager(_original.BaseManager):
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
 
+        options = {}
+        if self._tls is not None:
+            # What is wrong with it is said here, and not by the process.
+            self._tls.identity()
+            options["tls"] = self._tls
+
         # Tells the server's address.
         reader, writer = connection.Pipe(duplex=False)
         self._process = self._ctx.Process(
@@ -146,6 +171,7 @@ class BaseManager(_original.BaseManager):
                 initializer,
                 initargs,
             ),
+            kwargs=options,
         )
         identity = ":".join(str(number) for number in self._process._identity)
         self._process.name = f"{type(self).__name__}-{identity}"
@@ -165,23 +191,34 @@ class BaseManager(_original.BaseManager):
                 self._state,
                 self._Client,
                 self._shutdown_timeout,
+                self._tls,
             ),
             exitpriority=0,
         )
         # One of an earlier server of that address knows nothing of this one.
         BaseProxy._address_to_local.pop(self._address, None)
-        self._use(peer_at(self._address))
+        peer = peer_at(self._address)
+        peer.tls = self._tls
+        self._use(peer)
 
     @classmethod
     def _run_server(
-        cls, registry, address, authkey, serializer, writer, initializer=None, initargs=()
+        cls,
+        registry,
+        address,
+        authkey,
+        serializer,
+        writer,
+        initializer=None,
+        initargs=(),
+        **options,
     ):
         """Make a server, tell its address, and run it."""
         # Ctrl-C is for the program, which shuts the server down.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if initializer is not None:
             initializer(*initargs)
-        server = cls._Server(registry, address, authkey, serializer)
+        server = cls._Server(registry, address, authkey, serializer, **options)
         writer.send(server.address)
         writer.close()
         util.info("manager serving at %r", server.address)
@@ -221,14 +258,16 @@ class BaseManager(_original.BaseManager):
         return self
 
     @staticmethod
-    def _finalize_manager(process, address, authkey, state, _Client, shutdown_timeout=1.0):
+    def _finalize_manager(
+        process, address, authkey, state, _Client, shutdown_timeout=1.0, tls=None
+    ):
         """Shut the server down, by force if it does not do so in time."""
         peer = BaseProxy._address_to_local.pop(address, None)
         if process.is_alive():
             util.info("sending shutdown message to manager")
             try:
                 way = Way(_Client, authkey, "pickle")
-                ending = way.connect_in_haste(address, shutdown_timeout)
+                ending = way.connect_in_haste(address, shutdown_timeout, tls)
                 try:
                     dispatch(ending, None, "shutdown")
                 finally:

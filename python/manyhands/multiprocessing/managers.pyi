@@ -1,19 +1,18 @@
 from collections.abc import Callable, Iterable
 from multiprocessing import managers
+from multiprocessing.context import BaseContext
 from multiprocessing.managers import (
     BaseListProxy as BaseListProxy,
-    BaseManager as BaseManager,
     BaseProxy as BaseProxy,
     ListProxy as ListProxy,
     Namespace as Namespace,
     RemoteError as RemoteError,
     Server as Server,
-    SharedMemoryManager as SharedMemoryManager,
-    SyncManager as SyncManager,
     Token as Token,
     ValueProxy as ValueProxy,
 )
-from typing import Any, TypeVar
+from os import PathLike
+from typing import Any, TypeAlias, TypeVar
 
 from manyhands.multiprocessing.synchronize import AbandonedLockWarning as AbandonedLockWarning
 
@@ -21,9 +20,38 @@ __all__ = ["BaseManager", "BaseProxy", "SharedMemoryManager", "SyncManager", "To
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
+_File: TypeAlias = str | bytes | PathLike[str] | PathLike[bytes]
 
 class ServerLost(ConnectionResetError, EOFError): ...
 class LostUpdateWarning(RuntimeWarning): ...
+
+class TLS:
+    cert: str | None
+    key: str | None
+    ca: str | None
+    def __init__(
+        self,
+        cert: _File | None = None,
+        key: _File | None = None,
+        ca: _File | None = None,
+    ) -> None: ...
+    def identity(self) -> tuple[bytes, bytes]: ...
+    def connect(self, address: tuple[str, int], limit: float | None = None) -> Any: ...
+
+class BaseManager(managers.BaseManager):
+    def __init__(
+        self,
+        address: Any | None = None,
+        authkey: bytes | None = None,
+        serializer: str = "pickle",
+        ctx: BaseContext | None = None,
+        *,
+        shutdown_timeout: float = 1.0,
+        tls: TLS | None = None,
+    ) -> None: ...
+
+class SyncManager(BaseManager, managers.SyncManager): ...
+class SharedMemoryManager(BaseManager, managers.SharedMemoryManager): ...
 class AcquirerProxy(BaseProxy): ...
 class ArrayProxy(BaseProxy): ...
 class BarrierProxy(BaseProxy): ...

@@ -42,7 +42,14 @@ pub(super) enum Stage {
 impl State {
     /// Somebody has connected.
     pub(super) fn connected(&mut self, socket: OwnedFd) {
-        let wire = Wire::new(socket, self.settings.silence);
+        let tls = match &self.settings.identity {
+            Some(identity) => match identity.begin() {
+                Ok(tls) => Some(tls),
+                Err(_) => return,
+            },
+            None => None,
+        };
+        let wire = Wire::new(socket, self.settings.silence, tls);
         let Ok((challenge, handshake)) = Handshake::begin() else {
             return;
         };

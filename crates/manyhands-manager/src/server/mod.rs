@@ -12,6 +12,7 @@ mod replies;
 mod requests;
 mod seats;
 mod state;
+mod tls;
 mod wire;
 
 use std::collections::HashMap;
@@ -32,6 +33,7 @@ use crate::pickle::Item;
 use state::State;
 
 pub use replies::value as write_value;
+pub use tls::{BadIdentity, Identity};
 
 /// What a server is to be like.
 #[derive(Clone, Debug)]
@@ -46,6 +48,8 @@ pub struct Settings {
     pub resume: Duration,
     /// How long another machine may not be heard of, though it is asked, before a connection with it counts as broken.
     pub silence: Duration,
+    /// What the server shows to who connects by TLS, without which nobody gets on then; None for plain connections.
+    pub identity: Option<Identity>,
 }
 
 impl Settings {
@@ -57,6 +61,7 @@ impl Settings {
             handshake: Duration::from_secs(10),
             resume: Duration::from_secs(5),
             silence: Duration::from_secs(60),
+            identity: None,
         }
     }
 }

@@ -248,8 +248,18 @@ impl State {
         true
     }
 
-    /// What a dead client held passes on.
+    /// What a dead client held passes on; what never reached it was not held.
     fn pass_on(&mut self, client: Client) {
+        let of_client = |(_, seat): &(&u64, &mut Seat)| seat.client == client;
+        let undelivered: Vec<(u64, Taken)> = self
+            .seats
+            .iter_mut()
+            .filter(of_client)
+            .filter_map(|(&id, seat)| Some((id, seat.undelivered.take()?)))
+            .collect();
+        for (id, taken) in undelivered {
+            self.put_back(Connection(id), client, taken);
+        }
         for ident in self.holdings.remove(&client).unwrap_or_default() {
             let mut answers = Answers::default();
             if let Some(entry) = self.objects.get_mut(&ident) {

@@ -9,6 +9,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use manyhands_sys::descriptor::{Descriptor, Reading, Room};
 use manyhands_wire::{Header, Prefix};
 
+use super::tls::Tls;
+
 /// How much is read at once while nothing is known of a message.
 const STEP: usize = 16 * 1024;
 
@@ -46,6 +48,8 @@ pub(super) struct Wire {
     outgoing: VecDeque<Bytes>,
     /// Whether the kernel was asked to hold more.
     is_roomy: bool,
+    /// What stands between the socket and the messages, if anything does.
+    tls: Option<Box<Tls>>,
 }
 
 /// Has the kernel ask the other machine whether it is there when nothing comes from it.
@@ -64,7 +68,7 @@ fn listen_for_silence(socket: &OwnedFd, silence: Duration) -> rustix::io::Result
 
 impl Wire {
     /// A machine that is not heard of for as long as `silence` is taken for gone.
-    pub(super) fn new(owner: OwnedFd, silence: Duration) -> Wire {
+    pub(super) fn new(owner: OwnedFd, silence: Duration, tls: Option<Box<Tls>>) -> Wire {
         let descriptor = Descriptor::of(&owner);
         descriptor.hurry();
         // A socket of this machine needs none of that, and knows none of it.
@@ -75,6 +79,7 @@ impl Wire {
             incoming: BytesMut::new(),
             outgoing: VecDeque::new(),
             is_roomy: false,
+            tls,
         }
     }
 
@@ -96,28 +101,23 @@ impl Wire {
     /// # Errors
     /// Those of recv(2).
     pub(super) fn read(&mut self) -> io::Result<Read> {
+        if let Some(tls) = &mut self.tls {
+            let was_open = tls.is_open();
+            let result = tls.read(self.descriptor, &mut self.incoming);
+            // Also if that was nonsense, which the other end is told then.
+            tls.flush(self.descriptor)?;
+            if tls.is_open() && !was_open {
+                // What had to wait for that.
+                self.flush()?;
+            }
+            return result;
+        }
         let missing = self.missing().unwrap_or(0);
         let step = match missing.checked_sub(AT_ONCE) {
             Some(1..) => self.incoming.len().max(AT_ONCE).min(missing),
             _ => missing,
         };
-        self.incoming.reserve(step.max(STEP));
-        let mut room = Room::from(self.incoming.spare_capacity_mut());
-        let before = room.left();
-        let count = match self.descriptor.read(&mut room, Reading::Now) {
-            Ok(0) => return Ok(Read::End),
-            Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Read::Nothing),
-            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(Read::More),
-            Err(error) => return Err(error),
-        };
-        let filled = self.incoming.len() + count;
-        #[allow(unsafe_code, reason = "to read into memory that need not be cleared before")]
-        // SAFETY: the kernel has filled the first `count` bytes of the spare capacity.
-        unsafe {
-            self.incoming.set_len(filled);
-        }
-        Ok(if count < before { Read::Short } else { Read::More })
+        fill(self.descriptor, &mut self.incoming, step.max(STEP))
     }
 
     /// How many bytes of the message that is coming are missing; None if its length is not known yet.
@@ -174,7 +174,7 @@ impl Wire {
             self.is_roomy = true;
             self.descriptor.enlarge(ROOM);
         }
-        if self.outgoing.is_empty() && parts.len() < 4 {
+        if self.outgoing.is_empty() && parts.len() < 4 && self.tls.is_none() {
             let mut slices = [IoSlice::new(&[]); 4];
             let all = std::iter::once(header.as_bytes()).chain(parts.iter().map(Bytes::as_ref));
             for (slice, part) in slices.iter_mut().zip(all) {
@@ -201,6 +201,9 @@ impl Wire {
     /// # Errors
     /// Those of sendmsg(2).
     pub(super) fn flush(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            return tls.send(self.descriptor, &mut self.outgoing);
+        }
         while !self.outgoing.is_empty() {
             let slices: Vec<IoSlice<'_>> =
                 self.outgoing.iter().take(MOST_PARTS).map(|part| IoSlice::new(part)).collect();
@@ -216,13 +219,7 @@ impl Wire {
     }
 
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        loop {
-            match self.descriptor.write_now(slices) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
+        write(self.descriptor, slices)
     }
 
     fn written(&mut self, mut count: usize) {
@@ -236,8 +233,53 @@ impl Wire {
         }
     }
 
-    /// Whether all that was sent is with the kernel.
+    /// Whether all that was sent is with the kernel, but for what waits for something to be read before.
     pub(super) fn is_flushed(&self) -> bool {
-        self.outgoing.is_empty()
+        match &self.tls {
+            None => self.outgoing.is_empty(),
+            Some(tls) => tls.is_flushed() && (self.outgoing.is_empty() || !tls.is_open()),
+        }
+    }
+}
+
+/// Reads what is there, up to `step` bytes or what there is room for.
+///
+/// # Errors
+/// Those of recv(2).
+pub(super) fn fill(
+    descriptor: Descriptor,
+    incoming: &mut BytesMut,
+    step: usize,
+) -> io::Result<Read> {
+    incoming.reserve(step);
+    let mut room = Room::from(incoming.spare_capacity_mut());
+    let before = room.left();
+    let count = match descriptor.read(&mut room, Reading::Now) {
+        Ok(0) => return Ok(Read::End),
+        Ok(count) => count,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Read::Nothing),
+        Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(Read::More),
+        Err(error) => return Err(error),
+    };
+    let filled = incoming.len() + count;
+    #[allow(unsafe_code, reason = "to read into memory that need not be cleared before")]
+    // SAFETY: the kernel has filled the first `count` bytes of the spare capacity.
+    unsafe {
+        incoming.set_len(filled);
+    }
+    Ok(if count < before { Read::Short } else { Read::More })
+}
+
+/// Writes as far as there is room; how many bytes that were.
+///
+/// # Errors
+/// Those of sendmsg(2).
+pub(super) fn write(descriptor: Descriptor, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    loop {
+        match descriptor.write_now(slices) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }

@@ -48,7 +48,7 @@ fn types() -> HashMap<String, Type> {
         .collect()
 }
 
-fn settings() -> Settings {
+pub fn settings() -> Settings {
     Settings {
         handshake: Duration::from_millis(300),
         resume: Duration::from_millis(300),

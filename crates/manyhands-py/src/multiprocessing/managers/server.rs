@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use manyhands_manager::objects::{self, Connection};
 use manyhands_manager::pickle::{Item, Writer};
-use manyhands_manager::server::{Interpreter, Server, Settings, Type, write_value};
+use manyhands_manager::server::{Identity, Interpreter, Server, Settings, Type, write_value};
 use manyhands_queue::{Fifo, GetError, Queue};
 use manyhands_watch::Kind;
 use pyo3::exceptions::{PyEOFError, PyValueError};
@@ -129,16 +129,19 @@ fn pickled<'py>(py: Python<'py>, value: &objects::Value) -> Bound<'py, PyBytes> 
 #[pymethods]
 impl ManagerServer {
     /// `listener` is the number of a listening socket, which is duplicated. `types` says for a name what kind of object
-    /// it makes and which methods are exposed. What only Python can do is refused unless it `has_lanes`.
+    /// it makes and which methods are exposed. What only Python can do is refused unless it `has_lanes`. With an
+    /// `identity`, certificates and private key in PEM, connections are by TLS.
     #[new]
-    #[pyo3(signature = (listener, authkey, types, has_lanes=true, silence=None))]
+    #[pyo3(signature = (listener, authkey, types, has_lanes=true, silence=None, identity=None))]
     fn new(
         listener: RawFd,
         authkey: &[u8],
         types: HashMap<String, (String, Vec<String>)>,
         has_lanes: bool,
         silence: Option<Duration>,
+        identity: Option<(&[u8], &[u8])>,
     ) -> PyResult<ManagerServer> {
+        let identity = identity.map(identity_of).transpose()?;
         if listener < 0 {
             return Err(PyValueError::new_err("the listener is closed"));
         }
@@ -158,7 +161,7 @@ impl ManagerServer {
         } else {
             None
         };
-        let mut settings = Settings::new(authkey);
+        let mut settings = Settings { identity, ..Settings::new(authkey) };
         settings.silence = silence.unwrap_or(settings.silence);
         let server = Server::new(listener, settings, types, interpreter)?;
         Ok(ManagerServer {
@@ -334,7 +337,18 @@ impl Lane {
     }
 }
 
+fn identity_of((certificates, key): (&[u8], &[u8])) -> PyResult<Identity> {
+    Identity::from_pem(certificates, key).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// Raises a ValueError unless these are what a server can show by TLS: certificates and private key in PEM.
+#[pyfunction]
+fn check_identity(certificates: &[u8], key: &[u8]) -> PyResult<()> {
+    identity_of((certificates, key)).map(drop)
+}
+
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ManagerServer>()?;
-    module.add_class::<Lane>()
+    module.add_class::<Lane>()?;
+    module.add_function(wrap_pyfunction!(check_identity, module)?)
 }
