@@ -166,6 +166,8 @@ class Link(_native.Link):
                 says = {"name": name}
                 if before is not None:
                     says["session"] = before.get("session")
+                    # Else the request that was under way is sent again.
+                    says["given_up"] = not self.is_broken
                 answer = dispatch(connection, None, "accept_connection", (), says)
             else:
                 answer = dispatch(connection, None, "accept_connection", (name,))

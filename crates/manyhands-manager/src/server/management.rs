@@ -23,7 +23,8 @@ impl State {
     /// A client of ours gives its name by keyword, and is answered with a dict: `manyhands` is the version of our
     /// protocol, `session` the name by which it may come back, `number` that of the last request that came. One that
     /// comes back says its `session`, and which request it is `waiting` for the answer to. If that came (its number is
-    /// not above `number`), it is not to be sent again: the answer follows.
+    /// not above `number`), it need not be sent again: the answer follows. Or it says nothing of that, and sends the
+    /// request again with its number; or that it has `given_up` what it asked last.
     pub(super) fn accept_connection(&mut self, line: u64, request: &Request<'_>) {
         if request.named("name").is_none() {
             let seat = self.seat(line, false, None);
@@ -31,7 +32,12 @@ impl State {
         }
         let before = request.named("session");
         let name = match before {
-            Some(session) if self.return_to(session, line) => session.to_owned(),
+            Some(session) if self.return_to(session, line) => {
+                if request.is_set("given_up") {
+                    self.gives_up(session);
+                }
+                session.to_owned()
+            }
             _ => {
                 let Some(name) = new_name() else { return self.lost(line) };
                 self.seat(line, false, Some(name.clone()));

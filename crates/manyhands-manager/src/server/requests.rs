@@ -46,6 +46,12 @@ impl<'a> Request<'a> {
         self.kwargs.iter().find(|(name, _)| *name == wanted).and_then(|(_, value)| value.int())
     }
 
+    /// Whether the argument of that name is true.
+    pub(super) fn is_set(&self, wanted: &str) -> bool {
+        let found = self.kwargs.iter().find(|(name, _)| *name == wanted);
+        found.and_then(|(_, value)| value.bool()).unwrap_or(false)
+    }
+
     /// The argument of that name, if it is a string.
     pub(super) fn named(&self, wanted: &str) -> Option<&'a str> {
         self.kwargs.iter().find(|(name, _)| *name == wanted).and_then(|(_, value)| value.str())
@@ -88,7 +94,9 @@ impl State {
         let Some(request) = request else {
             return self.answer(seat, unreadable(message.err()), None);
         };
-        self.begins(seat, request.number);
+        if !self.begins(seat, request.number) {
+            return;
+        }
         let is_kept = message.as_ref().is_ok_and(|message| self.keep_proxied(message));
         match request.ident {
             None => self.management(seat, &request, bytes),

@@ -29,6 +29,8 @@ struct Session {
     number: i64,
     /// The answer to it.
     answer: Option<Vec<Bytes>>,
+    /// The connection over which that went.
+    answered_on: Option<u64>,
 }
 
 /// What a call took out of an object.
@@ -53,6 +55,8 @@ pub(super) struct Seat {
     has_asked: bool,
     /// What an answer took out of an object, while that answer is not with the kernel.
     undelivered: Option<Taken>,
+    /// How many answers of the interpreter are still to come to what its client has given up.
+    unwanted: usize,
     /// While it is away: when it counts as dead.
     dead_at: Option<Instant>,
     pub(super) reads: Reads,
@@ -105,7 +109,7 @@ impl State {
         let client = if is_brief { Client(id) } else { self.client_of(line).unwrap_or(Client(id)) };
         let session = session.map(|name| {
             self.sessions.insert(name.clone(), id);
-            Session { name, number: 0, answer: None }
+            Session { name, number: 0, answer: None, answered_on: None }
         });
         let seat = Seat {
             client,
@@ -115,6 +119,7 @@ impl State {
             is_brief,
             has_asked: false,
             undelivered: None,
+            unwanted: 0,
             dead_at: None,
             reads: Reads::default(),
         };
@@ -153,10 +158,11 @@ impl State {
         let Some(seat) = self.sessions.get(session).and_then(|id| self.seats.get_mut(id)) else {
             return;
         };
-        let Some(session) = &seat.session else { return };
+        let Some(session) = &mut seat.session else { return };
         if session.number == number
             && let (Some(answer), Some(line)) = (session.answer.clone(), seat.line)
         {
+            session.answered_on = Some(line);
             seat.undelivered = None;
             self.send(line, &answer);
         }
@@ -269,14 +275,35 @@ impl State {
         }
     }
 
-    /// Notes the number of a request that is about to be carried out.
-    pub(super) fn begins(&mut self, id: u64, number: Option<i64>) {
-        let Some(seat) = self.seats.get_mut(&id) else { return };
-        // Who asks again has got the answer before.
+    /// Notes the number of a request that has come; whether it is to be carried out, and not one that has come before.
+    pub(super) fn begins(&mut self, id: u64, number: Option<i64>) -> bool {
+        let Some(seat) = self.seats.get_mut(&id) else { return false };
+        // Who asks has got the answer before, or asks for it again.
         seat.undelivered = None;
-        if let (Some(session), Some(number)) = (&mut seat.session, number) {
+        let (Some(session), Some(number)) = (&mut seat.session, number) else { return true };
+        if number > session.number {
             session.number = number;
             session.answer = None;
+            return true;
+        }
+        if session.answered_on != seat.line
+            && let Some(name) = (session.number == number).then(|| session.name.clone())
+        {
+            self.answer_again(&name, number);
+        }
+        false
+    }
+
+    /// A client has come back, but not for the answer to what it asked last.
+    pub(super) fn gives_up(&mut self, session: &str) {
+        let Some(&id) = self.sessions.get(session) else { return };
+        if self.give_up_call(id) {
+            return;
+        }
+        let Some(seat) = self.seats.get_mut(&id) else { return };
+        if seat.is_asking() {
+            seat.work = Work::Nothing;
+            seat.unwanted += 1;
         }
     }
 
@@ -307,6 +334,7 @@ impl State {
             Some(seat) => {
                 if let Some(session) = &mut seat.session {
                     session.answer = Some(message);
+                    session.answered_on = line.filter(|_| is_sent);
                 }
                 seat.undelivered = taken;
             }
@@ -335,6 +363,13 @@ impl State {
     /// The interpreter has answered.
     pub(super) fn replied(&mut self, connection: Connection, message: Option<Vec<Bytes>>) {
         let id = connection.0;
+        if let Some(seat) = self.seats.get_mut(&id)
+            && seat.unwanted > 0
+        {
+            // Its client has given that up.
+            seat.unwanted -= 1;
+            return;
+        }
         let line = self.seats.get(&id).and_then(|seat| seat.line);
         match message {
             Some(message) => self.answer(id, message, None),

@@ -78,3 +78,54 @@ fn a_session_that_nobody_knows_is_a_new_one() {
     let (_, said) = Client::ours(&served, &[("session", str("of another server"))]);
     assert!(!said["session"].equals(&str("of another server")));
 }
+
+#[test]
+fn a_request_that_is_sent_again_is_carried_out_once() {
+    let served = serve();
+    let queue = create(&served, "Queue", &[]);
+    let (client, said) = Client::ours(&served, &[]);
+    let session = said["session"].clone();
+    client.ask(&request(Some(&queue), "put", &[int(1)], Some(1))).value();
+    drop(client);
+    let (client, _) = Client::ours(&served, &[("session", session)]);
+    assert!(matches!(
+        client.ask(&request(Some(&queue), "put", &[int(1)], Some(1))).value(),
+        Plain::None
+    ));
+    let size = client.ask(&request(Some(&queue), "qsize", &[], Some(2))).value();
+    assert!(size.equals(&int(1)));
+}
+
+#[test]
+fn a_wait_that_is_asked_for_again_is_answered_once() {
+    let served = serve();
+    let queue = create(&served, "Queue", &[]);
+    let (client, said) = Client::ours(&served, &[]);
+    let session = said["session"].clone();
+    client.send(&request(Some(&queue), "get", &[], Some(1)));
+    drop(client);
+    let (client, _) = Client::ours(&served, &[("session", session)]);
+    client.send(&request(Some(&queue), "get", &[], Some(1)));
+    let other = Client::new(&served);
+    for number in [1, 2] {
+        other.call(&queue, "put", &[int(number)]).value();
+    }
+    assert!(client.receive().value().equals(&int(1)));
+    let size = client.ask(&request(Some(&queue), "qsize", &[], Some(2))).value();
+    assert!(size.equals(&int(1)));
+}
+
+#[test]
+fn a_wait_that_was_given_up_is_over() {
+    let served = serve();
+    let queue = create(&served, "Queue", &[]);
+    let (client, said) = Client::ours(&served, &[]);
+    let session = said["session"].clone();
+    client.send(&request(Some(&queue), "get", &[], Some(1)));
+    drop(client);
+    let given_up = ("given_up", Plain::Bool(true));
+    let (client, _) = Client::ours(&served, &[("session", session), given_up]);
+    client.ask(&request(Some(&queue), "put", &[int(1)], Some(2))).value();
+    let size = client.ask(&request(Some(&queue), "qsize", &[], Some(3))).value();
+    assert!(size.equals(&int(1)));
+}
