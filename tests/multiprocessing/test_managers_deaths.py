@@ -73,11 +73,15 @@ def killed_after(pipe: Pipe, *calls: Any) -> Iterator[None]:
 @pytest.mark.parametrize("kind", ["Lock", "RLock", "Condition"])
 def test_a_lock_of_a_killed_process_passes_on(manager: Any, pipes: list[Pipe], kind: str) -> None:
     lock = getattr(manager, kind)()
-    with killed_after(pipes[0], lock.acquire):
-        waiter = Hand(lock.acquire)
-        waiter.blocks()
+
+    def take_over() -> Any:
+        with killed_after(pipes[0], lock.acquire):
+            waiter = Hand(lock.acquire)
+            waiter.blocks()
+        return waiter.result()
+
     with pytest.warns(AbandonedLockWarning):
-        assert waiter.result()
+        assert take_over()
 
 
 def test_objects_of_a_killed_process_are_forgotten(manager: Any, pipes: list[Pipe]) -> None:

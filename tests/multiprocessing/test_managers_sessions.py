@@ -65,7 +65,7 @@ def test_a_call_that_was_not_carried_out_is_sent_again(server: Server) -> None:
     server.answer = lambda method, item: item
     server.cut_before = "put"
     assert thing.put("once") == "once"
-    assert server.hellos[1] == {"name": "MainProcess", "session": 1}
+    assert server.hellos[1] == {"name": "MainProcess", "session": 1, "given_up": False}
     assert numbers(server) == [1, 2, 2]
 
 

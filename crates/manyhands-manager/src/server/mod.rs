@@ -12,6 +12,7 @@ mod replies;
 mod requests;
 mod seats;
 mod state;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
 mod wire;
 
