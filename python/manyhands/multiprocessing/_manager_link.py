@@ -227,8 +227,9 @@ class Link(_native.Link):
 
     def _swap(self, connection, message):
         """Send a request and receive the answer, over a connection that is not native."""
-        # What cannot be pickled is an error of who wants it sent; no harm is done.
-        pickled = None if self.peer.tls is None else _ForkingPickler.dumps(message)
+        # What cannot be pickled is an error of who wants it sent; no harm is done. Copied, as the
+        # pickler's own memory must not outlive it, which it would in an error's traceback.
+        pickled = None if self.peer.tls is None else bytes(_ForkingPickler.dumps(message))
         try:
             if pickled is None:
                 connection.send(message)
