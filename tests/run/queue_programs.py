@@ -69,7 +69,7 @@ TASKS = """
 
     def slow(path):
         pathlib.Path(path).touch()
-        time.sleep(3600)
+        signal.pause()
 """
 
 #: Ends workers once they have done all that was put.

@@ -111,7 +111,6 @@ class _Lane:
     """The requests of one connection that are left to Python, in the shape of a connection."""
 
     def __init__(self, native):
-        self._native = native
         self.is_brief = native.is_brief()
         self.recv_bytes = native.recv_bytes
         self.send_bytes = native.send_bytes
@@ -158,13 +157,11 @@ class Server(_stdlib.Server):
         self.mutex = threading.Lock()
         self._taking_over = threading.RLock()
         self._changes = Changes()
-        self._typeids = {}
         self._engine = None
         if serializer == "pickle":
             # A subclass that makes objects in its own way makes all of them.
             is_own = type(self).create is not Server.create
             types = {} if is_own else _native_types(registry)
-            self._iterates = {typeid for typeid in types if registry.get(typeid, (0, 0, 0))[2]}
             self._engine = _native.ManagerServer(
                 self.listener._listener._socket.fileno(),
                 bytes(authkey),

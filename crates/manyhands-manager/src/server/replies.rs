@@ -3,10 +3,7 @@
 use bytes::Bytes;
 
 use crate::objects::{Note, Raised, Value};
-use crate::pickle::Writer;
-
-/// The pickle of `('#RETURN', None)`.
-const NONE: &[u8] = b"\x80\x04\x8c\x07#RETURNN\x86.";
+use crate::pickle::{RETURNED_NONE, Writer};
 
 /// Writes a value of an object as a pickle.
 pub fn value(writer: &mut Writer, value: &Value) {
@@ -46,7 +43,7 @@ fn answer(kind: &str, rest: impl FnOnce(&mut Writer)) -> Vec<Bytes> {
 /// A method has returned.
 pub(super) fn returned(result: &Value) -> Vec<Bytes> {
     match result {
-        Value::None => vec![Bytes::from_static(NONE)],
+        Value::None => vec![Bytes::from_static(RETURNED_NONE)],
         Value::Payload(payload) => Writer::returned(payload),
         _ => answer("#RETURN", |writer| value(writer, result)),
     }
