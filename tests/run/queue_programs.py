@@ -44,7 +44,7 @@ def key_file(folder, text, mode=0o600):
 
 #: What the workers of these tests call.
 TASKS = """
-    import os, pathlib, signal, sys, time
+    import os, pathlib, signal, sys
 
     def square(number):
         return number * number

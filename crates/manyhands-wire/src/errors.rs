@@ -19,6 +19,9 @@ pub enum Malformed {
         /// The most that is accepted.
         limit: u64,
     },
+    /// More than the one message that was asked for.
+    #[error("more comes than the one message that was asked for")]
+    Unasked,
 }
 
 /// Why no message was received. `I` is what a signal handler gave the wait up with.

@@ -103,6 +103,44 @@ fn a_header_that_lies_takes_no_memory() {
 }
 
 #[test]
+fn the_one_answer_that_was_asked_for() {
+    watched(|| {
+        let (mut raw, socket) = UnixStream::pair().unwrap();
+        let from = Descriptor::of(&socket);
+        let receive = |memory: &mut [u8]| {
+            let (length, begun) = stream::receive_begun(from, memory, &stream::Plain)?;
+            Ok::<_, ReceiveError>((length, begun.to_vec()))
+        };
+        let mut memory = [0; 16];
+        raw.write_all(b"\0\0\0\x05whole").unwrap();
+        assert_eq!(receive(&mut memory).unwrap(), (5, b"whole".to_vec()));
+        // The rest of a longer one stays where it is.
+        raw.write_all(b"\0\0\0\x10much is to follo").unwrap();
+        assert_eq!(receive(&mut memory).unwrap(), (16, b"much is to f".to_vec()));
+        let mut rest = [0; 4];
+        stream::fill(from, &mut Room::from(&mut rest[..]), &stream::Plain).unwrap();
+        assert_eq!(&rest, b"ollo");
+        raw.write_all(b"\xff\xff\xff\xff\0\0\0\0").unwrap();
+        let wide = std::thread::scope(|scope| {
+            scope.spawn(|| raw.write_all(b"\0\0\0\x01x").unwrap());
+            receive(&mut memory).unwrap()
+        });
+        // What comes of it later is read when it has come.
+        assert_eq!(wide.0, 1);
+        if wide.1.is_empty() {
+            stream::fill(from, &mut Room::from(&mut rest[..1]), &stream::Plain).unwrap();
+        }
+        raw.write_all(b"\0\0\0\x01xy").unwrap();
+        let error = receive(&mut memory).unwrap_err();
+        assert!(matches!(error, ReceiveError::Malformed(Malformed::Unasked)), "{error}");
+        raw.write_all(b"\0\0").unwrap();
+        drop(raw);
+        assert!(matches!(receive(&mut memory), Err(ReceiveError::Torn)));
+        assert!(matches!(receive(&mut memory), Err(ReceiveError::End)));
+    });
+}
+
+#[test]
 fn a_limit() {
     watched(|| {
         let (here, there) = pair().unwrap();

@@ -95,6 +95,11 @@ impl Payload {
         self.parts().iter().map(Bytes::len).sum()
     }
 
+    /// Whether it is the same bytes, as far as that is easy to tell.
+    pub(crate) fn is_same(&self, other: &Payload) -> bool {
+        self.parts() == other.parts()
+    }
+
     /// A whole pickle, for `pickle.loads`.
     pub fn to_pickle(&self) -> Bytes {
         let mut pickle = Vec::with_capacity(self.len() + 3);

@@ -25,6 +25,8 @@ pub(super) struct Line {
     readable: bool,
     /// The other end will send nothing more.
     ended: bool,
+    /// The kernel tells when there is room for what waits to be sent.
+    hears_of_room: bool,
 }
 
 /// How far a connection is.
@@ -37,6 +39,27 @@ pub(super) enum Stage {
     Seated(u64),
     /// What is left to be sent is sent, and then it ends.
     Closing,
+}
+
+fn interest(hears_of_room: bool) -> Interest {
+    if hears_of_room { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
+}
+
+impl Line {
+    /// Has the kernel tell of room for more only while something waits for that, where it would tell all the time.
+    fn hear_of_room(&mut self, id: u64, registry: &mio::Registry) -> io::Result<()> {
+        let wanted = !self.wire.is_flushed() || !self.wire.is_chatty();
+        if wanted != self.hears_of_room {
+            let number = self.wire.number();
+            registry.reregister(&mut SourceFd(&number), Token(id as usize), interest(wanted))?;
+            self.hears_of_room = wanted;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, sleeps: bool) -> io::Result<Read> {
+        if sleeps { self.wire.look() } else { self.wire.read() }
+    }
 }
 
 impl State {
@@ -54,14 +77,16 @@ impl State {
             return;
         };
         let id = self.next();
-        let interest = Interest::READABLE | Interest::WRITABLE;
+        let hears_of_room = !wire.is_chatty();
+        let interest = interest(hears_of_room);
         let number = wire.number();
         // Edge-triggered: what is left unread or unwritten is remembered here.
         if self.registry.register(&mut SourceFd(&number), Token(id as usize), interest).is_err() {
             return;
         }
         let stage = Stage::Handshake(handshake);
-        self.lines.insert(id, Line { wire, stage, readable: true, ended: false });
+        let line = Line { wire, stage, readable: true, ended: false, hears_of_room };
+        self.lines.insert(id, line);
         self.handshakes.insert(id);
         if self.handshakes.len() > MOST_HANDSHAKES
             && let Some(oldest) = self.handshakes.pop_first()
@@ -84,6 +109,9 @@ impl State {
         };
         line.readable |= readable | closed;
         if writable && !line.wire.is_flushed() && line.wire.flush().is_err() {
+            return self.lost(id);
+        }
+        if writable && line.wire.is_flushed() && line.hear_of_room(id, &self.registry).is_err() {
             return self.lost(id);
         }
         if writable
@@ -143,10 +171,17 @@ impl State {
                 Stage::Handshake(_) => LONGEST_MESSAGE,
                 _ => self.settings.longest_message,
             };
+            // One of ours does not sleep in recv(2).
+            let sleeps = seat.is_some_and(|seat| !seat.is_ours());
             match line.wire.message(limit) {
-                Ok(Some(message)) => self.message(id, message),
+                Ok(Some(message)) => {
+                    self.message(id, message);
+                    if self.lines.get_mut(&id).is_some_and(|line| line.wire.settle().is_err()) {
+                        return self.lost(id);
+                    }
+                }
                 Ok(None) if line.ended => return self.lost(id),
-                Ok(None) if line.readable => match line.wire.read() {
+                Ok(None) if line.readable => match line.read(sleeps) {
                     Ok(Read::More) => {}
                     Ok(Read::Short | Read::Nothing) => line.readable = false,
                     Ok(Read::End) | Err(_) => line.ended = true,
@@ -191,7 +226,9 @@ impl State {
     /// Sends a message; whether the connection is still there.
     pub(super) fn send(&mut self, id: u64, parts: &[Bytes]) -> bool {
         let result = match self.lines.get_mut(&id) {
-            Some(line) => line.wire.send(parts),
+            Some(line) => {
+                line.wire.send(parts).and_then(|()| line.hear_of_room(id, &self.registry))
+            }
             None => return false,
         };
         if result.is_err() {
@@ -216,7 +253,9 @@ impl State {
 
     fn drop_line(&mut self, id: u64) -> Option<Line> {
         self.handshakes.remove(&id);
-        let line = self.lines.remove(&id)?;
+        let mut line = self.lines.remove(&id)?;
+        // What is closed with something in it counts as reset at the other end.
+        let _: io::Result<()> = line.wire.settle();
         // It is closed next, which takes it out of the poll anyway unless a forked child has it, too.
         let _: io::Result<()> = self.registry.deregister(&mut SourceFd(&line.wire.number()));
         Some(line)

@@ -1,19 +1,22 @@
 //! Keeps objects and serves those who connect.
 //!
 //! One thread ([`Server::run`]) waits for all connections. What it knows is a `State` under one lock, which is
-//! never held while anybody waits or runs code of others; so other threads, such as those in which an interpreter
-//! answers what only it can, take it for the moment in which they hand in an answer.
+//! never held while anybody waits for a client; so other threads, such as those in which an interpreter answers what
+//! only it can, take it for the moment in which they hand in an answer. The server's thread may ask the interpreter for
+//! what that can answer at once ([`Interpreter::answer_now`]) while it has the lock.
 
 mod bound;
 mod handshake;
 mod line;
 mod management;
+mod numbers;
 mod replies;
 mod requests;
 mod seats;
 mod state;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
+mod wait;
 mod wire;
 
 use std::collections::HashMap;
@@ -24,7 +27,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use manyhands_sync::Habit;
 use manyhands_sys::process;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -32,6 +34,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use crate::objects::{self, Connection};
 use crate::pickle::Item;
 use state::State;
+use wait::Wait;
 
 pub use replies::value as write_value;
 pub use tls::{BadIdentity, Identity};
@@ -80,7 +83,7 @@ pub struct Type {
 /// nor wait for anybody who does.
 pub trait Interpreter: Send + Sync + std::fmt::Debug {
     /// A request, a whole pickle, of that connection, which [`Server::reply`] answers. There is no other one of the same
-    /// connection before that.
+    /// connection before that, unless its client has given it up; all are to be answered, in the order in which they came.
     fn request(&self, connection: Connection, request: Bytes);
 
     /// The answer to a call of an object that is not kept here, if it can be had at once: the arguments are plain, and
@@ -211,7 +214,7 @@ impl Server {
         let taken = self.poll.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut poll = taken.ok_or_else(|| io::Error::other("the server has run already"))?;
         let mut events = Events::with_capacity(256);
-        let habit = Habit::new();
+        let mut wait = Wait::new();
         loop {
             let timeout = {
                 let mut state = self.state();
@@ -222,12 +225,13 @@ impl Server {
                 }
                 state.next_timer().map(|at| at.saturating_duration_since(Instant::now()))
             };
-            match wait(&mut poll, &mut events, timeout, &habit) {
+            match wait.wait(&mut poll, &mut events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
             }
             let mut state = self.state();
             for event in &events {
+                wait.note(event.token());
                 match event.token() {
                     WAKER => {}
                     LISTENER => self.accept(&mut state),
@@ -347,29 +351,4 @@ impl Server {
     pub fn decrease(&self, ident: &str) -> bool {
         self.state().decrease(ident)
     }
-}
-
-/// Waits for events; looks for them for a moment before it sleeps, where that has turned out to be worth it: a client's
-/// next request often comes sooner than a sleeping thread is awake.
-fn wait(
-    poll: &mut Poll,
-    events: &mut Events,
-    timeout: Option<Duration>,
-    habit: &Habit,
-) -> io::Result<()> {
-    if habit.is_ready() && timeout.is_none_or(|timeout| timeout > Habit::WAKE) {
-        let mut result = Ok(());
-        let is_there = || {
-            result = poll.poll(events, Some(Duration::ZERO));
-            result.is_err() || !events.is_empty()
-        };
-        if habit.spin(Habit::WAKE, is_there) {
-            return result;
-        }
-        return poll.poll(events, timeout);
-    }
-    let begun = Instant::now();
-    poll.poll(events, timeout)?;
-    habit.learn(begun.elapsed());
-    Ok(())
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::line::Line;
+use super::numbers::Numbered;
 use super::seats::{Seat, Watched};
 use super::{FIRST, Interpreter, Settings, Type};
 use crate::objects::{self, Client, Connection, Object};
@@ -84,18 +85,18 @@ pub(super) struct State {
     pub(super) types: HashMap<String, KnownType>,
     pub(super) interpreter: Option<Box<dyn Interpreter>>,
     pub(super) registry: mio::Registry,
-    pub(super) lines: HashMap<u64, Line>,
+    pub(super) lines: Numbered<Line>,
     /// The connections that are in their handshakes, the oldest first.
     pub(super) handshakes: BTreeSet<u64>,
-    pub(super) seats: HashMap<u64, Seat>,
+    pub(super) seats: Numbered<Seat>,
     /// The seats of clients of ours, by the name of their session.
     pub(super) sessions: HashMap<String, u64>,
     pub(super) objects: HashMap<Box<str>, Entry>,
     /// The objects that everybody gets who asks for that name.
     pub(super) shared: HashMap<String, Box<str>>,
-    pub(super) parked: HashMap<u64, Parked>,
+    pub(super) parked: Numbered<Parked>,
     /// The clients whose end the kernel tells.
-    pub(super) watched: HashMap<u64, Watched>,
+    pub(super) watched: Numbered<Watched>,
     /// The objects in which a client may hold something.
     pub(super) holdings: HashMap<Client, HashSet<Box<str>>>,
     /// The references of processes of this machine, to be taken back when they end without doing so.
@@ -121,14 +122,14 @@ impl State {
             types,
             interpreter,
             registry,
-            lines: HashMap::new(),
+            lines: Numbered::default(),
             handshakes: BTreeSet::new(),
-            seats: HashMap::new(),
+            seats: Numbered::default(),
             sessions: HashMap::new(),
             objects: HashMap::new(),
             shared: HashMap::new(),
-            parked: HashMap::new(),
-            watched: HashMap::new(),
+            parked: Numbered::default(),
+            watched: Numbered::default(),
             holdings: HashMap::new(),
             references: HashMap::new(),
             ready: Vec::new(),

@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use manyhands_sys::descriptor::{Descriptor, Reading, Room};
 use manyhands_wire::{Header, Prefix};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags};
 
 use super::tls::Tls;
 
@@ -48,6 +51,10 @@ pub(super) struct Wire {
     outgoing: VecDeque<Bytes>,
     /// Whether the kernel was asked to hold more.
     is_roomy: bool,
+    /// Whether the other end is a socket of this machine's own kind.
+    is_local: bool,
+    /// How many bytes of what is in `incoming` the kernel still has.
+    looked_at: usize,
     /// What stands between the socket and the messages, if anything does.
     tls: Option<Box<Tls>>,
 }
@@ -73,7 +80,10 @@ impl Wire {
         descriptor.hurry();
         // A socket of this machine needs none of that, and knows none of it.
         let _ = listen_for_silence(&owner, silence);
+        let domain = rustix::net::sockopt::socket_domain(&owner);
         Wire {
+            is_local: domain.is_ok_and(|domain| domain == AddressFamily::UNIX),
+            looked_at: 0,
             owner,
             descriptor,
             incoming: BytesMut::new(),
@@ -96,11 +106,61 @@ impl Wire {
         self.descriptor.hurry();
     }
 
+    /// Whether the kernel tells of room for more each time when the other end has read something, whoever asked for it.
+    pub(super) fn is_chatty(&self) -> bool {
+        self.is_local && self.tls.is_none()
+    }
+
+    /// As [`read`](Self::read), where the other end is probably asleep and waits for an answer.
+    ///
+    /// The kernel wakes who sleeps in recv(2) on a Unix socket also when the other end has taken a message of his out, as
+    /// there is room for another one then, of which he wants nothing. So the message is only looked at, and taken out by
+    /// [`settle`](Self::settle) when he has his answer and is awake.
+    ///
+    /// # Errors
+    /// Those of recv(2).
+    pub(super) fn look(&mut self) -> io::Result<Read> {
+        if !self.is_chatty() || !self.incoming.is_empty() || self.looked_at > 0 {
+            return self.read();
+        }
+        let owner = &self.owner;
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let result = fill_by(&mut self.incoming, STEP, |room| {
+            Ok(rustix::net::recv(owner, room, flags)?.0.0.len())
+        })?;
+        self.looked_at = self.incoming.len();
+        if self.missing() != Some(0) {
+            self.settle()?;
+        }
+        Ok(result)
+    }
+
+    /// Takes out of the kernel what was only looked at.
+    ///
+    /// # Errors
+    /// Those of recv(2).
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        let mut scratch = [MaybeUninit::uninit(); 512];
+        while self.looked_at > 0 {
+            let most = self.looked_at.min(scratch.len());
+            let (into, _) = scratch.split_at_mut(most);
+            match rustix::net::recv(&self.owner, into, RecvFlags::DONTWAIT) {
+                Ok(((taken, _), _)) if !taken.is_empty() => self.looked_at -= taken.len(),
+                Err(Errno::INTR) => {}
+                // Somebody else has read it, who has no business to.
+                Ok(_) => return Err(ErrorKind::UnexpectedEof.into()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
     /// Reads what is there, up to what the message that is coming needs.
     ///
     /// # Errors
     /// Those of recv(2).
     pub(super) fn read(&mut self) -> io::Result<Read> {
+        self.settle()?;
         if let Some(tls) = &mut self.tls {
             let was_open = tls.is_open();
             let result = tls.read(self.descriptor, &mut self.incoming);
@@ -251,10 +311,19 @@ pub(super) fn fill(
     incoming: &mut BytesMut,
     step: usize,
 ) -> io::Result<Read> {
+    fill_by(incoming, step, |room| descriptor.read(&mut Room::from(room), Reading::Now))
+}
+
+/// As [`fill`]; `receive` fills the beginning of the memory that it gets, and returns how much of it.
+fn fill_by(
+    incoming: &mut BytesMut,
+    step: usize,
+    receive: impl FnOnce(&mut [MaybeUninit<u8>]) -> io::Result<usize>,
+) -> io::Result<Read> {
     incoming.reserve(step);
-    let mut room = Room::from(incoming.spare_capacity_mut());
-    let before = room.left();
-    let count = match descriptor.read(&mut room, Reading::Now) {
+    let room = incoming.spare_capacity_mut();
+    let before = room.len();
+    let count = match receive(room) {
         Ok(0) => return Ok(Read::End),
         Ok(count) => count,
         Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Read::Nothing),

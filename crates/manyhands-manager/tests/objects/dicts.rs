@@ -220,6 +220,24 @@ fn an_update_of_somebody_else_is_not_lost_silently() {
 }
 
 #[test]
+fn what_is_replaced_by_the_same_has_not_changed() {
+    dict("a='x'").together(&[
+        (1, "__getitem__('a')", "'x'"),
+        (2, "__setitem__('a', 'x')", "None"),
+        (1, "__setitem__('a', 'y')", "None"),
+        (1, "__getitem__('a')", "'y'"),
+        (2, "__setitem__('a', 'x')", "None"),
+        (2, "__setitem__('a', 'x')", "None"),
+        (1, "__setitem__('a', 'y')", "None raced 'a'"),
+        // Removed in between, so others have seen that it was not there.
+        (1, "__getitem__('a')", "'y'"),
+        (2, "pop('a')", "'y'"),
+        (2, "__setitem__('a', 'y')", "None"),
+        (1, "__setitem__('a', 'z')", "None raced 'a'"),
+    ]);
+}
+
+#[test]
 fn only_the_last_keys_that_were_read_are_known() {
     let mut dict = dict("a=1");
     dict.together(&[(1, "get('a')", "1")]);

@@ -2,6 +2,7 @@
 
 mod calls;
 mod common;
+mod local;
 mod rough;
 mod secured;
 mod sessions;

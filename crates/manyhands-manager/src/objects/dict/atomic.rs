@@ -37,7 +37,7 @@ impl Dict {
         // The stamp is of no use for a copy, so a key that is not plain takes the dict along.
         let (stamp, value, origin) = match self.table.get(&key(item)?) {
             Some(entry) => {
-                let Stored { value, stamp, origin } = &entry.value;
+                let Stored { value, stamp, origin, .. } = &entry.value;
                 (*stamp, Value::Payload(value.clone()), *origin)
             }
             None => (0, Value::None, 0),

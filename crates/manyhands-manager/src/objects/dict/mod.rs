@@ -27,7 +27,8 @@ use crate::pickle::{Item, Key, Payload};
 /// * `#KEEP(key, origin, value)` sets the key unless what is there has that origin.
 ///
 /// # Lost updates
-/// Who sets a key that somebody else has changed since he has read it is told ([`Note::Raced`]).
+/// Who sets a key that somebody else has changed since he has read it is told ([`Note::Raced`]). What was only replaced by
+/// the same has not changed: nothing of it can be lost.
 #[derive(Debug)]
 struct Dict {
     number: u64,
@@ -43,6 +44,8 @@ static NUMBERS: AtomicU64 = AtomicU64::new(0);
 struct Stored {
     value: Payload,
     stamp: i64,
+    /// The stamp of the first of the stores since which it has been the same.
+    since: i64,
     /// The stamp of the value of which this is what became by changes in place.
     origin: i64,
 }
@@ -195,14 +198,14 @@ impl Dict {
 
     fn read(&self, call: &Call<'_>, key: &Key) -> Option<&Entry<Stored>> {
         let entry = self.table.get(key);
-        let stamp = entry.map_or(0, |entry| entry.value.stamp);
-        call.reads.note(self.number, hash(key), stamp);
+        let since = entry.map_or(0, |entry| entry.value.since);
+        call.reads.note(self.number, hash(key), since);
         entry
     }
 
     fn set(&mut self, call: &Call<'_>, at: Item<'_>, value: Item<'_>) -> Found<Outcome> {
         let key = key(at)?;
-        let present = self.table.get(&key).map_or(0, |entry| entry.value.stamp);
+        let present = self.table.get(&key).map_or(0, |entry| entry.value.since);
         let seen = call.reads.take(self.number, hash(&key)).unwrap_or(present);
         self.put(key, || at.payload(), value.payload());
         if seen == present {
@@ -221,7 +224,10 @@ impl Dict {
     fn put(&mut self, key: Key, pickled: impl FnOnce() -> Payload, value: Payload) {
         self.stamps += 1;
         let stamp = self.stamps;
-        self.table.insert(key, pickled, Stored { value, stamp, origin: stamp });
+        let before = self.table.get(&key).map(|entry| &entry.value);
+        let since = before.filter(|before| before.value.is_same(&value)).map(|before| before.since);
+        let stored = Stored { value, stamp, since: since.unwrap_or(stamp), origin: stamp };
+        self.table.insert(key, pickled, stored);
     }
 }
 

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
 use super::brief::{self, Request};
+use crate::green::guest;
 use crate::multiprocessing::connection::{Connection, Received, dump, of_receiving, of_sending};
 
 thread_local! {
@@ -37,6 +38,8 @@ struct Link {
     is_broken: AtomicBool,
     /// Whether there is something to be sent as soon as no request is under way.
     has_left: AtomicBool,
+    /// Whether it is that of one greenlet only.
+    is_beside: AtomicBool,
 }
 
 impl Link {
@@ -120,11 +123,18 @@ impl Link {
     }
 
     /// Makes a request; where the connection is not there, or breaks, as Python knows how.
+    ///
+    /// While a greenlet waits for its answer others make requests: each has a link of its own, as each thread has, so that the
+    /// server knows who holds a lock.
     fn ask<'py>(
         slf: &Bound<'py, Link>,
         request: [&Bound<'py, PyAny>; 4],
     ) -> PyResult<Received<'py>> {
         let (py, this) = (slf.py(), slf.get());
+        if !this.is_beside.load(Ordering::Relaxed) && guest::is_one_of_many(py) {
+            let own = slf.call_method0(intern!(py, "_beside"))?;
+            return Link::ask(own.cast::<Link>()?, request);
+        }
         let [ident, method, args, kwds] = request;
         let in_python = |name, number: Option<u64>, error: Option<PyErr>| {
             let request = (ident, method, args, kwds);
@@ -170,6 +180,7 @@ impl Link {
             is_sent: AtomicBool::new(false),
             is_broken: AtomicBool::new(false),
             has_left: AtomicBool::new(false),
+            is_beside: AtomicBool::new(false),
         }
     }
 
@@ -224,6 +235,11 @@ impl Link {
     #[setter]
     fn set_is_broken(&self, is_broken: bool) {
         self.is_broken.store(is_broken, Ordering::Relaxed);
+    }
+
+    #[setter]
+    fn set_is_beside(&self, is_beside: bool) {
+        self.is_beside.store(is_beside, Ordering::Relaxed);
     }
 
     #[setter]

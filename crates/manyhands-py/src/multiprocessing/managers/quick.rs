@@ -50,7 +50,7 @@ impl std::fmt::Debug for Quick {
 }
 
 impl Quick {
-    /// Never waited for with the interpreter in hand by who wants the interpreter next.
+    /// Whoever has it is in the interpreter and stays there, so that nobody waits for both in opposite orders.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Methods>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
