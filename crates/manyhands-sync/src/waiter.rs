@@ -1,5 +1,7 @@
 //! One waiting thread, and how it sleeps.
 
+use std::fmt;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -7,7 +9,7 @@ use manyhands_sys::futex::Sleep;
 use manyhands_sys::thread;
 
 use crate::habit::Habit;
-use crate::shim::{Word, current_thread};
+use crate::shim::{Mutex, Word, current_thread};
 use crate::{Deadline, ThreadId};
 
 /// How [`Waiter::park`] ended.
@@ -32,7 +34,7 @@ pub enum Parked {
 
 /// The waiting thread is awake: it has not slept yet, or is spinning.
 const AWAKE: u32 = 0;
-/// It sleeps, or is about to, and must be woken.
+/// It sleeps, or is about to, or has left a listener, and must be woken.
 const ASLEEP: u32 = 1;
 /// It was notified. Times one plus the number of the processor on which that was done.
 const NOTIFIED: u32 = 2;
@@ -73,19 +75,78 @@ pub struct Waiter {
     stamp: AtomicU32,
     /// The waiting thread.
     thread: ThreadId,
+    listener: Mutex<Option<Listener>>,
+}
+
+/// What is called in the place of a thread that is to be woken.
+struct Listener(Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Listener")
+    }
 }
 
 impl Waiter {
     pub(crate) fn new() -> Waiter {
-        Waiter { word: Word::new(AWAKE), stamp: AtomicU32::new(0), thread: current_thread() }
+        Waiter {
+            word: Word::new(AWAKE),
+            stamp: AtomicU32::new(0),
+            thread: current_thread(),
+            listener: Mutex::new(None),
+        }
     }
 
     pub(crate) fn thread(&self) -> ThreadId {
         self.thread
     }
 
-    fn is_notified(&self) -> bool {
+    /// Whether somebody has notified it.
+    ///
+    /// ```
+    /// use manyhands_sync::{Waits, Wakes};
+    /// use manyhands_watch::Kind;
+    ///
+    /// let mut waits = Waits::<1>::default();
+    /// let waiter = waits.enlist(Kind::Event, 0, false);
+    /// let mut wakes = Wakes::default();
+    /// waits.wake_all(0, &mut wakes);
+    /// assert!(!waiter.is_notified());
+    /// wakes.send();
+    /// assert!(waiter.is_notified());
+    /// ```
+    pub fn is_notified(&self) -> bool {
         self.word.load() >= NOTIFIED
+    }
+
+    /// For a thread that has other things to do than to sleep: `listener` is called when this is notified, by who notifies
+    /// it, wherever that is. The one of an earlier call, if that was not called yet, is forgotten. False if this is notified
+    /// already: then it is not called, unless somebody is just about to.
+    ///
+    /// ```
+    /// use std::sync::mpsc::channel;
+    ///
+    /// use manyhands_sync::{Waits, Wakes};
+    /// use manyhands_watch::Kind;
+    ///
+    /// let mut waits = Waits::<1>::default();
+    /// let waiter = waits.enlist(Kind::Event, 0, false);
+    /// let (told, news) = channel();
+    /// assert!(waiter.listen(move || told.send("it is your turn").unwrap()));
+    /// let mut wakes = Wakes::default();
+    /// waits.wake_all(0, &mut wakes);
+    /// wakes.send();
+    /// assert_eq!(news.recv(), Ok("it is your turn"));
+    /// ```
+    pub fn listen(&self, listener: impl FnOnce() + Send + 'static) -> bool {
+        // Held until it is known that it is wanted; who notifies takes this only after that.
+        let mut place = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = place.replace(Listener(Box::new(listener)));
+        let waits = self.word.replace(AWAKE, ASLEEP) || !self.is_notified();
+        let unwanted = if waits { None } else { place.take() };
+        drop(place);
+        drop((before, unwanted));
+        waits
     }
 
     /// Waits until notified, until `deadline`, or until a signal handler has run: sleeping, after
@@ -120,8 +181,12 @@ impl Waiter {
 
     fn sleep(&self, deadline: Option<Deadline>) -> Parked {
         let begun = Instant::now();
-        if !self.word.replace(AWAKE, ASLEEP) && self.is_notified() {
-            return Parked::Notified;
+        if !self.word.replace(AWAKE, ASLEEP) {
+            // It has slept before, or listened.
+            self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if self.is_notified() {
+                return Parked::Notified;
+            }
         }
         loop {
             let sleep = self.word.sleep(ASLEEP, deadline);
@@ -150,7 +215,11 @@ impl Waiter {
         let stamp = DEPARTURES.load(Ordering::Relaxed).wrapping_sub(u32::from(from_outside));
         self.stamp.store(stamp, Ordering::Relaxed);
         if self.word.swap(Waiter::notified_here()) == ASLEEP {
-            self.word.wake();
+            let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match listener {
+                Some(Listener(listener)) => listener(),
+                None => self.word.wake(),
+            }
         }
     }
 
@@ -188,5 +257,39 @@ impl Waiter {
                 yielding.chance();
             }
         });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn the_last_listener_is_called_once_and_nobody_sleeps() {
+        let waiter = Waiter::new();
+        let (told, news) = channel();
+        for number in 0..2 {
+            let told = told.clone();
+            assert!(waiter.listen(move || told.send(number).unwrap()));
+        }
+        drop(told);
+        waiter.notify(true);
+        assert_eq!(news.iter().collect::<Vec<_>>(), [1]);
+        assert!(!waiter.listen(|| panic!("it is notified already")));
+        assert_eq!(waiter.park(None), Parked::Notified);
+    }
+
+    #[test]
+    fn who_sleeps_after_all_is_woken() {
+        let waiter = std::sync::Arc::new(Waiter::new());
+        assert!(waiter.listen(|| panic!("a thread sleeps")));
+        let soon = Deadline::after(Duration::from_millis(1));
+        assert_eq!(waiter.park(Some(soon)), Parked::TimedOut);
+        let notifier = std::sync::Arc::clone(&waiter);
+        let thread = std::thread::spawn(move || notifier.notify(true));
+        assert_eq!(waiter.park(None), Parked::Notified);
+        thread.join().unwrap();
     }
 }

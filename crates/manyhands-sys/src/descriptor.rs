@@ -200,6 +200,22 @@ pub fn wait_readable(
     os::wait_readable(numbers, ready, timeout)
 }
 
+/// Whether something can be written now, or the descriptor is broken.
+///
+/// # Errors
+/// `EINTR` after a signal.
+///
+/// ```
+/// use manyhands_sys::descriptor::{Descriptor, is_writable};
+///
+/// let (_reader, writer) = std::io::pipe()?;
+/// assert!(is_writable(Descriptor::of(&writer))?);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn is_writable(descriptor: Descriptor) -> io::Result<bool> {
+    os::is_writable(descriptor.number)
+}
+
 /// A pair of connected sockets, closed in programs that this process executes.
 ///
 /// # Errors

@@ -81,6 +81,31 @@ pub fn wake(word: &AtomicU32, count: u32) {
     os::futex_wake(word, count, false);
 }
 
+/// As [`wait_shared`], on a word that is known by its address alone: for who sleeps in the place of another, who
+/// may go away, with the word, meanwhile. Only the kernel looks there, and says if there is nothing any more.
+///
+/// ```
+/// use std::sync::atomic::AtomicU32;
+///
+/// use manyhands_sys::futex::{Sleep, wait_shared_at};
+///
+/// let word = AtomicU32::new(1);
+/// assert_eq!(wait_shared_at((&raw const word).addr(), 0, None), Sleep::Woken);
+/// assert_eq!(wait_shared_at(4, 0, None), Sleep::Interrupted); // no memory
+/// ```
+pub fn wait_shared_at(address: usize, expected: u32, deadline: Option<Deadline>) -> Sleep {
+    os::futex_wait_at(address, expected, deadline.map(Deadline::since_boot))
+}
+
+/// As [`wake_shared`], on a word that is known by its address alone.
+///
+/// ```
+/// manyhands_sys::futex::wake_shared_at(4, 1); // no memory: nobody sleeps there
+/// ```
+pub fn wake_shared_at(address: usize, count: u32) {
+    os::futex_wake_at(address, count);
+}
+
 /// As [`wake`], for sleepers of [`wait_shared`] in any process.
 ///
 /// ```

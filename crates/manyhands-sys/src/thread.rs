@@ -1,8 +1,9 @@
 //! Who is calling.
 
+use std::cell::Cell;
 use std::num::NonZeroU64;
 
-use crate::os;
+use crate::{fork, os};
 
 /// Identity of a thread of this process: its `pthread_t`, which is also what Python's
 /// `threading.get_ident()` returns.  Never 0.  May be used again once the thread has ended.
@@ -84,7 +85,19 @@ pub fn kernel_id() -> u32 {
 /// assert!(!std::thread::spawn(is_main).join().unwrap());
 /// ```
 pub fn is_main() -> bool {
-    os::is_main_thread()
+    thread_local! {
+        /// The answer, and in which epoch it was found: a fork may change it.
+        static KNOWN: Cell<Option<(u32, bool)>> = const { Cell::new(None) };
+    }
+    let epoch = fork::epoch();
+    match KNOWN.get() {
+        Some((then, is_main)) if then == epoch => is_main,
+        _ => {
+            let is_main = os::is_main_thread();
+            KNOWN.set(Some((epoch, is_main)));
+            is_main
+        }
+    }
 }
 
 /// The number of the processor on which the calling thread runs at this moment.

@@ -149,6 +149,11 @@ pub(crate) fn wait_readable(
     }
 }
 
+pub(crate) fn is_writable(number: RawFd) -> io::Result<bool> {
+    let mut polled = [PollFd::from_borrowed_fd(borrow(number), PollFlags::OUT)];
+    Ok(rustix::event::poll(&mut polled, Some(&super::timespec(Duration::ZERO)))? > 0)
+}
+
 pub(crate) fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SocketFlags::CLOEXEC;
     Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)

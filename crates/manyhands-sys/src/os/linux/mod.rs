@@ -57,6 +57,34 @@ pub(crate) fn futex_wake(word: &AtomicU32, count: u32, shared: bool) {
     let _ = futex::wake(word, scope(shared), count.min(i32::MAX as u32));
 }
 
+pub(crate) fn futex_wait_at(address: usize, expected: u32, until: Option<Duration>) -> Sleep {
+    let until = until.map(|until| libc::timespec {
+        tv_sec: i64::try_from(until.as_secs()).unwrap_or(LONGEST_SECONDS),
+        tv_nsec: i64::from(until.subsec_nanos()),
+    });
+    let until = until.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    let (nothing, anybody) = (0usize, u32::MAX);
+    // SAFETY: only the kernel reads what is at the address, and answers EFAULT if it cannot; the time is a local.
+    let slept = unsafe {
+        let operation = libc::FUTEX_WAIT_BITSET;
+        libc::syscall(libc::SYS_futex, address, operation, expected, until, nothing, anybody)
+    };
+    if slept == 0 {
+        return Sleep::Woken;
+    }
+    match std::io::Error::last_os_error().raw_os_error() {
+        Some(libc::EAGAIN) => Sleep::Woken,
+        Some(libc::ETIMEDOUT) => Sleep::TimedOut,
+        _ => Sleep::Interrupted,
+    }
+}
+
+pub(crate) fn futex_wake_at(address: usize, count: u32) {
+    let count = count.min(i32::MAX as u32);
+    // SAFETY: nothing is read or written there.
+    unsafe { libc::syscall(libc::SYS_futex, address, libc::FUTEX_WAKE, count) };
+}
+
 pub(crate) fn monotonic_now() -> Duration {
     let now = clock_gettime(ClockId::Monotonic);
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
