@@ -8,19 +8,25 @@ use manyhands_sync::{Deadline, Gate, Parked, Waiter, Wakes};
 use manyhands_sys::thread;
 use pyo3::prelude::*;
 
+use crate::green::guest;
+
 /// How long the main thread sleeps at most before it looks for signals.
 ///
 /// A signal interrupts its sleep at once. One that arrives in the few instructions between the last
 /// look and the sleep does not; this bounds how long that one goes unnoticed.
 pub(crate) const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(500);
 
-/// Waits outside of the interpreter; given up when a signal handler raises.
+/// Waits outside of the interpreter; given up when a signal handler raises. A greenlet of a thread that has a hub is parked
+/// instead, and given up when something is thrown into it.
 pub(crate) struct Outside<'py>(pub(crate) Python<'py>);
 
 impl Gate for Outside<'_> {
     type Error = PyErr;
 
     fn wait(&self, waiter: &Arc<Waiter>, deadline: Option<Deadline>) -> PyResult<bool> {
+        if guest::is_here(self.0) {
+            return guest::until_notified(self.0, waiter, deadline);
+        }
         self.wait_after(Wakes::default(), waiter, deadline, false)
     }
 }
@@ -62,7 +68,8 @@ impl Outside<'_> {
 }
 
 /// As [`Outside`], for workers; notifies others as it leaves, so that these find the interpreter free, and gives
-/// way to who submits something, as that one often waits for it next.
+/// way to who submits something, as that one often waits for it next. It sleeps also where calls have left greenlets behind, which
+/// go on in the next call that waits.
 ///
 /// What was to be notified if there was nothing to wait for has to be sent by who made this.
 pub(crate) struct Leaving<'py> {

@@ -11,6 +11,7 @@ mod crew;
 mod exclusion;
 mod fast;
 mod gate;
+mod green;
 mod made;
 mod multiprocessing;
 mod news;
@@ -31,5 +32,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     queue::register(module)?;
     multiprocessing::register(module)?;
     concurrent::register(module)?;
+    green::register(module)?;
     watch::register(module)
 }

@@ -12,14 +12,18 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::errors::{explained, os_error};
+use crate::green::guest;
 
-/// Sleeps outside of the interpreter; given up when a signal handler raises.
+/// Sleeps outside of the interpreter; given up when a signal handler raises. A greenlet is parked, see [`guest`].
 pub(crate) struct Outside<'py>(pub(crate) Python<'py>);
 
 impl Pause for Outside<'_> {
     type Error = PyErr;
 
     fn pause(&self, word: &AtomicU32, expected: u32, until: Deadline) -> PyResult<()> {
+        if guest::is_here(self.0) {
+            return guest::while_word_holds(self.0, word, expected, until);
+        }
         let slept = self.0.detach(|| futex::wait_shared(word, expected, Some(until)));
         // A signal that arrives in the few instructions before the sleep does not end it: the main
         // thread looks after each, and none is long.

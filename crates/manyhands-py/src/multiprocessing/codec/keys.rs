@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use pyo3::prelude::*;
 
 use super::objects;
+use crate::green::guest::Kept;
 
 /// Longer keys are not kept.
 const LONGEST: usize = 32;
@@ -13,7 +14,7 @@ const LONGEST: usize = 32;
 const PLACES: usize = 256;
 
 thread_local! {
-    static KEPT: RefCell<Vec<Option<Py<PyAny>>>> = const { RefCell::new(Vec::new()) };
+    static KEPT: Kept<RefCell<Vec<Option<Py<PyAny>>>>> = const { Kept::new(RefCell::new(Vec::new())) };
 }
 
 /// A str of ASCII characters, which have been checked: the same one as last time, if it is kept still.
@@ -24,7 +25,8 @@ pub(super) fn key<'py>(py: Python<'py>, characters: &[u8]) -> PyResult<Bound<'py
     }
     let place = place(characters);
     // Nothing in here runs Python code: the end of a str does not.
-    KEPT.with_borrow_mut(|kept| {
+    KEPT.with(|kept| {
+        let kept = &mut *kept.borrow_mut();
         if kept.is_empty() {
             kept.resize_with(PLACES, || None);
         }

@@ -13,8 +13,11 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use super::errors::{of_receiving, of_sending};
 use super::gate::Detached;
-use super::memory::{Buffer, OPENING, Received, receive, receive_around, receive_kept};
+use super::memory::{
+    Buffer, OPENING, Received, receive, receive_around, receive_kept, receive_rest,
+};
 use super::{pickling, wait};
+use crate::green::park;
 use crate::multiprocessing::errors::os_error;
 use crate::timeout::{self, Flag};
 
@@ -23,6 +26,9 @@ const CLOSED: i64 = -1;
 
 /// Messages longer than this get more room in the kernel and a kept buffer.
 const SMALL: usize = 32 * 1024;
+
+/// How much of an answer is read with its header: most are shorter.
+const ANSWER: usize = 128;
 
 /// What the kernel is asked to hold for a connection that carries large messages (measured: more
 /// makes pipes slower again).
@@ -118,18 +124,26 @@ impl Connection {
         }
     }
 
-    /// As [`receive`](Self::receive); `inner` tells from the opening of a large message how many bytes come then that
-    /// belong together.
+    /// Receives the one answer that comes to a request; `inner` tells from the opening of a large one how many bytes come
+    /// then that belong together.
     pub(in crate::multiprocessing) fn receive_around<'py>(
         &self,
         py: Python<'py>,
         inner: impl FnOnce(&[u8; OPENING]) -> Option<u64>,
     ) -> Result<Received<'py>, ReceiveError<PyErr>> {
         let from = self.to_read().map_err(ReceiveError::Interrupted)?;
-        match self.length(py, from, None)? {
-            length if length > SMALL as u64 => receive_around(py, from, length, inner),
-            length => Ok(Received::Bytes(receive(py, from, length)?)),
+        if !from.is_socket() {
+            return self.receive(py);
         }
+        let mut memory = [0; ANSWER];
+        let (length, begun) = stream::receive_begun(from, &mut memory, &Detached(py))?;
+        if length > SMALL as u64 {
+            return receive_around(py, from, begun, length, inner);
+        }
+        if begun.len() as u64 == length {
+            return Ok(Received::Bytes(PyBytes::new(py, begun)));
+        }
+        Ok(Received::Bytes(receive_rest(py, from, begun, length)?))
     }
 
     /// Sends a message.
@@ -260,6 +274,7 @@ impl Connection {
         // Only one of several threads closes the number: it may be somebody else's at once.
         match Connection::descriptor_of(self.open.swap(CLOSED, Ordering::Relaxed)) {
             Some(descriptor) => {
+                park::forget(descriptor.number());
                 py.detach(|| descriptor.close()).map_err(|error| os_error(py, &error))
             }
             None => Ok(()),

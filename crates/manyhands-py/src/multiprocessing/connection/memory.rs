@@ -203,26 +203,29 @@ pub(in crate::multiprocessing) const OPENING: usize = 16;
 /// How many bytes may come after that at most.
 const LONGEST_END: u64 = 8;
 
-/// Receives a message of that length, longer than the opening, whose header was read. `inner` tells from the opening how
-/// many bytes come then that belong together; these are received into an object of their own.
+/// Receives a message of that length, far longer than the opening, whose header was read, and which has begun so. `inner`
+/// tells from the opening how many bytes come then that belong together; these are received into an object of their own.
 pub(super) fn receive_around<'py>(
     py: Python<'py>,
     from: Descriptor,
+    begun: &[u8],
     length: u64,
     inner: impl FnOnce(&[u8; OPENING]) -> Option<u64>,
 ) -> Result<Received<'py>, ReceiveError<PyErr>> {
-    let mut opening = [0; OPENING];
-    fill(from, &mut Room::from(opening.as_mut_slice()), &Detached(py))?;
+    let Some((&opening, after)) = begun.split_first_chunk() else {
+        return receive_kept(py, from, begun, length);
+    };
     let rest = length.saturating_sub(OPENING as u64);
     let inner = inner(&opening)
-        .filter(|inner| rest.checked_sub(*inner).is_some_and(|end| end <= LONGEST_END));
+        .filter(|inner| rest.checked_sub(*inner).is_some_and(|end| end <= LONGEST_END))
+        .filter(|inner| after.len() as u64 <= *inner);
     if let Some(inner) = inner {
-        let object = receive(py, from, inner)?;
+        let object = receive_rest(py, from, after, inner)?;
         let mut end = vec![0; usize::try_from(rest.saturating_sub(inner)).unwrap_or_default()];
         fill(from, &mut Room::from(end.as_mut_slice()), &Detached(py))?;
         return Ok(Received::Around(opening, object, end));
     }
-    receive_kept(py, from, &opening, length)
+    receive_kept(py, from, begun, length)
 }
 
 /// Receives a message of that length, whose header was read, and which has begun so.

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList};
 
 use crate::gate::LOOK_FOR_SIGNALS;
+use crate::green::guest;
 use crate::multiprocessing::errors::os_error;
 use crate::timeout;
 
@@ -27,6 +28,15 @@ pub(super) fn until_readable(
         Ok(count) => return Ok(count > 0),
         Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
         Err(error) => return Err(os_error(py, &error)),
+    }
+    while guest::is_here(py) {
+        let over = matches!(limit, Limit::Until(deadline) if deadline.has_passed());
+        match wait_readable(numbers, ready, Some(Duration::ZERO)) {
+            Ok(0) if over => return Ok(false),
+            Ok(0) => guest::until_readable(py, numbers, limit).map(drop)?,
+            Ok(_) => return Ok(true),
+            Err(error) => return Err(os_error(py, &error)),
+        }
     }
     let is_main = thread::is_main();
     loop {

@@ -14,6 +14,7 @@ use super::result::Delivered;
 use super::scheduler::{Ready, Scheduler, Tag, To, locked};
 use super::worker::{DONE, UNFIT};
 use crate::concurrent::future::{Future, Outcome, Settled};
+use crate::green::guest;
 use crate::multiprocessing::arena::{Outside, error};
 use crate::multiprocessing::codec::is_plain;
 use crate::multiprocessing::queue::{Scratch, decode_message};
@@ -41,10 +42,10 @@ impl Drop for Leading<'_> {
     }
 }
 
-/// This thread.
-fn me() -> u64 {
+/// This thread; where it has several, this greenlet: while one waits others go on, and may not take it for themselves.
+fn me(py: Python<'_>) -> u64 {
     thread_local!(static ME: u8 = const { 0 });
-    ME.with(|me| std::ptr::from_ref(me) as u64)
+    guest::number(py).unwrap_or_else(|| ME.with(|me| std::ptr::from_ref(me) as u64))
 }
 
 /// An exception like that: each time that one is raised its traceback grows, by frames that may keep the
@@ -61,20 +62,17 @@ pub(super) fn copy_of<'py>(why: &Bound<'py, PyAny>) -> Bound<'py, PyAny> {
 
 impl Scheduler {
     /// The lead, if nobody has it, or this thread.
-    pub(super) fn try_lead(&self) -> Option<Leading<'_>> {
+    pub(super) fn try_lead(&self, py: Python<'_>) -> Option<Leading<'_>> {
+        let me = me(py);
         let before = self.leader.load(Ordering::Relaxed);
-        let lead = if before == me() { Some(self.pool.lead_again()) } else { self.pool.try_lead() };
+        let lead = if before == me { Some(self.pool.lead_again()) } else { self.pool.try_lead() };
         let lead = lead?;
-        self.leader.store(me(), Ordering::Relaxed);
-        Some(Leading {
-            lead,
-            leader: &self.leader,
-            before: if before == me() { before } else { 0 },
-        })
+        self.leader.store(me, Ordering::Relaxed);
+        Some(Leading { lead, leader: &self.leader, before: if before == me { before } else { 0 } })
     }
 
-    fn is_leader(&self) -> bool {
-        self.leader.load(Ordering::Relaxed) == me()
+    fn is_leader(&self, py: Python<'_>) -> bool {
+        self.leader.load(Ordering::Relaxed) == me(py)
     }
 
     /// Waits until `is_over`, at most until the limit, and brings results where they belong meanwhile.
@@ -92,12 +90,12 @@ impl Scheduler {
             if !this.is_own() {
                 return Err(Self::not_own());
             }
-            if this.wanted.load(Ordering::Acquire) && !this.is_leader() {
+            if this.wanted.load(Ordering::Acquire) && !this.is_leader(py) {
                 // The supervisor comes as soon as it can.
                 this.pool.follow(&Outside(py), limit, is_over)?;
                 py.detach(std::thread::yield_now);
                 py.check_signals()?;
-            } else if let Some(leading) = this.try_lead() {
+            } else if let Some(leading) = this.try_lead(py) {
                 let led = this.lead(py, &leading.lead, limit, is_over);
                 drop(leading);
                 if this.awaited.load(Ordering::Acquire) > 0 {

@@ -116,13 +116,13 @@ impl Scheduler {
     /// Takes the results that are there and nobody waits for: they may be large, and what they are for
     /// may keep the pool.
     fn drain_unattended(&self, py: Python<'_>) -> PyResult<()> {
-        self.try_lead().map_or(Ok(()), |leading| self.drain(py, &leading.lead))
+        self.try_lead(py).map_or(Ok(()), |leading| self.drain(py, &leading.lead))
     }
 
     /// Takes results for a moment, if nobody else does; false if somebody does.
     fn lead_for_a_while(&self, slf: &Bound<'_, Self>) -> PyResult<bool> {
         let py = slf.py();
-        let Some(leading) = self.try_lead() else { return Ok(false) };
+        let Some(leading) = self.try_lead(py) else { return Ok(false) };
         let until = Limit::Until(Deadline::after(TURN));
         let is_over = || !locked(&self.called_back).is_empty() || self.phase() == Phase::Ended;
         if let Err(why) = self.lead(py, &leading.lead, until, &is_over) {
@@ -205,7 +205,7 @@ impl Scheduler {
             if self.phase() == Phase::Ended {
                 break Ok(None);
             }
-            if let Some(leading) = self.try_lead() {
+            if let Some(leading) = self.try_lead(py) {
                 break Ok(Some(leading));
             }
             let nudged = py.detach(|| self.pool.nudge()).map_err(error);

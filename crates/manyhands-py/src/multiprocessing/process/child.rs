@@ -1,6 +1,7 @@
 //! A child process, as the `Popen` classes see it.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use manyhands_process::{Child, ExitStatus, Waited};
 use manyhands_sync::Limit;
@@ -10,6 +11,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::gate::LOOK_FOR_SIGNALS;
+use crate::green::guest;
 use crate::multiprocessing::errors::os_error;
 use crate::timeout;
 
@@ -39,6 +41,19 @@ pub(super) fn wait(py: Python<'_>, child: &Child, limit: Limit) -> PyResult<Opti
         Limit::Until(deadline) => Some(deadline),
         Limit::Forever => None,
     };
+    while guest::is_here(py) {
+        match child.wait(Some(Deadline::now())) {
+            Waited::Ended(status) => return Ok(Some(status)),
+            _ if until.is_some_and(Deadline::has_passed) => return Ok(None),
+            // As in a thread: its end is told first to somebody who traces it.
+            _ if guest::until_readable(py, &[child.raw_descriptor()], limit)?
+                && child.status().is_none() =>
+            {
+                guest::rest(py, Duration::from_millis(1))?;
+            }
+            _ => {}
+        }
+    }
     let is_main = thread::is_main();
     loop {
         let look = is_main.then(|| Deadline::after(LOOK_FOR_SIGNALS));

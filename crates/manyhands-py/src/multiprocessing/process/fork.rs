@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 
 use super::bootstrap::{Bootstrap, Plan};
 use super::child::PyChild;
+use crate::green::guest;
 
 thread_local! {
     /// This thread is in a fork of ours, which does not mind the threads of ours.
@@ -69,6 +70,7 @@ fn live(
     sentinel: i32,
     exit_function: Option<&Bound<'_, PyAny>>,
 ) -> ! {
+    guest::leave_parent();
     let lives = || {
         let Some(exit_function) = exit_function else {
             return bootstrap.live(plan, sentinel);
