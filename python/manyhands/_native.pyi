@@ -18,8 +18,10 @@ __all__ = [
     "RLock",
     "Semaphore",
     "SimpleQueue",
+    "_register_green",
     "concurrent",
     "multiprocessing",
+    "others_run_until",
     "snapshot",
 ]
 
@@ -28,6 +30,10 @@ _T = TypeVar("_T")
 # What `manyhands.concurrent` and `manyhands.multiprocessing` are made of: no interface, so that
 # their stubs say no more of it.
 concurrent: ModuleType
+
+def _register_green(module: ModuleType) -> None: ...
+def others_run_until(call: Callable[[], Any]) -> None: ...
+
 multiprocessing: ModuleType
 
 # threading

@@ -18,6 +18,7 @@ Nothing here imports anything that the interpreter has not imported already.
 import os
 import sys
 
+from manyhands._start_gevent import GeventFinder
 from manyhands._start_imports import MirrorFinder
 
 #: The modules that the engine puts ours in the place of.
@@ -53,8 +54,10 @@ def start() -> None:
     early = [name for name in MIRRORED if name in sys.modules]
     if early:
         say(_imported_early(early))
+    if "gevent" not in sys.modules:
+        sys.meta_path.insert(0, GeventFinder())
     left = [*early, "multiprocessing"] if _is_stdlib_child() else early
-    sys.meta_path.insert(0, MirrorFinder([name for name in MIRRORED if name not in left]))
+    sys.meta_path.insert(1, MirrorFinder([name for name in MIRRORED if name not in left]))
     global shows_progress_in
     if os.environ.pop(PROGRESS, None) is not None:
         shows_progress_in = os.getpid()

@@ -7,7 +7,9 @@ no name in `sys.modules`, then imports `manyhands.queue`, and hands this out: it
 `sys.modules["queue"]`. Threads that import `queue` meanwhile wait for the import system's lock and
 get the same; none can ever get hold of the original or of something half done.
 
-Programs that patch the standard library for greenlets are left to it: see `MirrorFinder.withdraw`.
+Programs that patch the standard library for greenlets are left to it: see
+`MirrorFinder.withdraw`. Our own `gevent` stands in for gevent's (`manyhands._start_gevent`), and
+needs only some: `MirrorFinder.release`.
 """
 
 import os
@@ -67,13 +69,14 @@ class MirrorFinder:
         self._locks = {name: RLock() for name in _with_submodules(names)}
         self._executing: dict[str, tuple[int, ModuleType]] = {}
         self._active = True
+        self._released: set[str] = set()
         LOADERS.update(dict.fromkeys(self._locks, self.load_original))
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> ModuleSpec | None:
         """Part of the import system's protocol."""
-        if not self._active:
+        if not self._active or name in self._released:
             return None
         if name in PATCHERS:
             self.withdraw(name)
@@ -193,6 +196,23 @@ class MirrorFinder:
             if mirror is not None and mirror is sys.modules.get(f"manyhands.{name}"):
                 _become(mirror, original)
 
+    def release(self, names: "Iterable[str]") -> None:
+        """Put the standard library's modules, for good, in the place of ours, as these are to
+        be patched.
+        """
+        for name in names:
+            if not self._active or name not in self._locks or name in self._released:
+                continue
+            original = self.load_original(name)
+            self._released.add(name)
+            if name in sys.modules and not is_ours(name):
+                continue  # the program's own
+            mirror = sys.modules.get(f"manyhands.{name}")
+            sys.modules[name] = original
+            if mirror is not None:
+                ours = {each: getattr(mirror, each) for each in mirror.__all__}
+                _become(mirror, original, ours)
+
     def _stop(self, reason: str) -> None:
         from manyhands._start import say
 
@@ -201,6 +221,13 @@ class MirrorFinder:
             for name in self._locks:
                 del LOADERS[name]
             say(reason)
+
+
+def release(names: "Iterable[str]") -> None:
+    """See `MirrorFinder.release`; does nothing where the engine is off."""
+    for finder in sys.meta_path:
+        if isinstance(finder, MirrorFinder):
+            finder.release(names)
 
 
 def _withdraw_package(name: str, family: list[str]) -> None:
@@ -290,11 +317,18 @@ class _JoblibLoader(Loader):
             backends.setdefault("manyhands", lambda: __import__("manyhands.joblib"))
 
 
-def _become(mirror: "ModuleType", original: "ModuleType") -> None:
-    """Make a module that is in the hands of programs stand for another one in everything."""
+def _become(
+    mirror: "ModuleType", original: "ModuleType", others: "dict[str, Any] | None" = None
+) -> None:
+    """Make a module that is in the hands of programs stand for another one in everything.
+
+    `others` are what is given for names that the other one has not got.
+    """
 
     class Withdrawn(type(sys)):  # type: ignore[misc]
         def __getattribute__(self, name: str) -> "Any":
+            if others and name in others and not hasattr(original, name):
+                return others[name]
             return getattr(original, name)
 
         def __setattr__(self, name: str, value: object) -> None:

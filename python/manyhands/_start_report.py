@@ -4,17 +4,19 @@ import os
 import sys
 from _frozen_importlib import ModuleSpec
 
+from manyhands._start_gevent import GeventFinder, find_ours
 from manyhands._start_imports import MirrorFinder, is_stdlib
 
 #: What the engine will mirror too, and does not yet.
-PLANNED = ("gevent", "paramiko")
+PLANNED = ("paramiko",)
 
 
 def report(mirrored: tuple[str, ...]) -> str:
     """The table's text. Imports none of the modules."""
     version = ".".join(map(str, sys.version_info[:3]))
     lines = [f"the engine is on in {sys.executable} (Python {version})"]
-    rows = [(name, *_row(name, name in mirrored)) for name in (*mirrored, *PLANNED)]
+    rows = [(name, *_row(name, True)) for name in mirrored]
+    rows += [_gevent_row(), *((name, *_row(name, False)) for name in PLANNED)]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for name, source, path in rows:
         lines.append(f"  {name:{widths[0]}}  {source:{widths[1]}}  {path}".rstrip())
@@ -36,6 +38,15 @@ def _row(name: str, mirrored: bool) -> tuple[str, str]:
     return "stdlib", spec.origin or ""
 
 
+def _gevent_row() -> tuple[str, str, str]:
+    for finder in sys.meta_path:
+        if isinstance(finder, GeventFinder):
+            spec = find_ours("gevent")
+            if spec is not None:
+                return "gevent", "manyhands", spec.origin or ""
+    return "gevent", *_row("gevent", False)
+
+
 def _find(name: str) -> ModuleSpec | None:
     """Finds a module as it would be found without the engine, and without importing its parent."""
     parent = name.rpartition(".")[0]
@@ -46,7 +57,7 @@ def _find(name: str) -> ModuleSpec | None:
             return None
         path = found.submodule_search_locations
     for finder in sys.meta_path:
-        if not isinstance(finder, MirrorFinder) and hasattr(finder, "find_spec"):
+        if not isinstance(finder, (GeventFinder, MirrorFinder)) and hasattr(finder, "find_spec"):
             spec = finder.find_spec(name, path)
             if spec is not None:
                 return spec

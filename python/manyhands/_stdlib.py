@@ -14,6 +14,12 @@ ORIGINALS: "dict[str, ModuleType]" = {}
 LOADERS: "dict[str, Callable[[str], ModuleType]]" = {}
 
 
+def threads_are_greenlets() -> bool:
+    """Whether `gevent.monkey` has patched `threading`: our waits would stop all of them."""
+    state = sys.modules.get("manyhands.gevent.monkey._state")
+    return state is not None and bool(state.is_module_patched("threading"))
+
+
 def original(name: str) -> "ModuleType":
     """The standard library's module of that name."""
     load = LOADERS.get(name)

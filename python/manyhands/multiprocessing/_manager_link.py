@@ -5,10 +5,12 @@ goes over this connection, also what the standard library opens a new one for ea
 request has a number: one that is sent again, after the connection broke, is carried out once.
 """
 
+import contextlib
 import errno
 import socket
 import threading
 import time
+import weakref
 
 from manyhands import _native as _engine
 from manyhands._stdlib import original
@@ -142,10 +144,11 @@ class Link(_native.Link):
     How a request is made is native, and `connection` is None where it is to be opened again.
     `session` is what the server answered to `accept_connection`: a dict if it is ours. While a
     request is under way a signal handler, or a finalizer, may want to make another: that one goes
-    over the `inner` link, or, if it needs no answer, is sent `later`.
+    over the `inner` link, or, if it needs no answer, is sent `later`. What another greenlet of the
+    thread asks goes over its own, `beside` this one.
     """
 
-    __slots__ = ("inner", "later", "peer", "session", "way")
+    __slots__ = ("beside", "inner", "is_own", "later", "peer", "session", "way")
 
     def __init__(self, peer, way):
         self.peer = peer
@@ -153,6 +156,9 @@ class Link(_native.Link):
         self.session = None
         self.inner = None
         self.later = []
+        self.beside = None
+        #: Whether it is that of one greenlet.
+        self.is_own = False
 
     def open(self):
         """Connect; return whether the server is the one that it was before."""
@@ -195,6 +201,11 @@ class Link(_native.Link):
             connection.close()
         if self.inner is not None:
             self.inner.close()
+        if self.is_own and self.is_busy and not self.is_broken and self.session is not None:
+            # The greenlet was killed, and may not come back to say that it has given up: the server
+            # would keep for it what it has asked for.
+            with contextlib.suppress(OSError, EOFError):
+                self.open()
 
     def tell(self, message):
         """Send what needs no answer; later if it cannot be sent now."""
@@ -224,6 +235,18 @@ class Link(_native.Link):
         if self.inner is None:
             self.inner = Link(self.peer, self.way)
         return self.inner.request(*request)
+
+    def _beside(self):
+        import greenlet
+
+        if self.beside is None:
+            self.beside = weakref.WeakKeyDictionary()
+        current = greenlet.getcurrent()
+        link = self.beside.get(current)
+        if link is None:
+            link = self.beside[current] = Link(self.peer, self.way)
+            link.is_beside = link.is_own = True
+        return link
 
     def _swap(self, connection, message):
         """Send a request and receive the answer, over a connection that is not native."""

@@ -3,8 +3,8 @@
 import weakref
 
 from manyhands import _progress
-from manyhands._native import multiprocessing as _native
-from manyhands._stdlib import original
+from manyhands._native import multiprocessing as _native, others_run_until
+from manyhands._stdlib import original, threads_are_greenlets
 from manyhands.multiprocessing import _processors, util
 from manyhands.multiprocessing.pool import INIT, RUN, Pool, default_context, replaces_parts
 
@@ -23,7 +23,7 @@ class ThreadPool(Pool, _original.ThreadPool):
         self._state = INIT
         if processes is None:
             processes = _processors.count()
-        if replaces_parts(type(self), ThreadPool):
+        if replaces_parts(type(self), ThreadPool) or threads_are_greenlets():
             _original.ThreadPool.__init__(self, processes, initializer, initargs)
             return
         if processes < 1:
@@ -133,6 +133,7 @@ class ThreadPool(Pool, _original.ThreadPool):
         # Meanwhile there may be more.
         while left := set(self._pool) - joined:
             for worker_obj in left:
+                others_run_until(lambda worker_obj=worker_obj: not worker_obj.is_alive())
                 worker_obj.join()
             joined |= left
         if self._helper is not None:

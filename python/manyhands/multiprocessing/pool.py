@@ -30,6 +30,7 @@ from manyhands.multiprocessing._pool_progress import ShownMap, show_imap
 from manyhands.multiprocessing._pool_worker import rebuild, work
 
 _original = original("multiprocessing.pool")
+_others_run_until = _native.others_run_until
 _concurrent, _native = _native.concurrent, _native.multiprocessing
 
 __all__ = ["Pool", "ThreadPool"]  # noqa: F822 (late)
@@ -476,6 +477,7 @@ class _Helper:
 
     def join(self):
         if self._pid == os.getpid() and self._ident != _thread.get_ident():
+            _others_run_until(lambda: not self._running.locked())
             with self._running:
                 pass
 

@@ -5,9 +5,12 @@
 workers wait there; the latter can show how far it is.
 """
 
+import sys
+import types
+
 from manyhands import _progress
 from manyhands._mirror import copy
-from manyhands._native import concurrent as _native
+from manyhands._native import Event as _Event, concurrent as _native
 from manyhands._stdlib import original
 
 _original = original("concurrent.futures._base")
@@ -39,6 +42,34 @@ class Future(_native.Future, _original.Future, metaclass=_Meta):
 Future.__module__ = "concurrent.futures._base"
 
 
+class _BesideOthers:
+    """The standard library's functions, for greenlets: they wait in an event of ours."""
+
+    def __init__(self):
+        names = dict(vars(_original), _create_and_install_waiters=self._install)
+        for function in _original.wait, _original.as_completed:
+            ours = types.FunctionType(
+                function.__code__, names, function.__name__, function.__defaults__
+            )
+            setattr(self, function.__name__, ours)
+
+    @staticmethod
+    def _install(futures, return_when):
+        # The caller holds the conditions of all of them: nobody has been told anything yet.
+        waiter = _original._create_and_install_waiters(futures, return_when)
+        waiter.event = _Event()
+        return waiter
+
+
+_beside_others = _BesideOthers()
+
+
+def _waiting():
+    green = sys.modules.get("manyhands.gevent._green")
+    has_others = green is not None and green.get_hub_if_exists() is not None
+    return _beside_others if has_others else _original
+
+
 def wait(fs, timeout=None, return_when=_original.ALL_COMPLETED):
     """Wait for futures; return those that are done, or were cancelled, and the others.
 
@@ -46,10 +77,10 @@ def wait(fs, timeout=None, return_when=_original.ALL_COMPLETED):
     how many seconds at most (None: as long as it takes).
     """
     if not _native.is_worker() or (timeout is not None and timeout <= 0):
-        return _original.wait(fs, timeout, return_when)
+        return _waiting().wait(fs, timeout, return_when)
     fs = set(fs)
     for_one = return_when == _original.FIRST_COMPLETED
-    return _native.wait_for(fs, for_one, _original.wait, fs, timeout, return_when)
+    return _native.wait_for(fs, for_one, _waiting().wait, fs, timeout, return_when)
 
 
 def as_completed(fs, timeout=None, *, progress=False):
@@ -65,13 +96,13 @@ def as_completed(fs, timeout=None, *, progress=False):
 
 def _as_completed(futures, timeout):
     if not _native.is_worker():
-        return _original.as_completed(futures, timeout)
+        return _waiting().as_completed(futures, timeout)
     return _awaited_by_worker(set(futures), timeout)
 
 
 def _awaited_by_worker(left, timeout):
     """Yield them in a worker."""
-    futures = _original.as_completed(set(left), timeout)
+    futures = _waiting().as_completed(set(left), timeout)
     try:
         while left:
             future = _native.wait_for(left, True, next, futures)

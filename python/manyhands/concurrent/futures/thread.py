@@ -5,19 +5,20 @@ interpreter while there is nothing. At most one of them is being woken at a time
 next if there is more to do: so those who submit are not interrupted for each call. While a worker
 waits for another call of its executor that has to be done first, there may be one worker more.
 
-An executor works as the standard library's where a subclass replaces what that is made of, or the
-program puts a queue of its own into the executor.
+An executor works as the standard library's where a subclass replaces what that is made of, the
+program puts a queue of its own into the executor, or `gevent.monkey` has made greenlets of threads.
 
 Source: https://docs.python.org/3/library/concurrent.futures.html#threadpoolexecutor
 """
 
 import functools
+import types
 import weakref
 
 from manyhands import _progress
 from manyhands._mirror import forward
-from manyhands._native import concurrent as _native
-from manyhands._stdlib import original
+from manyhands._native import concurrent as _native, others_run_until
+from manyhands._stdlib import original, threads_are_greenlets
 from manyhands.concurrent.futures import _mapping
 from manyhands.multiprocessing import _processors
 
@@ -46,7 +47,7 @@ class ThreadPoolExecutor(_native.ThreadPoolExecutor, _original.ThreadPoolExecuto
     ):
         if max_workers is None:
             max_workers = min(32, _processors.count() + 4)
-        if ctxkwargs or not _is_native(type(self)):
+        if ctxkwargs or not _is_native(type(self)) or threads_are_greenlets():
             self._become_theirs(max_workers, thread_name_prefix, initializer, initargs, ctxkwargs)
             return
         if max_workers <= 0:
@@ -98,7 +99,11 @@ class ThreadPoolExecutor(_native.ThreadPoolExecutor, _original.ThreadPoolExecuto
     def _submit(self, fn, args, kwargs):
         """Submit a call where that is not just one more for workers that are there."""
         if self._jobs is None:
-            return _original.ThreadPoolExecutor.submit(self, fn, *args, **(kwargs or {}))
+            submit = _original.ThreadPoolExecutor.submit
+            if threads_are_greenlets():
+                # With the standard library's futures, whose waiting is patched.
+                submit = types.FunctionType(submit.__code__, {**vars(_original), "_base": _base})
+            return submit(self, fn, *args, **(kwargs or {}))
         with self._shutdown_lock, _original._global_shutdown_lock:
             if self._broken:
                 raise BrokenThreadPool(self._broken)
@@ -221,6 +226,7 @@ class ThreadPoolExecutor(_native.ThreadPoolExecutor, _original.ThreadPoolExecuto
             # Meanwhile there may be more.
             while left := set(self._threads) - joined:
                 for thread in left:
+                    others_run_until(lambda thread=thread: not thread.is_alive())
                     thread.join()
                 joined |= left
 

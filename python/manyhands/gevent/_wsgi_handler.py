@@ -1,0 +1,494 @@
+"""What is done for one connection."""
+
+import errno
+import sys
+import time
+import traceback
+from datetime import datetime
+from email.utils import formatdate
+from urllib.parse import unquote_to_bytes
+
+from greenlet import GreenletExit
+
+from manyhands.gevent._wsgi_input import (
+    MAX_REQUEST_LINE,
+    TOKEN,
+    Input,
+    InvalidClientInput,
+    InvalidClientRequest,
+)
+
+__all__ = ["WSGIHandler"]
+
+_MOST_HEADERS = 100
+_LONGEST_HEADER = 65536
+_CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF)
+
+_ERRORS = {
+    400: ("400 Bad Request", b""),
+    500: ("500 Internal Server Error", b"Internal Server Error"),
+}
+_ERROR_HEADERS = (("Content-Type", "text/plain"), ("Connection", "close"))
+
+
+def _whole(status):
+    return f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-length: 0\r\n\r\n".encode()
+
+
+_date = (0, b"")
+
+
+def _date_now():
+    """The Date header's value, made once a second."""
+    global _date
+    now = int(time.time())
+    if _date[0] != now:
+        _date = (now, formatdate(now, usegmt=True).encode())
+    return _date[1]
+
+
+class Headers(list):
+    """Pairs of names and values, in their order. Names are found whatever their case."""
+
+    def get(self, name, default=None):
+        name = name.lower()
+        for key, value in self:
+            if key.lower() == name:
+                return value
+        return default
+
+    def get_all(self, name, default=None):
+        name = name.lower()
+        return [value for key, value in self if key.lower() == name] or default
+
+    getheader = get
+
+    def items(self):
+        return list(self)
+
+    def __contains__(self, name):
+        return self.get(name) is not None
+
+
+class WSGIHandler:
+    """Reads requests of one connection, has the application answer them, and sends that."""
+
+    protocol_version = "HTTP/1.1"
+    #: What is raised when an application does what it must not.
+    ApplicationError = AssertionError
+
+    close_connection = False
+    code = None
+    headers = None
+    headers_sent = False
+    path = None
+    request_version = None
+    requestline = None
+    response_headers = ()
+    response_length = 0
+    response_use_chunked = False
+    result = None
+    status = None
+    time_start = time_finish = 0
+    wsgi_input = None
+
+    def __init__(self, sock, address, server, rfile=None):
+        self.socket = sock
+        self.client_address = address
+        self.server = server
+        self.rfile = sock.makefile("rb", -1) if rfile is None else rfile
+
+    def handle(self):
+        """Serve requests until the connection ends."""
+        try:
+            while self.socket is not None:
+                self.time_start, self.time_finish = time.time(), 0
+                result = self.handle_one_request()
+                if result is None:
+                    break
+                if result is True:
+                    continue
+                self.status, answer = result
+                self._send(answer)
+                self.time_finish = self.time_finish or time.time()
+                self.log_request()
+                break
+        except OSError as error:
+            if error.errno not in _CLIENT_GONE:
+                raise
+        finally:
+            self._close()
+
+    def _close(self):
+        sock, self.socket = self.socket, None
+        rfile, self.rfile = self.rfile, None
+        if sock is not None:
+            try:
+                # What is left unread would have the kernel drop the answer that is on its way.
+                sock.settimeout(0)
+                sock.recv(16384)
+            except OSError:
+                pass
+            sock.close()
+        if rfile is not None:
+            rfile.close()
+
+    def read_requestline(self):
+        """The first line of a request; nothing at the connection's end."""
+        return self.rfile.readline(MAX_REQUEST_LINE)
+
+    def handle_one_request(self):
+        """Serve one: True if there may be more, None if not, or a status and a whole answer to
+        send."""
+        if self.rfile.closed:
+            return None
+        try:
+            line = self.read_requestline()
+        except OSError:
+            return None
+        if not line:
+            return None
+        self.requestline = (
+            line.decode("latin-1").rstrip("\r\n") if isinstance(line, bytes) else line
+        )
+        self.response_length = 0
+        if len(line) >= MAX_REQUEST_LINE:
+            return "414", _whole("414 Request URI Too Long")
+        try:
+            if not self.read_request(self.requestline):
+                return "400", _whole("400 Bad Request")
+        except InvalidClientRequest as error:
+            self.log_error("%s", error.formatted_message)
+            return "400", _whole("400 Bad Request")
+        except Exception:
+            self._print_unexpected_exc()
+            self.log_error("Invalid request: %s", self.requestline)
+            return "400", _whole("400 Bad Request")
+        self.environ = self.get_environ()
+        self.application = self.server.application
+        self.handle_one_response()
+        if self.close_connection or self.rfile is None or self.rfile.closed:
+            return None
+        return True
+
+    @staticmethod
+    def _print_unexpected_exc():
+        traceback.print_exc()
+
+    def read_request(self, raw_requestline):
+        """Understand the first line, and read the headers. False, with a line in the log, if it is
+        no request."""
+        words = raw_requestline.rstrip("\r\n").split()
+        if len(words) == 3:
+            self.command, self.path, self.request_version = words
+            if self.request_version not in ("HTTP/1.0", "HTTP/1.1", "HTTP/0.9"):
+                self.log_error("Invalid http version: %r", raw_requestline)
+                return False
+        elif len(words) == 2:
+            self.command, self.path = words
+            if self.command != "GET":
+                self.log_error("Expected GET method; Got command=%r; path=%r", *words)
+                return False
+            self.request_version = "HTTP/0.9"
+        else:
+            self.log_error("Invalid HTTP method: %r", raw_requestline)
+            return False
+        self.headers = self._read_headers() if self.request_version != "HTTP/0.9" else Headers()
+        self._understand_length()
+        connection = (self.headers.get("Connection") or "").lower()
+        if self.request_version == "HTTP/1.1":
+            self.close_connection = connection == "close"
+        else:
+            self.close_connection = connection != "keep-alive"
+        return True
+
+    def _read_headers(self):
+        headers = Headers()
+        while True:
+            line = self.rfile.readline(_LONGEST_HEADER + 1)
+            if line in (b"\r\n", b"\n", b""):
+                return headers
+            if len(line) > _LONGEST_HEADER or len(headers) >= _MOST_HEADERS:
+                raise InvalidClientRequest("too many headers, or one that is too long")
+            text = line.decode("latin-1").rstrip("\r\n")
+            if text[0] in " \t":
+                if not headers:
+                    raise InvalidClientRequest("the first header begins with white space")
+                name, value = headers[-1]
+                headers[-1] = (name, f"{value} {text.strip()}")
+                continue
+            name, colon, value = text.partition(":")
+            if not colon or not name or not TOKEN.issuperset(name.encode("latin-1")):
+                raise InvalidClientRequest(f"{text!r} is no header")
+            headers.append((name, value.strip(" \t")))
+
+    def _understand_length(self):
+        lengths = set(self.headers.get_all("Content-Length", ()))
+        if len(lengths) > 1:
+            raise InvalidClientRequest("several Content-Length")
+        length = lengths.pop() if lengths else None
+        if length is not None and not (length.isascii() and length.isdigit()):
+            raise InvalidClientRequest(f"Invalid Content-Length: {length!r}")
+        self.content_length = None if length is None else int(length)
+        encodings = self.headers.get_all("Transfer-Encoding", ())
+        self._is_chunked = bool(encodings)
+        if encodings and [it.lower() for it in encodings] != ["chunked"]:
+            raise InvalidClientRequest(f"Invalid Transfer-Encoding: {encodings!r}")
+
+    def log_error(self, msg, *args):
+        """Write it to the log of errors."""
+        try:
+            message = msg % args
+        except Exception:
+            traceback.print_exc()
+            message = f"{msg!r} {args!r}"
+        try:
+            peer = self.socket.getpeername()
+        except Exception:
+            peer = "(dead)"
+        try:
+            self.server.error_log.write(f"{peer}: {message}\n")
+        except Exception:
+            traceback.print_exc()
+
+    def _wants_upgrade(self):
+        connection = (self.headers.get("Connection") or "").lower()
+        return connection == "upgrade" or "Upgrade" in self.headers
+
+    # The answer
+
+    def start_response(self, status, headers, exc_info=None):
+        """What an application calls: say the status and the headers. Returns a function to write
+        with."""
+        if exc_info:
+            try:
+                if self.headers_sent:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None
+        if not isinstance(status, str):
+            raise UnicodeError("The status string must be a native string")
+        if "\r" in status or "\n" in status:
+            raise ValueError("carriage return or newline in status", status)
+        code = int(status.split(" ", 1)[0])
+        encoded = []
+        length = date = connection = None
+        for header in headers:
+            name, value = header
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise UnicodeError("The header must be a native string", name, value)
+            if "\r" in name or "\n" in name:
+                raise ValueError("carriage return or newline in header name", name)
+            if "\r" in value or "\n" in value:
+                raise ValueError("carriage return or newline in header value", value)
+            encoded.append((name.encode("latin-1"), value.encode("latin-1")))
+            lower = name.lower()
+            if lower == "content-length":
+                length = value
+            elif lower == "date":
+                date = value
+            elif lower == "connection":
+                connection = value.lower()
+        if code in (204, 304) and length is not None and length != "0":
+            why = f"Invalid Content-Length for {code} response: {length!r} (must be absent or zero)"
+            # In bytes: an application may return what it caught.
+            raise AssertionError(why.encode("latin-1"))
+        self.status, self.code = status, code
+        self.response_headers = encoded
+        self.provided_content_length, self.provided_date = length, date
+        self._provided_connection = connection
+        if connection == "close":
+            self.close_connection = True
+        return self.write
+
+    def finalize_headers(self):
+        """Add what the application has not said."""
+        headers = self.response_headers
+        if self.provided_date is None:
+            headers.append((b"Date", _date_now()))
+        if self._provided_connection is None:
+            if self.close_connection:
+                headers.append((b"Connection", b"close"))
+            elif self.request_version == "HTTP/1.0":
+                headers.append((b"Connection", b"keep-alive"))
+        if self.code < 200 or self.code in (204, 304) or self.provided_content_length is not None:
+            return
+        if hasattr(self.result, "__len__"):
+            length = sum(len(chunk) for chunk in self.result)
+            self.provided_content_length = str(length)
+            headers.append((b"Content-Length", str(length).encode()))
+        elif self.request_version == "HTTP/1.1":
+            self.response_use_chunked = True
+            headers.append((b"Transfer-Encoding", b"chunked"))
+        else:
+            self.close_connection = True
+
+    def write(self, data):
+        """Send some of the body, after the headers."""
+        if self.code in (204, 304) and data:
+            raise self.ApplicationError(f"The {self.code} response must have no body")
+        if not self.headers_sent:
+            if not self.status:
+                raise AssertionError("The application did not call start_response()")
+            self._send_headers(data)
+        elif data:
+            self._send(self._framed(data))
+
+    def _framed(self, data):
+        if not data or self.command == "HEAD":
+            return b""
+        if self.response_use_chunked:
+            return b"%x\r\n%b\r\n" % (len(data), data)
+        return data
+
+    def _send_headers(self, data):
+        self.headers_sent = True
+        self.finalize_headers()
+        parts = [b"HTTP/1.1 ", self.status.encode("latin-1"), b"\r\n"]
+        for name, value in self.response_headers:
+            parts += (name, b": ", value, b"\r\n")
+        parts += (b"\r\n", self._framed(data))
+        self._send(b"".join(parts))
+
+    def _send(self, data):
+        self.socket.sendall(data)
+        self.response_length += len(data)
+
+    def process_result(self):
+        """Send what the application has returned."""
+        result = self.result
+        if type(result) in (list, tuple):
+            data = b"".join(result)
+            if data:
+                self.write(data)
+        else:
+            for data in result:
+                if data:
+                    self.write(data)
+        if self.status and not self.headers_sent:
+            self.write(b"")
+        if self.response_use_chunked and self.command != "HEAD":
+            self._send(b"0\r\n\r\n")
+
+    def run_application(self):
+        """Call the application, and send what it returns."""
+        try:
+            self.result = self.application(self.environ, self.start_response)
+            self.process_result()
+        finally:
+            close = getattr(self.result, "close", None)
+            if close is not None:
+                close()
+            self.result = None
+
+    def handle_one_response(self):
+        """Answer the request that was read."""
+        self.time_start, self.time_finish = time.time(), 0
+        self.status = self.code = self.result = None
+        self.headers_sent = self.response_use_chunked = False
+        self.response_headers = []
+        self.response_length = 0
+        self.provided_date = self.provided_content_length = self._provided_connection = None
+        try:
+            try:
+                self.run_application()
+            finally:
+                try:
+                    self.wsgi_input._discard()
+                except OSError:
+                    # Nobody can tell where the next request would begin.
+                    self.close_connection = True
+        except InvalidClientInput as error:
+            self.log_error("%s", error)
+            self._send_error(400)
+        except OSError as error:
+            if error.errno in _CLIENT_GONE:
+                self.close_connection = True
+            else:
+                self.handle_error(*sys.exc_info())
+        except SystemExit:
+            raise
+        except BaseException:
+            self.handle_error(*sys.exc_info())
+        finally:
+            self.time_finish = time.time()
+            self.log_request()
+            self.environ = self.wsgi_input = None
+
+    def _send_error(self, code):
+        self.close_connection = True
+        if self.response_length or self.socket is None:
+            return
+        status, body = _ERRORS[code]
+        self.result = (body,)
+        self.headers_sent = self.response_use_chunked = False
+        try:
+            self.start_response(status, _ERROR_HEADERS)
+            self.write(body)
+        except OSError:
+            pass  # it has gone
+        finally:
+            self.result = None
+
+    def handle_error(self, t, v, tb):
+        """An application has failed: tell of it, and answer 500 if nothing was sent."""
+        if not issubclass(t, GreenletExit):
+            secure = self.server.secure_environ_class
+            context = self.environ
+            if not isinstance(context, secure):
+                context = secure(context)
+            self.server.loop.handle_error(context, t, v, tb)
+        self._send_error(500)
+
+    # Logs
+
+    def log_request(self):
+        """Write it to the log."""
+        self.server.log.write(self.format_request() + "\n")
+
+    def format_request(self):
+        """A line for the log."""
+        now = datetime.now().replace(microsecond=0)
+        address = self.client_address
+        client = address[0] if isinstance(address, tuple) else address or "-"
+        status = (self.status or "000").split(" ", 1)[0]
+        length = self.response_length or "-"
+        took = f"{self.time_finish - self.time_start:.6f}" if self.time_finish else "-"
+        return f'{client or "-"} - - [{now}] "{self.requestline or ""}" {status} {length} {took}'
+
+    # What the application gets
+
+    def get_environ(self):
+        """The dict for the application."""
+        env = self.server.get_environ()
+        env["REQUEST_METHOD"] = self.command
+        env["SCRIPT_NAME"] = ""
+        path, _, query = self.path.partition("?")
+        env["PATH_INFO"] = unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
+        env["QUERY_STRING"] = query
+        env["SERVER_PROTOCOL"] = self.request_version
+        if isinstance(self.client_address, tuple):
+            env["REMOTE_ADDR"] = str(self.client_address[0])
+            env["REMOTE_PORT"] = str(self.client_address[1])
+        else:
+            env["REMOTE_ADDR"] = str(self.client_address or "")
+        for name, value in self.headers:
+            # An underscore could pass for a dash.
+            if "_" in name:
+                continue
+            key = name.replace("-", "_").upper()
+            if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+                key = f"HTTP_{key}"
+            elif key in env:
+                continue
+            if key in env:
+                env[key] += ("; " if "COOKIE" in key else ",") + value
+            else:
+                env[key] = value
+        waits = env.get("HTTP_EXPECT", "").lower() == "100-continue"
+        sock = self.socket if waits and self.request_version == "HTTP/1.1" else None
+        self.wsgi_input = Input(self.rfile, self.content_length, sock, self._is_chunked)
+        env["wsgi.input"] = self.wsgi_input
+        # Where a connection becomes another protocol's, the body has no end that anybody knows.
+        env["wsgi.input_terminated"] = not self._wants_upgrade()
+        return env
