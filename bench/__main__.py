@@ -38,7 +38,7 @@ class Worker:
             raise SystemExit(f"a worker ended with status {self.process.wait()}")
         return json.loads(line)
 
-    def measure(self, workload: str) -> float:
+    def measure(self, workload: str) -> dict[str, float]:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(workload) + "\n")
         self.process.stdin.flush()
@@ -57,24 +57,49 @@ def seconds(value: float) -> str:
     return f"{value:.3g} s"
 
 
-def table(results: dict[str, dict[str, list[float]]], contenders: list[str]) -> str:
+def size(value: float) -> str:
+    return f"{value / 1024:.3g} KiB"
+
+
+def table(results: dict[tuple[str, str], dict[str, list[float]]], contenders: list[str]) -> str:
+    """Of workloads with one base, which is first among the contenders."""
     base, others = contenders[0], contenders[1:]
     head = ["workload", base]
     for other in others:
         head += [other, f"{base} / {other}"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for name, measured in results.items():
-        row = [f"{name} (per {WORKLOADS[name].unit})", seconds(statistics.median(measured[base]))]
+    for (name, figure), measured in results.items():
+        unit = WORKLOADS[name].unit
+        shown = size if unit == "bytes" else seconds
+        what = f"{name}, {figure}" if figure else name
+        row = [what if unit == "bytes" else f"{what} (per {unit})"]
+        row.append(shown(statistics.median(measured[base])) if base in measured else "-")
         for other in others:
             if other not in measured:
                 row += ["-", "-"]
                 continue
+            if base not in measured:
+                row += [shown(statistics.median(measured[other])), "-"]
+                continue
             ratios = [a / b for a, b in zip(measured[base], measured[other], strict=True)]
             low, middle, high = statistics.quantiles(ratios, n=4)
-            row.append(seconds(statistics.median(measured[other])))
+            row.append(shown(statistics.median(measured[other])))
             row.append(f"**{middle:.3g}** ({low:.3g}-{high:.3g})")
         lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)
+
+
+def tables(results: dict[tuple[str, str], dict[str, list[float]]], contenders: list[str]) -> str:
+    """One for each base that workloads have."""
+    made = []
+    for base in dict.fromkeys(WORKLOADS[name].base for name, _ in results):
+        of_base = {key: row for key, row in results.items() if WORKLOADS[key[0]].base == base}
+        there = [name for name in contenders if any(name in row for row in of_base.values())]
+        # Whoever is measured comes first where the base is not installed.
+        there.sort(key=lambda name: name != base)
+        if there:
+            made.append(table(of_base, there))
+    return "\n\n".join(made)
 
 
 def main() -> None:
@@ -97,7 +122,7 @@ def main() -> None:
             print(f"{name} is left out: {worker.missing}", file=sys.stderr)
             worker.close()
             del workers[name]
-    results: dict[str, dict[str, list[float]]] = {name: {} for name in names}
+    results: dict[tuple[str, str], dict[str, list[float]]] = {}
     for round_number in range(args.rounds):
         print(f"round {round_number + 1} of {args.rounds}", file=sys.stderr)
         for name in names:
@@ -105,20 +130,21 @@ def main() -> None:
             order = list(workers)[:: 1 if round_number % 2 else -1]
             for contender in order:
                 if name in workers[contender].able:
-                    value = workers[contender].measure(name)
-                    results[name].setdefault(contender, []).append(value)
+                    for figure, value in workers[contender].measure(name).items():
+                        row = results.setdefault((name, figure), {})
+                        row.setdefault(contender, []).append(value)
     for worker in workers.values():
         worker.close()
 
     version = platform.python_version()
     title = f"CPython {version}, {args.rounds} rounds, medians (ratio: median and middle half)"
-    measured = [name for name in workers if any(name in result for result in results.values())]
-    text = f"{title}\n\n{table(results, measured)}\n"
+    text = f"{title}\n\n{tables(results, list(workers))}\n"
     print(text)
     args.out.mkdir(parents=True, exist_ok=True)
     stem = args.out / f"bench-{version}{'-' + args.only if args.only else ''}"
     stem.with_name(stem.name + ".md").write_text(text)
-    record = {"python": version, "rounds": args.rounds, "seconds_per_unit": results}
+    figures = {", ".join(filter(None, key)): row for key, row in results.items()}
+    record = {"python": version, "rounds": args.rounds, "seconds_per_unit": figures}
     stem.with_name(stem.name + ".json").write_text(json.dumps(record, indent=1))
 
 

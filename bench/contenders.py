@@ -8,7 +8,7 @@ from functools import partial
 from importlib import import_module
 from types import ModuleType, SimpleNamespace
 
-from bench import pools
+from bench import greens, pools
 
 SYNC = ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Event", "Condition", "Barrier")
 QUEUES = ("Queue", "LifoQueue", "PriorityQueue", "SimpleQueue")
@@ -24,6 +24,7 @@ def _stdlib() -> SimpleNamespace:
 
     of = _with_processes(_pick(threading, queue), multiprocessing)
     of.ThreadPool = partial(multiprocessing.pool.ThreadPool, pools.WORKERS)
+    of.green = greens.of_threads(of)
     return _with_executors(of, concurrent.futures)
 
 
@@ -35,6 +36,8 @@ def _manyhands() -> SimpleNamespace:
     of.ThreadPool = partial(ThreadPool, pools.WORKERS)
     with contextlib.suppress(ModuleNotFoundError):
         _with_executors(of, import_module("manyhands.concurrent.futures"))
+    with contextlib.suppress(ModuleNotFoundError):
+        of.green = greens.of_gevent("manyhands.gevent", "manyhands")
     return of
 
 
@@ -135,6 +138,26 @@ def _pebble() -> SimpleNamespace:
     return SimpleNamespace(Pool=pools.of_pebble())
 
 
+def _gevent() -> SimpleNamespace:
+    return SimpleNamespace(green=greens.of_gevent("gevent", "gevent"))
+
+
+def _eventlet() -> SimpleNamespace:
+    return SimpleNamespace(green=greens.of_eventlet())
+
+
+def _asyncio() -> SimpleNamespace:
+    return SimpleNamespace(green=greens.of_asyncio())
+
+
+def _uvloop() -> SimpleNamespace:
+    return SimpleNamespace(green=greens.of_asyncio("uvloop"))
+
+
+def _trio() -> SimpleNamespace:
+    return SimpleNamespace(green=greens.of_trio())
+
+
 def _with_processes(of: SimpleNamespace, multiprocessing: ModuleType) -> SimpleNamespace:
     """Adds what is between processes, as the module gives it: `of.multiprocessing`."""
     of.multiprocessing = multiprocessing
@@ -189,4 +212,9 @@ CONTENDERS = {
     "mpire": _mpire,
     "pebble": _pebble,
     "ray": _ray,
+    "gevent": _gevent,
+    "eventlet": _eventlet,
+    "asyncio": _asyncio,
+    "uvloop": _uvloop,
+    "trio": _trio,
 }

@@ -1,4 +1,4 @@
-"""A process that measures one contender: reads workloads' names, writes seconds per unit."""
+"""A process that measures one contender: reads workloads' names, writes figures per unit."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ def main() -> None:
     print(json.dumps({"able": able}), flush=True)
     for line in sys.stdin:
         gc.collect()
-        units, seconds = WORKLOADS[json.loads(line)].measure(contender)
-        print(json.dumps(seconds / units), flush=True)
+        measured = WORKLOADS[json.loads(line)].measure(contender)
+        figures = measured if isinstance(measured, dict) else {"": measured}
+        print(json.dumps({name: sum_ / n for name, (n, sum_) in figures.items()}), flush=True)
 
 
 if __name__ == "__main__":

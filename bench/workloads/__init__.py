@@ -1,7 +1,8 @@
 """What is measured: functions of a contender's namespace, the same for each.
 
 A workload is registered with `@workload(name, unit of work, classes)`; it does its work and returns
-how many units that were and how many seconds they took.
+how many units that were and how many seconds they took, or a dict of such for more than one figure.
+Where the unit is bytes, they are bytes instead of seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from importlib.util import find_spec
 from time import perf_counter
 from types import SimpleNamespace
 
-Measure = Callable[[SimpleNamespace], tuple[int, float]]
+Measured = tuple[int, float] | dict[str, tuple[int, float]]
+Measure = Callable[[SimpleNamespace], Measured]
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Workload:
     #: The classes that a contender must have, or their methods: "Pool.imap".
     needs: tuple[str, ...]
     measure: Measure
+    #: The contender that others are compared with.
+    base: str = "stdlib"
 
 
 WORKLOADS: dict[str, Workload] = {}
@@ -42,9 +46,11 @@ def has(contender: SimpleNamespace, name: str) -> bool:
     return True
 
 
-def workload(name: str, unit: str, *needs: str) -> Callable[[Measure], Measure]:
+def workload(
+    name: str, unit: str, *needs: str, base: str = "stdlib"
+) -> Callable[[Measure], Measure]:
     def register(measure: Measure) -> Measure:
-        WORKLOADS[name] = Workload(name, unit, needs, measure)
+        WORKLOADS[name] = Workload(name, unit, needs, measure, base)
         return measure
 
     return register
@@ -120,6 +126,7 @@ _MODULES = (
     "values",
     "pools",
     "managers",
+    "greenlets",
 )
 
 for _module in _MODULES:
