@@ -44,7 +44,7 @@ install() {
         say "build and install for Python $(version_of "$1")" >&2
         touch "$stamp.new"
         "$dir/bin/pip" install --quiet --force-reinstall --no-deps . >&2
-        "$dir/bin/pip" install --quiet "cloudpickle>=3" >&2
+        "$dir/bin/pip" install --quiet "cloudpickle>=3" "greenlet>=3.5" >&2
         mv "$stamp.new" "$stamp"
     fi
     printf '%s\n' "$dir"

@@ -21,7 +21,10 @@ brief)
     ;;
 *) fail "test-python.sh knows no $what" ;;
 esac
-[ "$what" = brief ] || tools "$dir" ci/requirements-trials.txt
+if [ "$what" != brief ]; then
+    tools "$dir" ci/requirements-trials.txt
+    tools "$dir" ci/requirements-trials-gevent.txt
+fi
 
 cd "$empty"
 say "pytest on Python $(version_of "$python"), $what"

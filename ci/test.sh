@@ -11,6 +11,7 @@ has_time() { [ -n "${MANYHANDS_TEST_ALL:-}" ] || [ "$SECONDS" -lt "$((MINUTES * 
 
 others() {
     ci/test-cpython.sh
+    ci/test-gevent.sh
     ci/test-python.sh "$PYTHON" rest
     for python in $(other_pythons | tac); do
         if ! has_time; then
@@ -18,6 +19,7 @@ others() {
         elif [ -n "${MANYHANDS_TEST_ALL:-}" ]; then
             ci/test-python.sh "$python"
             ci/test-cpython.sh "$python"
+            ci/test-gevent.sh "$python"
         else
             ci/test-python.sh "$python" brief
             if [ "$(version_of "$python")" = "$FUTURES_OF" ] && has_time; then
@@ -37,7 +39,9 @@ ci/miri.sh
 # Tests wait as long as they work, so two go side by side. Those between processes of the default
 # interpreter take longest, and come first.
 export MANYHANDS_TEST_PATIENCE=${MANYHANDS_TEST_PATIENCE:-120}
-tools "$(install "$PYTHON")" ci/requirements-trials.txt
+for file in ci/requirements-trials.txt ci/requirements-trials-gevent.txt; do
+    tools "$(install "$PYTHON")" "$file"
+done
 set -m
 (renice -n 5 -p "$BASHPID" >/dev/null; others) </dev/null >"$BUILD/others.log" 2>&1 &
 others=$!

@@ -119,7 +119,7 @@ class Run:
             if self.options.verbose:
                 print(f"  {outcome.status:8} {outcome.seconds:6.2f} s  {test}", flush=True)
 
-        return Suite(overlay, module, limit, report)
+        return Suite(overlay, module, limit, report).listed()
 
     def stdlib_suite(self, module):
         suite = self.suite(self.stdlib, module)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 _MARKER = "CONFORMANCE_WORKER"
 # What could change the meaning of tests, in the environment of whoever runs us.
-_FOREIGN_VARIABLES = ("PYTHON", "VIRTUAL_ENV", "MANYHANDS", _MARKER)
+_FOREIGN_VARIABLES = ("PYTHON", "VIRTUAL_ENV", "MANYHANDS", "GEVENT", _MARKER)
 
 #: Set when the run ends early: who follows a worker then gives up, in whatever thread.
 GIVEN_UP = threading.Event()
@@ -24,11 +24,14 @@ class GivenUp(Exception):
 
 
 class Worker:
-    """One worker process in a session and a scratch directory of its own."""
+    """One worker process in a session and a scratch directory of its own.
+
+    It runs the module `main`, with these environment variables beside the usual ones.
+    """
 
     _numbers = itertools.count(1)
 
-    def __init__(self, python, scratch, job):
+    def __init__(self, python, scratch, job, main="conformance_worker", variables=None):
         number = next(Worker._numbers)
         self._marker = f"{os.getpid()}-{number}"
         self._directory = Path(scratch, str(number))
@@ -45,9 +48,10 @@ class Worker:
             if not name.startswith(_FOREIGN_VARIABLES)
         }
         environment |= {"TMPDIR": str(self._directory / "t"), _MARKER: self._marker}
+        environment |= variables or {}
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [python, "-u", "-m", "conformance_worker", job_file],
+                [python, "-u", "-m", main, job_file],
                 cwd=self._directory / "cwd",
                 env=environment,
                 stdin=subprocess.DEVNULL,

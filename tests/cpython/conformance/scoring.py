@@ -55,7 +55,7 @@ class Score:
 
 def score(suite, tests, results, excluded, expected):
     """Judge a suite that was run; `results` are the stdlib's for `tests`, all that it has."""
-    verdict = Score(refused=_objections(suite))
+    verdict = Score(refused=suite.objections())
     for test in tests:
         outcome = suite.outcomes.get(test)
         exclusion, expectation = excluded.find(test), expected.find(test)
@@ -78,18 +78,8 @@ def score(suite, tests, results, excluded, expected):
         else:
             verdict.failed[test] = f"{outcome.status}: {outcome.why}"
     for fixture, outcome in suite.failed_fixtures.items():
-        verdict.failed[fixture] = f"{outcome.status}: {outcome.why}"
+        if (expectation := expected.find(fixture)) is not None:
+            verdict.expected_failures[fixture] = str(expectation)
+        else:
+            verdict.failed[fixture] = f"{outcome.status}: {outcome.why}"
     return verdict
-
-
-def _objections(suite):
-    if suite.load_error is not None:
-        return [f"the test module was not loaded: {suite.load_error.why}"]
-    objections = sorted(suite.evidence.objections)
-    helpers = ("test.support", "test.lock_tests")
-    if not any(
-        importer.startswith("test.") and not importer.startswith(helpers)
-        for importer in suite.evidence.imports
-    ):
-        objections.append("no test module imported what is replaced")
-    return objections

@@ -3,8 +3,6 @@
 import time
 from dataclasses import dataclass, field
 
-#: How many seconds a worker may take for what is no test: loading, setting up, ending.
-_OUTSIDE_TESTS = 180
 #: After so many hangs, what is left of a module is given up.
 _HANGS = 4
 
@@ -50,6 +48,9 @@ class Suite:
     `limit(test)` is how many seconds that test may take; `report(test, outcome)` is told of each.
     """
 
+    #: How many seconds a worker may take for what is no test: loading, setting up, ending.
+    outside_tests = 180
+
     def __init__(self, overlay, module, limit, report):
         self._overlay, self._limit, self._report = overlay, limit, report
         self.module = module
@@ -59,9 +60,28 @@ class Suite:
         self.altered = []  # classes that left traces in their process
         self.processes_left = 0
         self._hangs = 0
+        self.classes = {}  # of each test
+        self.load_error = None
+
+    def listed(self):
+        """The suite, after the module was loaded to see which tests it has."""
         listing = self._attempt("", None)
-        self.classes = listing.classes  # of each test
+        self.classes = listing.classes
         self.load_error = listing.load_error or listing.broken_off
+        return self
+
+    def objections(self):
+        """Why what came of the tests proves nothing."""
+        if self.load_error is not None:
+            return [f"the test module was not loaded: {self.load_error.why}"]
+        objections = sorted(self.evidence.objections)
+        helpers = ("test.support", "test.lock_tests")
+        if not any(
+            importer.startswith("test.") and not importer.startswith(helpers)
+            for importer in self.evidence.imports
+        ):
+            objections.append("no test module imported what is replaced")
+        return objections
 
     def run(self, tests):
         """Run those of these tests that the module has."""
@@ -113,7 +133,7 @@ class Suite:
                         attempt.broken_off = Outcome("crash", 0, f"{why}\n{worker.last_output()}")
                     self.processes_left += worker.processes_left()
                     return attempt
-                limit = self._limit(attempt.running) if attempt.running else _OUTSIDE_TESTS
+                limit = self._limit(attempt.running) if attempt.running else self.outside_tests
                 if time.monotonic() - attempt.since > limit:
                     worker.abort()
                     why = f"no end within {limit:.0f} s\n{worker.last_output()}"
