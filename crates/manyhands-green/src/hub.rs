@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token, Waker};
 
 use crate::outside::Outside;
+use crate::pulse::Pulse;
 use crate::readiness::{Direction, Readiness, Registration};
 use crate::slots::{Key, Slot, Slots, Wake};
 use crate::timers::Timers;
@@ -52,6 +53,7 @@ pub struct Hub<T> {
     poller: Option<Poller>,
     /// Who is to be woken by those who may not touch this.
     outside: Arc<Outside>,
+    pulse: Arc<Pulse>,
     turns: u32,
     keeping: usize,
 }
@@ -101,6 +103,7 @@ impl<T> Hub<T> {
             system: Some(system),
             poller: Some(poller),
             outside: Arc::default(),
+            pulse: Arc::default(),
             turns: 0,
             keeping: 0,
         })
@@ -121,6 +124,7 @@ impl<T> Hub<T> {
         self.readiness = Readiness::default();
         (self.system, self.poller) = (None, None);
         self.outside.take();
+        self.pulse.rest();
         left
     }
 
@@ -138,6 +142,12 @@ impl<T> Hub<T> {
     #[must_use]
     pub fn outside(&self) -> Arc<Outside> {
         Arc::clone(&self.outside)
+    }
+
+    /// What tells other threads whether this goes on.
+    #[must_use]
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 
     /// Whether it is closed.
@@ -294,6 +304,7 @@ impl<T> Hub<T> {
     #[inline]
     #[expect(clippy::should_implement_trait, reason = "no iterator: there may be more later")]
     pub fn next(&mut self) -> Option<Turn<T>> {
+        self.pulse.beat();
         self.turns += 1;
         if self.turns >= TURNS {
             self.look();
@@ -370,6 +381,7 @@ impl<T> Hub<T> {
         if let Some(system) = &self.system {
             self.outside.nap(&system.waker);
         }
+        self.pulse.rest();
         Some(Nap { poller, until })
     }
 

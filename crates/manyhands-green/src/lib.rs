@@ -4,6 +4,7 @@
 mod hub;
 mod line;
 mod outside;
+mod pulse;
 mod readiness;
 mod sleepers;
 mod slots;
@@ -12,6 +13,7 @@ mod timers;
 pub use hub::{Hub, Nap, Turn};
 pub use line::{Line, Wakeable};
 pub use outside::Outside;
+pub use pulse::{Pulse, Watchdog};
 pub use readiness::{Direction, Registration};
 pub use sleepers::{Errand, sleep_for};
 pub use slots::{Key, Wake};

@@ -369,3 +369,26 @@ fn what_was_to_be_woken_before_a_fork_is_not_in_the_child() {
     outside.wake(after);
     assert_eq!(slot(next(&mut hub)), after);
 }
+
+#[test]
+fn a_hub_that_naps_or_changes_turns_is_not_held() {
+    let mut hub = hub();
+    let limit = Duration::from_millis(300);
+    let watchdog = manyhands_green::Watchdog::new(hub.pulse(), limit);
+    std::thread::scope(|scope| {
+        let noticed = scope.spawn(|| watchdog.wait());
+        hub.wait("somebody who keeps it", true);
+        assert!(hub.next().is_none());
+        let mut nap = hub.nap().unwrap();
+        nap.sleep(Some(limit * 2)).unwrap();
+        hub.wake_up(nap);
+        for _ in 0..200 {
+            hub.post("a short turn");
+            assert!(hub.next().is_some());
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        watchdog.stop();
+        assert_eq!(noticed.join().unwrap(), None);
+    });
+    assert!(!watchdog.still());
+}

@@ -136,7 +136,8 @@ class BlockingReport(FloatSettingMixin, Setting):
     name = "blocking_report"
     desc = """\
     How long, in seconds, a call may hold the hub before it is reported, once, with its stack; `on`
-    is 0.1, nothing or `off` reports none. Needs no `monitor_thread`, and no trace function.
+    is 0.1, nothing or `off` reports none. Needs no `monitor_thread`, and no trace function. Looked
+    at when a hub begins.
     """
     default = None
 

@@ -7,7 +7,7 @@ import time
 from manyhands.gevent import _watchers
 from manyhands.gevent._green import Callback as callback, Loop
 from manyhands.gevent._interfaces import ICallback, ILoop, IWatcher, classImplements
-from manyhands.gevent._watchers import EVENTS, READ, WRITE
+from manyhands.gevent._watchers import EVENTS, READ, WRITE, _events_to_str  # noqa: F401
 
 __all__ = [
     "EVENTS",

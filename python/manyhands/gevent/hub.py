@@ -149,7 +149,13 @@ def reinit(hub=None):
     if hub is None:
         return
     hub.loop.reinit()
-    for helper in (hub._threadpool, hub._resolver, hub.periodic_monitoring_thread):
+    helpers = (
+        hub._threadpool,
+        hub._resolver,
+        hub.periodic_monitoring_thread,
+        hub._blocking_reporter,
+    )
+    for helper in helpers:
         restart = getattr(helper, "_on_fork", None)
         if restart is not None:
             restart()
@@ -168,6 +174,7 @@ class Hub(WaitOperationsGreenlet):
     threadpool_size = 10
 
     periodic_monitoring_thread = None
+    _blocking_reporter = None
     name = ""
 
     _resolver = None
@@ -310,6 +317,10 @@ class Hub(WaitOperationsGreenlet):
         greenlet."""
         assert self is getcurrent(), "Do not call Hub.run() directly"
         self.start_periodic_monitoring_thread()
+        if config.blocking_report and self._blocking_reporter is None:
+            from manyhands.gevent._blocking import BlockingReporter
+
+            self._blocking_reporter = BlockingReporter(self, config.blocking_report)
         while True:
             loop = self.loop
             loop.error_handler = self
@@ -370,10 +381,15 @@ class Hub(WaitOperationsGreenlet):
         if self.periodic_monitoring_thread is not None:
             self.periodic_monitoring_thread.kill()
             self.periodic_monitoring_thread = None
-        for helper, end in ((self._resolver, "close"), (self._threadpool, "kill")):
+        helpers = (
+            (self._resolver, "close"),
+            (self._threadpool, "kill"),
+            (self._blocking_reporter, "kill"),
+        )
+        for helper, end in helpers:
             if helper is not None:
                 getattr(helper, end)()
-        self._resolver = self._threadpool = None
+        self._resolver = self._threadpool = self._blocking_reporter = None
         loop, self.loop = self.loop, None
         if loop is None:
             return

@@ -33,6 +33,7 @@ mod store;
 mod timeout;
 mod units;
 mod waiting;
+mod watchdog;
 
 /// Adds what `manyhands.gevent` stands on; only when that is imported, as it needs the package `greenlet`.
 #[pyfunction]
@@ -45,6 +46,7 @@ fn _register_green(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ancestry::register(module)?;
     stacks::register(module)?;
     timeout::register(module)?;
+    watchdog::register(module)?;
     sleep::register(module)?;
     socket::register(module)?;
     primitives(module)
