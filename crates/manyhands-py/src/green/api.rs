@@ -95,6 +95,22 @@ pub(super) fn switch<'py>(greenlet: &Bound<'py, PyAny>) -> PyResult<Bound<'py, P
     }
 }
 
+/// As [`switch`], without what they passed; `None` with the exception set, which takes less of the stack.
+#[inline(always)]
+pub(super) fn switch_only(greenlet: Bound<'_, PyAny>) -> Option<()> {
+    // SAFETY: as in `switch`; the reference that is owned is released, and the result.
+    unsafe {
+        let result =
+            (table().switch)(greenlet.as_ptr(), std::ptr::null_mut(), std::ptr::null_mut());
+        drop(greenlet);
+        if result.is_null() {
+            return None;
+        }
+        ffi::Py_DECREF(result);
+        Some(())
+    }
+}
+
 /// Switches to a greenlet and raises the exception there.
 pub(super) fn throw<'py>(
     greenlet: &Bound<'py, PyAny>,

@@ -73,7 +73,7 @@ impl<T: Default> Drop for Kept<T> {
 }
 
 /// Parks, see [`Parked`].
-fn park(py: Python<'_>, ticket: Ticket, until: Option<Instant>) -> Result<Woken, Thrown> {
+fn park(py: Python<'_>, ticket: Ticket, until: Option<Instant>) -> Result<Woken, Box<Thrown>> {
     let _parked = Parked::begin();
     park::park(py, ticket, until)
 }

@@ -129,26 +129,12 @@ unsafe extern "C" fn entry<F: Function>(
 ) -> *mut ffi::PyObject {
     // SAFETY: the interpreter calls, attached.
     let py = unsafe { Python::assume_attached() };
+    let mut given = [std::ptr::null_mut(); MOST];
+    // SAFETY: what this was called with.
+    if !unsafe { take::<F>(py, &mut given, arguments, count as usize, keywords) } {
+        return std::ptr::null_mut();
+    }
     guarded(py, || {
-        let mut given = [std::ptr::null_mut(); MOST];
-        let count = count as usize;
-        if count > F::PARAMETERS.len() {
-            return Err(too_many::<F>(count));
-        }
-        for (index, place) in given.iter_mut().enumerate().take(count) {
-            // SAFETY: there are that many.
-            *place = unsafe { *arguments.add(index) };
-        }
-        if !keywords.is_null() {
-            // SAFETY: keywords are a tuple of strings, and their values follow the other arguments.
-            unsafe { by_name::<F>(py, &mut given, arguments.add(count), keywords)? };
-        }
-        if let Some(index) = given.iter().take(F::NEEDED).position(|it| it.is_null()) {
-            let (name, missing) = (name::<F>(), F::PARAMETERS.get(index));
-            let missing = missing.copied().unwrap_or_default();
-            let why = format!("{name}() missing required argument: '{missing}'");
-            return Err(PyTypeError::new_err(why));
-        }
         let arguments = Arguments { given, py, lives: std::marker::PhantomData };
         // SAFETY: an object that the caller keeps; of a function, the module that it was made with.
         let this = unsafe { Borrowed::from_ptr(py, this) };
@@ -156,10 +142,66 @@ unsafe extern "C" fn entry<F: Function>(
     })
 }
 
+/// Puts each argument into its place; false with an exception set. Its errors take no room in the stack of who waits.
+///
+/// # Safety
+/// As for [`entry`].
+#[inline(always)]
+unsafe fn take<F: Function>(
+    py: Python<'_>,
+    given: &mut [*mut ffi::PyObject; MOST],
+    arguments: *const *mut ffi::PyObject,
+    count: usize,
+    keywords: *mut ffi::PyObject,
+) -> bool {
+    if count > F::PARAMETERS.len() {
+        return too_many::<F>(py, count);
+    }
+    for (index, place) in given.iter_mut().enumerate().take(count) {
+        // SAFETY: there are that many.
+        *place = unsafe { *arguments.add(index) };
+    }
+    // SAFETY: keywords are a tuple of strings, and their values follow the other arguments.
+    if !keywords.is_null() && !unsafe { named::<F>(py, given, arguments.add(count), keywords) } {
+        return false;
+    }
+    match given.iter().take(F::NEEDED).position(|it| it.is_null()) {
+        Some(index) => missing::<F>(py, index),
+        None => true,
+    }
+}
+
 #[cold]
-fn too_many<F: Function>(count: usize) -> PyErr {
+#[inline(never)]
+fn too_many<F: Function>(py: Python<'_>, count: usize) -> bool {
     let (name, most) = (name::<F>(), F::PARAMETERS.len());
-    PyTypeError::new_err(format!("{name}() takes at most {most} arguments ({count} given)"))
+    let why = format!("{name}() takes at most {most} arguments ({count} given)");
+    PyTypeError::new_err(why).restore(py);
+    false
+}
+
+#[cold]
+#[inline(never)]
+fn missing<F: Function>(py: Python<'_>, index: usize) -> bool {
+    let (name, missing) = (name::<F>(), F::PARAMETERS.get(index).copied().unwrap_or_default());
+    let why = format!("{name}() missing required argument: '{missing}'");
+    PyTypeError::new_err(why).restore(py);
+    false
+}
+
+/// # Safety
+/// As for [`by_name`].
+#[cold]
+#[inline(never)]
+unsafe fn named<F: Function>(
+    py: Python<'_>,
+    given: &mut [*mut ffi::PyObject; MOST],
+    values: *const *mut ffi::PyObject,
+    keywords: *mut ffi::PyObject,
+) -> bool {
+    // SAFETY: the caller vouches for it.
+    let taken = unsafe { by_name::<F>(py, given, values, keywords) };
+    taken.map_err(|error| error.restore(py)).is_ok()
 }
 
 /// # Safety

@@ -81,7 +81,8 @@ pub(crate) enum Ready {
     Closed,
 }
 
-/// What was thrown into a greenlet while it was parked.
+/// What was thrown into a greenlet while it was parked. Goes about in a box: what is on the stack of a greenlet that waits is
+/// copied at each switch, and kept as long as it waits.
 #[derive(Debug)]
 pub(crate) struct Thrown {
     pub(crate) error: PyErr,
@@ -89,8 +90,17 @@ pub(crate) struct Thrown {
     pub(crate) notified: bool,
 }
 
-impl From<Thrown> for PyErr {
-    fn from(thrown: Thrown) -> PyErr {
+impl Thrown {
+    /// It is nobody's turn that this would have been.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn new(error: PyErr) -> Box<Thrown> {
+        Box::new(Thrown { error, notified: false })
+    }
+}
+
+impl From<Box<Thrown>> for PyErr {
+    fn from(thrown: Box<Thrown>) -> PyErr {
         thrown.error
     }
 }
@@ -134,7 +144,7 @@ pub(crate) fn park(
     py: Python<'_>,
     ticket: Ticket,
     deadline: Option<Instant>,
-) -> Result<Woken, Thrown> {
+) -> Result<Woken, Box<Thrown>> {
     if let Some(deadline) = deadline {
         ticket.home.with(|hub| {
             hub.keep(ticket.key, true);
@@ -157,20 +167,8 @@ pub(crate) fn park_for(
     direction: Direction,
     registration: Registration,
     deadline: Option<Instant>,
-) -> Result<Ready, Thrown> {
-    let failed = |error: PyErr| Thrown { error, notified: false };
-    let ticket = ticket(py).map_err(failed)?;
-    let armed = ticket.home.with(|hub| {
-        hub.keep(ticket.key, true);
-        if let Some(deadline) = deadline {
-            hub.wake_at(ticket.key, deadline);
-        }
-        hub.wake_when(ticket.key, fd, direction, registration)
-    });
-    if let Err(error) = armed {
-        ticket.home.end(py, ticket.key);
-        return Err(failed(error.into()));
-    }
+) -> Result<Ready, Box<Thrown>> {
+    let ticket = ticket_for(py, fd, direction, registration, deadline)?;
     let woken = wait(py, ticket);
     match woken {
         Ok(Wake::Ready) => return Ok(Ready::Now),
@@ -180,14 +178,37 @@ pub(crate) fn park_for(
     woken.map(|_| Ready::TimedOut)
 }
 
+/// Not inlined: what it needs of the stack is not copied at each switch.
+#[inline(never)]
+fn ticket_for(
+    py: Python<'_>,
+    fd: RawFd,
+    direction: Direction,
+    registration: Registration,
+    deadline: Option<Instant>,
+) -> Result<Ticket, Box<Thrown>> {
+    let ticket = ticket(py).map_err(Thrown::new)?;
+    let armed = ticket.home.with(|hub| {
+        hub.keep(ticket.key, true);
+        if let Some(deadline) = deadline {
+            hub.wake_at(ticket.key, deadline);
+        }
+        hub.wake_when(ticket.key, fd, direction, registration)
+    });
+    if let Err(error) = armed {
+        ticket.home.end(py, ticket.key);
+        return Err(Thrown::new(error.into()));
+    }
+    Ok(ticket)
+}
+
 /// Parks the greenlet that runs until one of the descriptors is ready to be read, or the time is up; whether one is.
 pub(crate) fn park_for_any(
     py: Python<'_>,
     numbers: &[RawFd],
     deadline: Option<Instant>,
-) -> Result<bool, Thrown> {
-    let failed = |error: PyErr| Thrown { error, notified: false };
-    let ticket = ticket(py).map_err(failed)?;
+) -> Result<bool, Box<Thrown>> {
+    let ticket = ticket(py).map_err(Thrown::new)?;
     let forget = |numbers: &[RawFd]| {
         ticket.home.with(|hub| numbers.iter().for_each(|fd| hub.forget_wait(ticket.key, *fd)));
     };
@@ -203,7 +224,7 @@ pub(crate) fn park_for_any(
     if let Err(error) = armed {
         forget(numbers);
         ticket.give_up(py);
-        return Err(failed(error.into()));
+        return Err(Thrown::new(error.into()));
     }
     let woken = wait(py, ticket);
     forget(numbers);
@@ -218,15 +239,19 @@ pub(crate) fn forget(fd: RawFd) {
 }
 
 /// Lets others run that have a turn; comes back when it is this one's again.
-pub(crate) fn give_way(py: Python<'_>) -> Result<(), Thrown> {
-    let ticket = ticket(py).map_err(|error| Thrown { error, notified: false })?;
+pub(crate) fn give_way(py: Python<'_>) -> Result<(), Box<Thrown>> {
+    let ticket = ticket(py).map_err(Thrown::new)?;
     ticket.wake();
     wait(py, ticket).map(|_| ())
 }
 
 /// Does nothing until the time is up; for ever if there is none. `keeps` says whether the loop may not end meanwhile.
-pub(super) fn rest(py: Python<'_>, deadline: Option<Instant>, keeps: bool) -> Result<(), Thrown> {
-    let ticket = ticket(py).map_err(|error| Thrown { error, notified: false })?;
+pub(super) fn rest(
+    py: Python<'_>,
+    deadline: Option<Instant>,
+    keeps: bool,
+) -> Result<(), Box<Thrown>> {
+    let ticket = ticket(py).map_err(Thrown::new)?;
     ticket.home.with(|hub| {
         hub.keep(ticket.key, keeps);
         if let Some(deadline) = deadline {
@@ -255,11 +280,12 @@ pub(crate) fn call_soon(
 enum Step {
     Mine(Wake),
     Switch(Py<PyAny>),
-    /// There is something that only the hub's greenlet does, or nothing at all.
+    /// There is something that only the hub's greenlet does.
     Hub,
     /// As that, but in the hub's own way.
     Ask,
-    Nap(Nap),
+    /// It is nobody's turn.
+    Rest,
 }
 
 fn step(py: Python<'_>, home: &'static Home, key: Key) -> Step {
@@ -278,11 +304,11 @@ fn step(py: Python<'_>, home: &'static Home, key: Key) -> Step {
             hub.give_back(job);
             Step::Hub
         }
-        None => hub.nap().map_or(Step::Hub, Step::Nap),
+        None => Step::Rest,
     })
 }
 
-fn wait(py: Python<'_>, ticket: Ticket) -> Result<Wake, Thrown> {
+fn wait(py: Python<'_>, ticket: Ticket) -> Result<Wake, Box<Thrown>> {
     let Ticket { home, key } = ticket;
     home::count_wait();
     let is_asked = home::is_asked();
@@ -293,38 +319,65 @@ fn wait(py: Python<'_>, ticket: Ticket) -> Result<Wake, Thrown> {
                 home.end(py, key);
                 return Ok(why);
             }
-            Step::Switch(greenlet) => api::switch(&greenlet.into_bound(py)),
-            Step::Hub => match home::here(py) {
-                Some(here) => api::switch(&here.greenlet.into_bound(py)),
-                None => Err(exceptions::hub_destroyed(py)),
+            Step::Switch(greenlet) => api::switch_only(greenlet.into_bound(py)),
+            Step::Rest => match rest_here(py, home) {
+                Some(true) => continue,
+                Some(false) => switch_to_hub(py),
+                None => None,
             },
-            Step::Ask => match home::here(py) {
-                Some(here) => here.greenlet.into_bound(py).call_method0(intern!(py, "switch")),
-                None => Err(exceptions::hub_destroyed(py)),
-            },
-            Step::Nap(nap) => match sleep(py, home, nap) {
-                Ok(()) => continue,
-                Err(error) => Err(error),
-            },
+            Step::Hub => switch_to_hub(py),
+            Step::Ask => ask_hub(py),
         };
-        let result = match switched {
-            Err(error) => {
-                let notified = home.end(py, key) == Some(Wake::Notified);
-                return Err(Thrown { error, notified });
-            }
-            Ok(result) => result,
-        };
-        drop(result);
+        if switched.is_none() {
+            return Err(thrown(py, ticket));
+        }
         // Whoever switched here had it in its hands why; if nobody has woken this, it was a stranger.
-        match home.with(|hub| hub.woken(key)) {
-            Some(why) => {
-                home.end(py, key);
-                return Ok(why);
-            }
-            None => {
-                home.end(py, key);
-                return Err(Thrown { error: exceptions::invalid_switch(py), notified: false });
-            }
+        let why = home.with(|hub| hub.woken(key));
+        home.end(py, key);
+        return why.ok_or_else(|| Thrown::new(exceptions::invalid_switch(py)));
+    }
+}
+
+/// The exception that is set came up where the greenlet waited.
+#[cold]
+#[inline(never)]
+fn thrown(py: Python<'_>, ticket: Ticket) -> Box<Thrown> {
+    let error = PyErr::fetch(py);
+    let notified = ticket.home.end(py, ticket.key) == Some(Wake::Notified);
+    Box::new(Thrown { error, notified })
+}
+
+/// Not inlined, as it comes before others run: its memory is not needed meanwhile. `None` with an exception set.
+#[inline(never)]
+fn switch_to_hub(py: Python<'_>) -> Option<()> {
+    match home::here(py) {
+        Some(here) => api::switch_only(here.greenlet.into_bound(py)),
+        None => {
+            exceptions::hub_destroyed(py).restore(py);
+            None
+        }
+    }
+}
+
+#[inline(never)]
+fn ask_hub(py: Python<'_>) -> Option<()> {
+    let asked = match home::here(py) {
+        Some(here) => here.greenlet.into_bound(py).call_method0(intern!(py, "switch")),
+        None => Err(exceptions::hub_destroyed(py)),
+    };
+    asked.map(drop).map_err(|error| error.restore(py)).ok()
+}
+
+/// Sleeps until something happens; false if nothing can. `None` with an exception set.
+#[cold]
+#[inline(never)]
+fn rest_here(py: Python<'_>, home: &'static Home) -> Option<bool> {
+    let Some(nap) = home.with(|hub| hub.nap()) else { return Some(false) };
+    match sleep(py, home, nap) {
+        Ok(()) => Some(true),
+        Err(error) => {
+            error.restore(py);
+            None
         }
     }
 }

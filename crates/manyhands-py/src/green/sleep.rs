@@ -1,5 +1,7 @@
 //! Waiting for time alone, and which hub a thread has.
 
+use std::time::Instant;
+
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -17,20 +19,33 @@ function!(
     0,
     |_this, arguments| {
         let py = _this.py();
-        let time = arguments.get(0).map_or(Ok(0.0), |it| it.extract::<f64>())?;
-        if time < 0.0 {
-            let why = format!("sleep() must be given a time that is not negative, not {time}");
-            return Err(PyValueError::new_err(why));
+        match time(arguments)? {
+            Time::None => park::give_way(py)?,
+            Time::Until(deadline, keeps) => park::rest(py, deadline, keeps)?,
         }
-        if time == 0.0 {
-            park::give_way(py)?;
-            return Ok(py.None().into_bound(py));
-        }
-        let keeps = arguments.flag(1, true)?;
-        park::rest(py, seconds::after(time)?, keeps)?;
         Ok(py.None().into_bound(py))
     }
 );
+
+enum Time {
+    None,
+    /// And whether the loop may not end before; without a moment, for ever.
+    Until(Option<Instant>, bool),
+}
+
+/// What `sleep` was given. Not inlined, as its errors take room in the stack of who sleeps.
+#[inline(never)]
+fn time(arguments: &method::Arguments<'_, '_>) -> PyResult<Time> {
+    let time = arguments.get(0).map_or(Ok(0.0), |it| it.extract::<f64>())?;
+    if time < 0.0 {
+        let why = format!("sleep() must be given a time that is not negative, not {time}");
+        return Err(PyValueError::new_err(why));
+    }
+    if time == 0.0 {
+        return Ok(Time::None);
+    }
+    Ok(Time::Until(seconds::after(time)?, arguments.flag(1, true)?))
+}
 
 // py: gevent._hub_local.get_hub_if_exists
 /// The hub of this thread; None if it has none.

@@ -143,7 +143,7 @@ impl Semaphore {
                 }
                 waits.advance()
             });
-            let posted = if has_to_post { links::post(this) } else { Ok(()) };
+            let posted = if has_to_post { links::post(this).map_err(Box::new) } else { Ok(()) };
             let waited = waiter.wait(py, patience);
             let (taken, has_to_post) = this.get().with(|waits| {
                 let mut taken = false;
@@ -164,7 +164,7 @@ impl Semaphore {
             if has_to_post {
                 links::post(this)?;
             }
-            posted?;
+            posted.map_err(|error| *error)?;
             match waited {
                 Ok(Woken::Notified) if taken || !takes => return Ok(true),
                 Ok(Woken::Notified) => came_before = true,

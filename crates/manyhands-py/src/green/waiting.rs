@@ -67,7 +67,7 @@ impl Sleeper {
         waited
     }
 
-    fn sleep(&self, py: Python<'_>, deadline: Option<Instant>) -> Result<Woken, Thrown> {
+    fn sleep(&self, py: Python<'_>, deadline: Option<Instant>) -> Result<Woken, Box<Thrown>> {
         let deadline =
             deadline.map(|it| Deadline::after(it.saturating_duration_since(Instant::now())));
         let waited = Outside(py).wait(&self.waiter, deadline);
@@ -75,7 +75,7 @@ impl Sleeper {
         match waited {
             Ok(_) if notified => Ok(Woken::Notified),
             Ok(_) => Ok(Woken::TimedOut),
-            Err(error) => Err(Thrown { error, notified }),
+            Err(error) => Err(Box::new(Thrown { error, notified })),
         }
     }
 }
@@ -96,7 +96,11 @@ impl Waiter {
 
     /// Waits until this is woken, or the time is up.
     #[inline]
-    pub(super) fn wait(&self, py: Python<'_>, patience: &Patience<'_>) -> Result<Woken, Thrown> {
+    pub(super) fn wait(
+        &self,
+        py: Python<'_>,
+        patience: &Patience<'_>,
+    ) -> Result<Woken, Box<Thrown>> {
         match self {
             Waiter::Greenlet(ticket) => park::park(py, *ticket, patience.deadline()),
             Waiter::Thread(sleeper) => sleeper.sleep(py, patience.deadline()),

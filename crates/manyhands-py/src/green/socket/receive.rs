@@ -30,10 +30,7 @@ function!(
     |this, arguments| {
         let py = this.py();
         let socket = method::this::<Socket>(this);
-        let size = arguments.get(0).map_or(Ok(0), |it| it.extract::<isize>())?;
-        let size = usize::try_from(size)
-            .map_err(|_| PyValueError::new_err("negative buffersize in recv"))?;
-        let flags = arguments.get(1).map_or(Ok(0), |it| it.extract::<i32>())?;
+        let (size, flags) = size_and_flags(arguments)?;
         turn::begin(py)?;
         let mut patience = Patience::Fresh;
         loop {
@@ -44,6 +41,15 @@ function!(
         }
     }
 );
+
+/// What `recv` was given. Not inlined, as its errors take room in the stack of who waits.
+#[inline(never)]
+fn size_and_flags(arguments: &method::Arguments<'_, '_>) -> PyResult<(usize, i32)> {
+    let size = arguments.get(0).map_or(Ok(0), |it| it.extract::<isize>())?;
+    let size =
+        usize::try_from(size).map_err(|_| PyValueError::new_err("negative buffersize in recv"))?;
+    Ok((size, arguments.get(1).map_or(Ok(0), |it| it.extract::<i32>())?))
+}
 
 // py: gevent.socket.socket.recv_into
 function!(
@@ -83,6 +89,7 @@ function!(
     }
 );
 
+#[inline(never)]
 fn receive<'py>(
     py: Python<'py>,
     fd: RawFd,

@@ -1,5 +1,6 @@
 //! Waiting until a socket is ready.
 
+use std::os::fd::RawFd;
 use std::time::Instant;
 
 use manyhands_green::{Direction, Registration};
@@ -9,7 +10,7 @@ use pyo3::prelude::*;
 use rustix::io::Errno;
 
 use super::super::method::{self, function};
-use super::super::park::{self, Ready};
+use super::super::park::{self, Ready, Thrown};
 use super::super::{api, home, seconds};
 use super::{Socket, errors, turn};
 
@@ -27,51 +28,96 @@ impl Patience {
     }
 }
 
-/// After a system call would have blocked: waits until it is worth another attempt.
+/// After a system call would have blocked: waits until it is worth another attempt. Its errors come in a box, as all here: see
+/// [`Thrown`].
 pub(super) fn after(
     socket: Borrowed<'_, '_, Socket>,
     errno: Errno,
     direction: Direction,
     flags: i32,
     patience: &mut Patience,
-) -> PyResult<()> {
-    if errno == Errno::INTR {
-        return socket.py().check_signals();
-    }
+) -> Result<(), Box<Thrown>> {
     if errno != Errno::AGAIN || flags & libc::MSG_DONTWAIT != 0 {
-        return Err(errors::of_system(errno));
+        return failed(socket, errno);
+    }
+    if let Patience::Fresh = *patience {
+        *patience = first(socket, errno)?;
     }
     let deadline = match *patience {
         Patience::Until(deadline) => deadline,
-        Patience::Fresh => {
-            let deadline = match socket.get().timeout() {
-                Some(0.0) => return Err(errors::of_system(errno)),
-                Some(limit) => seconds::after(limit)?,
-                None => None,
-            };
-            *patience = Patience::Until(deadline);
-            deadline
-        }
+        Patience::Fresh => None,
     };
-    if until(socket, direction, deadline)? { Ok(()) } else { Err(errors::timed_out()) }
+    if until(socket, direction, deadline)? { Ok(()) } else { Err(timed_out()) }
+}
+
+/// Not that it would have blocked.
+#[cold]
+#[inline(never)]
+fn failed(socket: Borrowed<'_, '_, Socket>, errno: Errno) -> Result<(), Box<Thrown>> {
+    if errno == Errno::INTR {
+        return socket.py().check_signals().map_err(Thrown::new);
+    }
+    Err(Thrown::new(errors::of_system(errno)))
+}
+
+#[cold]
+#[inline(never)]
+fn timed_out() -> Box<Thrown> {
+    Thrown::new(errors::timed_out())
+}
+
+/// How long the socket waits, from now on.
+#[inline(never)]
+fn first(socket: Borrowed<'_, '_, Socket>, errno: Errno) -> Result<Patience, Box<Thrown>> {
+    match socket.get().timeout() {
+        Some(0.0) => Err(Thrown::new(errors::of_system(errno))),
+        Some(limit) => seconds::after(limit).map(Patience::Until).map_err(Thrown::new),
+        None => Ok(Patience::Until(None)),
+    }
 }
 
 /// Waits; false if the time is up. The last system call has to have said that it would block.
+#[inline]
 pub(super) fn until(
     socket: Borrowed<'_, '_, Socket>,
     direction: Direction,
     deadline: Option<Instant>,
-) -> PyResult<bool> {
-    let py = socket.py();
-    let this = socket.get();
+) -> Result<bool, Box<Thrown>> {
+    let (py, this) = (socket.py(), socket.get());
     if !this.get_keeps() {
         return by_watcher(socket, direction, deadline);
     }
+    let (fd, registration) = enter(socket, direction)?;
+    let woken = park::park_for(py, fd, direction, registration, deadline);
+    turn::waited();
+    if let Some(current) = this.with(|state| state.waiter(direction).take()) {
+        drop(current.into_bound(py));
+    }
+    match woken? {
+        Ready::Now => Ok(true),
+        Ready::TimedOut => Ok(false),
+        Ready::Closed => Err(closed(py)),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn closed(py: Python<'_>) -> Box<Thrown> {
+    Thrown::new(errors::closed(py))
+}
+
+/// The greenlet that runs is the one that waits for this direction, unless another one does.
+#[inline(never)]
+fn enter(
+    socket: Borrowed<'_, '_, Socket>,
+    direction: Direction,
+) -> Result<(RawFd, Registration), Box<Thrown>> {
+    let (py, this) = (socket.py(), socket.get());
     let home = match home::home() {
         Some(home) => home,
-        None => park::hub(py)?.home,
+        None => park::hub(py).map_err(Thrown::new)?.home,
     };
-    let current = api::current(py)?.unbind();
+    let current = api::current(py).map_err(Thrown::new)?.unbind();
     let entered = this.with(|state| {
         if state.fd < 0 || state.waiter(direction).is_some() {
             return Err(current);
@@ -81,37 +127,27 @@ pub(super) fn until(
         state.registered = Some(home);
         Ok((state.fd, if known { Registration::Kept } else { Registration::Passing }))
     });
-    let (fd, registration) = match entered {
-        Ok(entered) => entered,
-        Err(current) => {
-            drop(current.into_bound(py));
-            let other = this._waiter(py, direction == Direction::Write);
-            return Err(other.map_or_else(|| errors::closed(py), |it| errors::busy(it.bind(py))));
-        }
-    };
-    let woken = park::park_for(py, fd, direction, registration, deadline);
-    turn::waited();
-    if let Some(current) = this.with(|state| state.waiter(direction).take()) {
+    entered.map_err(|current| {
         drop(current.into_bound(py));
-    }
-    match woken? {
-        Ready::Now => Ok(true),
-        Ready::TimedOut => Ok(false),
-        Ready::Closed => Err(errors::closed(py)),
-    }
+        let other = this._waiter(py, direction == Direction::Write);
+        let error = other.map_or_else(|| errors::closed(py), |it| errors::busy(it.bind(py)));
+        Thrown::new(error)
+    })
 }
 
 /// The same, such that the loop may end meanwhile.
 #[cold]
+#[inline(never)]
 fn by_watcher(
     socket: Borrowed<'_, '_, Socket>,
     direction: Direction,
     deadline: Option<Instant>,
-) -> PyResult<bool> {
+) -> Result<bool, Box<Thrown>> {
     let py = socket.py();
     let left = deadline.map(|it| it.saturating_duration_since(Instant::now()).as_secs_f64());
     let write = direction == Direction::Write;
-    socket.call_method1(intern!(py, "_wait_by_watcher"), (write, left))?.is_truthy()
+    let waited = socket.call_method1(intern!(py, "_wait_by_watcher"), (write, left));
+    waited.and_then(|it| it.is_truthy()).map_err(Thrown::new)
 }
 
 // For the operations that are not here.
