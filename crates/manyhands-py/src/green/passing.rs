@@ -5,7 +5,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use super::items::advance;
-use super::park::Woken;
+use super::park::{Thrown, Woken};
 use super::simple_queue::SimpleQueue;
 use super::waiting::{self, Patience, Waiter};
 use super::{api, home};
@@ -152,7 +152,7 @@ fn get_later<'py>(
         // It has left the item for the next.
         SimpleQueue::advance_getters(this)?;
     }
-    got
+    Ok(got?)
 }
 
 /// Waits in line until there is an item. Who is woken for one and does not take it, as it is killed or a hook raises, hands it on.
@@ -160,11 +160,11 @@ fn get_in_line<'py>(
     this: &Bound<'py, SimpleQueue>,
     takes: bool,
     patience: &Patience<'_>,
-) -> PyResult<Bound<'py, PyAny>> {
+) -> Result<Bound<'py, PyAny>, Box<Thrown>> {
     let (py, queue) = (this.py(), this.get());
     let mut came_before = false;
     loop {
-        let waiter = Waiter::greenlet(py)?;
+        let waiter = Waiter::greenlet(py).map_err(Thrown::new)?;
         queue.cell.with(|state| {
             if came_before {
                 state.getters.come_back(waiter.clone());
@@ -173,29 +173,45 @@ fn get_in_line<'py>(
             }
         });
         // Where several threads run at once there may be an item meanwhile.
-        let advanced =
-            if cfg!(Py_GIL_DISABLED) { SimpleQueue::advance_getters(this) } else { Ok(()) };
+        let advanced = if cfg!(Py_GIL_DISABLED) {
+            SimpleQueue::advance_getters(this).map_err(Thrown::new)
+        } else {
+            Ok(())
+        };
         let waited = waiter.wait(py, patience);
         queue.cell.with(|state| match &waited {
             Ok(Woken::Notified) => state.getters.arrive(),
             Err(thrown) if thrown.notified => state.getters.arrive(),
             _ => drop(state.getters.leave(&waiter)),
         });
-        let got = match waited {
-            Ok(Woken::Notified) => advanced.and_then(|()| SimpleQueue::try_get(this, takes)),
-            Ok(Woken::TimedOut) => Err(Failure::Empty.raise(py)),
-            Err(thrown) => Err(thrown.error),
-        };
-        match got {
-            Ok(Some(item)) => return Ok(item),
-            Ok(None) if queue.cell.with(|state| state.is_shut) => {
-                return Err(Failure::ShutDown.raise(py));
-            }
-            Ok(None) => came_before = true,
-            Err(error) => {
-                SimpleQueue::advance_getters(this)?;
-                return Err(error);
-            }
+        match take_what_came(this, takes, advanced.and(waited))? {
+            Some(item) => return Ok(item),
+            None => came_before = true,
+        }
+    }
+}
+
+/// After a wait: the item, or none if another was faster. Not inlined, as the wait is over.
+#[inline(never)]
+fn take_what_came<'py>(
+    this: &Bound<'py, SimpleQueue>,
+    takes: bool,
+    waited: Result<Woken, Box<Thrown>>,
+) -> Result<Option<Bound<'py, PyAny>>, Box<Thrown>> {
+    let py = this.py();
+    let got = match waited {
+        Ok(Woken::Notified) => SimpleQueue::try_get(this, takes),
+        Ok(Woken::TimedOut) => Err(Failure::Empty.raise(py)),
+        Err(thrown) => Err(thrown.error),
+    };
+    match got {
+        Ok(None) if this.get().cell.with(|state| state.is_shut) => {
+            Err(Thrown::new(Failure::ShutDown.raise(py)))
+        }
+        Ok(got) => Ok(got),
+        Err(error) => {
+            SimpleQueue::advance_getters(this).map_err(Thrown::new)?;
+            Err(Thrown::new(error))
         }
     }
 }

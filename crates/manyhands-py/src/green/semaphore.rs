@@ -168,7 +168,18 @@ fn acquire<'py>(
     if semaphore.get().try_acquire() {
         return Ok(true);
     }
-    Ok(arguments.flag(0, true)? && Semaphore::wait_for(&semaphore, arguments.some(1), true)?)
+    acquire_later(object, arguments)
+}
+
+#[inline(never)]
+fn acquire_later<'py>(
+    object: Borrowed<'_, 'py, PyAny>,
+    arguments: &method::Arguments<'_, 'py>,
+) -> PyResult<bool> {
+    if !arguments.flag(0, true)? {
+        return Ok(false);
+    }
+    Semaphore::wait_for(&this::<Semaphore>(object), arguments.some(1), true)
 }
 
 /// Gives one back, unless a bounded one has them all.

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 
 use super::home;
 use super::links::{self, Linkable, Waits};
-use super::park::Woken;
+use super::park::{Thrown, Woken};
 use super::waiting::{Patience, Waiter};
 use crate::exclusion::Interpreter;
 
@@ -115,8 +115,8 @@ impl Semaphore {
         let waited = Semaphore::wait_in_line(this, &patience, is_shared, takes);
         patience.stop(py)?;
         match waited {
-            Err(error) if patience.is_over(py, &error) => Ok(false),
-            waited => waited,
+            Err(thrown) if patience.is_over(py, &thrown.error) => Ok(false),
+            waited => Ok(waited?),
         }
     }
 
@@ -125,7 +125,7 @@ impl Semaphore {
         patience: &Patience<'_>,
         is_shared: bool,
         takes: bool,
-    ) -> PyResult<bool> {
+    ) -> Result<bool, Box<Thrown>> {
         let py = this.py();
         let mut came_before = false;
         loop {
@@ -133,7 +133,7 @@ impl Semaphore {
             let waiter = if is_shared && home::home().is_none() {
                 Waiter::thread()
             } else {
-                Waiter::greenlet(py)?
+                Waiter::greenlet(py).map_err(Thrown::new)?
             };
             let has_to_post = this.get().with(|waits| {
                 if came_before {
@@ -143,7 +143,7 @@ impl Semaphore {
                 }
                 waits.advance()
             });
-            let posted = if has_to_post { links::post(this).map_err(Box::new) } else { Ok(()) };
+            let posted = if has_to_post { post(this) } else { Ok(()) };
             let waited = waiter.wait(py, patience);
             let (taken, has_to_post) = this.get().with(|waits| {
                 let mut taken = false;
@@ -162,14 +162,14 @@ impl Semaphore {
                 (taken, !comes_back && waits.advance())
             });
             if has_to_post {
-                links::post(this)?;
+                post(this)?;
             }
-            posted.map_err(|error| *error)?;
+            posted?;
             match waited {
                 Ok(Woken::Notified) if taken || !takes => return Ok(true),
                 Ok(Woken::Notified) => came_before = true,
                 Ok(Woken::TimedOut) => return Ok(false),
-                Err(thrown) => return Err(thrown.error),
+                Err(thrown) => return Err(thrown),
             }
         }
     }
@@ -186,4 +186,9 @@ impl Semaphore {
         let before = self.with(|waits| std::mem::replace(&mut waits.hub, hub));
         drop(before);
     }
+}
+
+#[inline(never)]
+fn post(this: &Bound<'_, Semaphore>) -> Result<(), Box<Thrown>> {
+    links::post(this).map_err(Thrown::new)
 }

@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 
 use manyhands_green::Direction;
+use pyo3::Borrowed;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -11,6 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{self, RecvFlags};
 
 use super::super::method::{self, function};
+use super::super::park::Thrown;
 use super::wait::{self, Patience};
 use super::{Socket, buffer, turn};
 
@@ -27,28 +29,36 @@ function!(
     c"recv($self, bufsize, flags=0)\n--\n\nReceive up to so many bytes; none at the end.",
     ["bufsize", "flags"],
     1,
-    |this, arguments| {
-        let py = this.py();
-        let socket = method::this::<Socket>(this);
-        let (size, flags) = size_and_flags(arguments)?;
-        turn::begin(py)?;
-        let mut patience = Patience::Fresh;
-        loop {
-            match receive(py, socket.get().fd(), size, flags)? {
-                Ok(bytes) => return Ok(bytes.into_any()),
-                Err(errno) => wait::after(socket, errno, Direction::Read, flags, &mut patience)?,
-            }
+    |this, arguments| Ok(recv(this, arguments)?.into_any())
+);
+
+/// With errors in a box, see [`Thrown`].
+#[inline(always)]
+fn recv<'py>(
+    this: Borrowed<'_, 'py, PyAny>,
+    arguments: &method::Arguments<'_, 'py>,
+) -> Result<Bound<'py, PyBytes>, Box<Thrown>> {
+    let py = this.py();
+    let socket = method::this::<Socket>(this);
+    let (size, flags) = size_and_flags(arguments)?;
+    turn::begin(py)?;
+    let mut patience = Patience::Fresh;
+    loop {
+        match receive(py, socket.get().fd(), size, flags)? {
+            Ok(bytes) => return Ok(bytes),
+            Err(errno) => wait::after(socket, errno, Direction::Read, flags, &mut patience)?,
         }
     }
-);
+}
 
 /// What `recv` was given. Not inlined, as its errors take room in the stack of who waits.
 #[inline(never)]
-fn size_and_flags(arguments: &method::Arguments<'_, '_>) -> PyResult<(usize, i32)> {
-    let size = arguments.get(0).map_or(Ok(0), |it| it.extract::<isize>())?;
-    let size =
-        usize::try_from(size).map_err(|_| PyValueError::new_err("negative buffersize in recv"))?;
-    Ok((size, arguments.get(1).map_or(Ok(0), |it| it.extract::<i32>())?))
+fn size_and_flags(arguments: &method::Arguments<'_, '_>) -> Result<(usize, i32), Box<Thrown>> {
+    let size = arguments.get(0).map_or(Ok(0), |it| it.extract::<isize>()).map_err(Thrown::new)?;
+    let size = usize::try_from(size)
+        .map_err(|_| Thrown::new(PyValueError::new_err("negative buffersize in recv")))?;
+    let flags = arguments.get(1).map_or(Ok(0), |it| it.extract::<i32>()).map_err(Thrown::new)?;
+    Ok((size, flags))
 }
 
 // py: gevent.socket.socket.recv_into
@@ -95,11 +105,11 @@ fn receive<'py>(
     fd: RawFd,
     size: usize,
     flags: i32,
-) -> PyResult<Result<Bound<'py, PyBytes>, Errno>> {
+) -> Result<Result<Bound<'py, PyBytes>, Errno>, Box<Thrown>> {
     if size <= SMALL {
         return Ok(receive_small(py, fd, size, flags));
     }
-    buffer::filled(py, size, |memory| receive_into(py, fd, memory, flags))
+    buffer::filled(py, size, |memory| receive_into(py, fd, memory, flags)).map_err(Thrown::new)
 }
 
 /// Not inlined: its memory would be part of the stack of every greenlet that waits.

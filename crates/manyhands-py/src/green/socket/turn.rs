@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use pyo3::prelude::*;
 
+use super::super::park::Thrown;
 use super::super::{api, home, park};
 
 /// After how many operations of this thread's that did not wait.
@@ -15,20 +16,21 @@ thread_local! {
 
 /// To be called before an operation: so what is thrown in while others run costs nothing that was read.
 #[inline]
-pub(super) fn begin(py: Python<'_>) -> PyResult<()> {
+pub(super) fn begin(py: Python<'_>) -> Result<(), Box<Thrown>> {
     let left = LEFT.get();
     LEFT.set(left.saturating_sub(1));
     if left == 0 { pause(py) } else { Ok(()) }
 }
 
 #[cold]
-fn pause(py: Python<'_>) -> PyResult<()> {
+#[inline(never)]
+fn pause(py: Python<'_>) -> Result<(), Box<Thrown>> {
     LEFT.set(OPERATIONS);
     // Callbacks of the loop cannot wait; without a hub there is nobody else.
-    if home::home().is_none() || home::is_hub(&api::current(py)?) {
+    if home::home().is_none() || home::is_hub(&api::current(py).map_err(Thrown::new)?) {
         return Ok(());
     }
-    Ok(park::give_way(py)?)
+    park::give_way(py)
 }
 
 /// To be called after a wait, in which others have run.
