@@ -133,9 +133,7 @@ class EventLoop(asyncio.SelectorEventLoop):
     def run_forever(self):
         """Run until `stop()` is called."""
         self._check_closed()
-        if self.is_running():
-            raise RuntimeError("This event loop is already running")
-        _check_free()
+        self._check_running()
         self._greenlet, self._thread = getcurrent(), _get_ident()
         self._surroundings.begin()
         try:
@@ -143,6 +141,11 @@ class EventLoop(asyncio.SelectorEventLoop):
         finally:
             self._surroundings.end()
             self._greenlet = self._thread = None
+
+    def _check_running(self):
+        if self.is_running():
+            raise RuntimeError("This event loop is already running")
+        _check_free()
 
     def _check_thread(self):
         if self._thread not in (None, _get_ident()):

@@ -104,8 +104,8 @@ def run(awaitable):
     A coroutine runs as a task with a copy of the context variables of this greenlet. If an
     exception ends the wait, as when the greenlet is killed, by a `gevent.Timeout`, or by Ctrl-C,
     the task is cancelled, and the exception goes on when the task has ended; `asyncio.shield()`
-    keeps it from that. `asyncio.CancelledError` if it was cancelled otherwise. RuntimeError where an event loop
-    is running already, that is, in a coroutine, which can await it.
+    keeps it from that. `asyncio.CancelledError` if it was cancelled otherwise. RuntimeError in
+    a coroutine, where an event loop is running already: it can await it.
     """
     try:
         _check_free()
