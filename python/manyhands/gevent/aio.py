@@ -9,6 +9,7 @@ at the end of the program; tasks that are left are cancelled then. A forked chil
 
 import asyncio
 import atexit
+import signal
 import sys
 
 from greenlet import GreenletExit, getcurrent, greenlet as _stack
@@ -22,6 +23,8 @@ from manyhands.gevent.greenlet import Greenlet
 from manyhands.gevent.selectors import GeventSelector
 
 _get_ident = monkey.get_original("_thread", "get_ident")
+
+_set_handler = monkey.get_original("signal", "signal")
 
 __all__ = ["EventLoop", "as_future", "get_event_loop", "run", "to_greenlet"]
 
@@ -45,22 +48,48 @@ class _Runner:
     def __init__(self, hub):
         self._hub = hub
         self._is_ending = False
+        self._is_interrupted = False
         self.loop = _HubLoop()
         self._greenlet = _stack(self._run, hub)
         hub.loop.run_callback(self._greenlet.switch)
 
     def _run(self):
+        self._take_interrupts()
         try:
             while not self._is_ending:
                 try:
                     self.loop.run_forever()
                 except (KeyboardInterrupt, SystemExit):
-                    # Raised in whatever coroutine was running, and meant for the program.
+                    # They have ended the coroutine that raised them, and are meant for the program.
                     self._hub.handle_error(self.loop, *sys.exc_info())
         except GreenletExit:
             pass
         finally:
             self._close()
+
+    def _take_interrupts(self):
+        """See to it that Ctrl-C does not end whatever coroutine is running at that moment."""
+        if not self._hub.main_hub:
+            return
+        handler = signal.getsignal(signal.SIGINT)
+        was_ours = getattr(handler, "__func__", None) is _Runner._interrupt
+        if was_ours or handler is signal.default_int_handler:
+            _set_handler(signal.SIGINT, self._interrupt)
+
+    def _leave_interrupts(self):
+        if signal.getsignal(signal.SIGINT) == self._interrupt:
+            _set_handler(signal.SIGINT, signal.default_int_handler)
+
+    def _interrupt(self, number, frame):
+        # A second one, before the first has had its effect: the coroutine does not come to an end.
+        if getcurrent() is not self._greenlet or self._is_interrupted:
+            signal.default_int_handler(number, frame)
+        self._is_interrupted = True
+        self._hub.loop.run_callback(self._tell_of_interrupt)
+
+    def _tell_of_interrupt(self):
+        self._is_interrupted = False
+        self._hub.handle_system_error(KeyboardInterrupt, KeyboardInterrupt())
 
     def end(self):
         """Close the loop, here and now, after its tasks were cancelled."""
@@ -80,6 +109,7 @@ class _Runner:
         if loop.is_closed():
             return
         loop._selector.lets_run = False
+        self._leave_interrupts()
         try:
             asyncio.runners._cancel_all_tasks(loop)
             loop.run_until_complete(loop.shutdown_asyncgens())
@@ -130,12 +160,10 @@ def _wait(loop, future):
     except BaseException:
         future.cancel()
         ended.wait()
-        if not future.cancelled() and future.exception() is not None:
-            context = {
-                "message": "a coroutine failed when it was cancelled",
-                "exception": future.exception(),
-                "future": future,
-            }
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, Exception):  # of others the program is told anyway
+            message = "a coroutine failed when it was cancelled"
+            context = {"message": message, "exception": error, "future": future}
             loop.call_exception_handler(context)
         raise
     finally:
