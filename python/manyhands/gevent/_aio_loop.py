@@ -19,6 +19,10 @@ __all__ = ["EventLoop"]
 _get_ident = monkey.get_original("_thread", "get_ident")
 _DefaultSelector = monkey.get_original("selectors", "DefaultSelector")
 
+#: How many rounds a loop that is busy makes before the hub looks who of the others may go on, if
+#: nobody has a turn.
+_ROUNDS = 32
+
 #: All that there are, for a forked child.
 _loops = weakref.WeakSet()
 
@@ -33,6 +37,7 @@ class _Selector(_DefaultSelector):
         self.lets_run = True
         #: Whether the loop is in select(), where what is to be done soon is not seen.
         self.is_inside = False
+        self._rounds = 0
         self._asked = Event()
         self._watcher = None
 
@@ -48,13 +53,18 @@ class _Selector(_DefaultSelector):
         """As the system's; greenlets run meanwhile, and have their turn in any case."""
         if not self.lets_run:
             return super().select(timeout)
+        is_busy = timeout is not None and timeout <= 0
+        if is_busy and self._rounds < _ROUNDS and not get_hub().loop._due():
+            self._rounds += 1
+            return super().select(0)
+        self._rounds = 0
         self._asked.clear()
         self.is_inside = True
         own = self.surroundings.leave()
         try:
             sleep(0)
             ready = super().select(0)
-            if ready or self._asked.is_set() or (timeout is not None and timeout <= 0):
+            if ready or is_busy or self._asked.is_set():
                 return ready
             self._wait(timeout)
         finally:
@@ -153,21 +163,22 @@ class EventLoop(asyncio.SelectorEventLoop):
 
     def call_soon(self, callback, *args, context=None):
         """Have it called in the next round."""
-        handle = super().call_soon(callback, *args, context=context)
-        self._added(handle)
+        if self._debug or self._closed:
+            handle = super().call_soon(callback, *args, context=context)
+            _hide_caller(handle)
+        else:
+            handle = self._call_soon(callback, args, context)
+        if self._selector.is_inside:
+            self._selector.wake()
         return handle
 
     def call_at(self, when, callback, *args, context=None):
         """Have it called at that `time()` of the loop's."""
         handle = super().call_at(when, callback, *args, context=context)
-        self._added(handle)
-        return handle
-
-    def _added(self, handle):
-        if handle._source_traceback:
-            del handle._source_traceback[-1]  # the line above is not what made it
+        _hide_caller(handle)
         if self._selector.is_inside:
             self._selector.wake()
+        return handle
 
     def run_in_executor(self, executor, func, *args):
         """Have a thread call it. Where `threading` is patched, so that an executor's threads would
@@ -210,6 +221,12 @@ class EventLoop(asyncio.SelectorEventLoop):
             task._log_destroy_pending = False  # it is not lost: the parent has it
         self._thread_id = None
         self.close()
+
+
+def _hide_caller(handle):
+    """What debug mode says of where it was made: not here."""
+    if handle._source_traceback:
+        del handle._source_traceback[-1]
 
 
 class _CallWeakly:

@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import signal
 import sys
+from asyncio import events
 
 from greenlet import GreenletExit, getcurrent, greenlet as _stack
 
@@ -144,7 +145,12 @@ def run(awaitable):
             awaitable.close()
         raise
     loop = get_event_loop()
-    future = asyncio.ensure_future(awaitable, loop=loop)
+    others = events._get_running_loop()
+    events._set_running_loop(loop)  # a factory of tasks may begin them at once
+    try:
+        future = asyncio.ensure_future(awaitable, loop=loop)
+    finally:
+        events._set_running_loop(others)
     if not future.done():
         _wait(loop, future)
     return future.result()
