@@ -16,14 +16,7 @@ pub(crate) struct Submitted(Option<Py<PyAny>>);
 impl Submitted {
     /// Those that are set here and now.
     pub(crate) fn here(py: Python<'_>) -> PyResult<Submitted> {
-        let Some(context) = current(py)? else { return Ok(Submitted(None)) };
-        if let Some(variable) = decimal_variable(py)?
-            && let Some(value) = value_in(&context, variable)?
-        {
-            // What is changed in it later is not for the call.
-            Entered::enter(context.clone())?.set(variable, &own_decimal(&value)?)?;
-        }
-        Ok(Submitted(Some(context.unbind())))
+        Ok(Submitted(copied(py)?.map(Bound::unbind)))
     }
 
     pub(crate) fn none() -> Submitted {
@@ -50,6 +43,18 @@ impl Submitted {
         let _entered = enter_with(submitted)?;
         call()
     }
+}
+
+/// A copy of the context here and now, for what begins later; nothing if nothing is set in it.
+pub(crate) fn copied(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let Some(context) = current(py)? else { return Ok(None) };
+    if let Some(variable) = decimal_variable(py)?
+        && let Some(value) = value_in(&context, variable)?
+    {
+        // What is changed in it later is not for the call.
+        Entered::enter(context.clone())?.set(variable, &own_decimal(&value)?)?;
+    }
+    Ok(Some(context))
 }
 
 /// What of the context here and now can be told to another process; `None` if there is nothing.

@@ -112,6 +112,29 @@ class TrackGreenletTree(BoolSettingMixin, Setting):
     default = True
 
 
+class CopyContext(BoolSettingMixin, Setting):
+    name = "copy_context"
+    desc = """\
+    Whether greenlets, and threads once `threading` is patched, begin with a copy of the context
+    variables (`contextvars`) of the greenlet that starts them, instead of none; see
+    `Greenlet.copy_context`, by which a class or a greenlet says it for itself. Those of
+    `spawn_raw()` never do.
+    """
+    default = False
+
+    _tell = None
+
+    def follow(self, tell):
+        """Have `tell` called with what it is, now and whenever it is set."""
+        self._tell = tell
+        tell(self.get())
+
+    def set(self, value):
+        super().set(value)
+        if self._tell is not None:
+            self._tell(self.value)
+
+
 class MonitorThread(BoolSettingMixin, Setting):
     name = "monitor_thread"
     environment_key = "GEVENT_MONITOR_THREAD_ENABLE"

@@ -179,6 +179,7 @@ class Hub(WaitOperationsGreenlet):
 
     _resolver = None
     _threadpool = None
+    _aio = None  # what runs its event loop: see aio.py
     _exception_stream = None
 
     def __init__(self, loop=None, default=None):
@@ -378,6 +379,8 @@ class Hub(WaitOperationsGreenlet):
     def destroy(self, destroy_loop=None):
         """The thread has no hub any more; the next that needs one makes it. The loop goes too
         unless it is the default one: `destroy_loop` says otherwise."""
+        if self._aio is not None:
+            self._aio.end()
         if self.periodic_monitoring_thread is not None:
             self.periodic_monitoring_thread.kill()
             self.periodic_monitoring_thread = None
@@ -389,7 +392,7 @@ class Hub(WaitOperationsGreenlet):
         for helper, end in helpers:
             if helper is not None:
                 getattr(helper, end)()
-        self._resolver = self._threadpool = self._blocking_reporter = None
+        self._resolver = self._threadpool = self._blocking_reporter = self._aio = None
         loop, self.loop = self.loop, None
         if loop is None:
             return

@@ -27,6 +27,10 @@ class GroupMappingMixin:
     def _apply_immediately(self):
         raise NotImplementedError
 
+    def _helper(self, kind, *args, **kwargs):
+        """A greenlet of class `kind`, started, that calls `spawn` for somebody."""
+        return kind.spawn(*args, **kwargs)
+
     def _apply_async_use_greenlet(self):
         raise NotImplementedError
 
@@ -59,7 +63,7 @@ class GroupMappingMixin:
         args = () if args is None else args
         kwds = {} if kwds is None else kwds
         if self._apply_async_use_greenlet():
-            return Greenlet.spawn(self.apply_cb, func, args, kwds, callback)
+            return self._helper(Greenlet, self.apply_cb, func, args, kwds, callback)
         greenlet = self.spawn(func, *args, **kwds)
         if callback is not None:
             greenlet.link(pass_value(callback))
@@ -71,7 +75,7 @@ class GroupMappingMixin:
 
     def map(self, func, iterable):
         """The results of `func` for each item, in the order of the items, once all are there."""
-        return Greenlet.spawn(self._map_all, func, iterable).get()
+        return self._helper(Greenlet, self._map_all, func, iterable).get()
 
     def map_cb(self, func, iterable, callback=None):
         """As `map`; `callback` is called with the results."""
@@ -82,33 +86,43 @@ class GroupMappingMixin:
 
     def map_async(self, func, iterable, callback=None):
         """A greenlet whose value are the results of `map`."""
-        return Greenlet.spawn(self.map_cb, func, iterable, callback)
+        return self._helper(Greenlet, self.map_cb, func, iterable, callback)
 
     def imap(self, func, *iterables, maxsize=None):
         """Iterates over the results in the order of the items, as they come.
 
         `maxsize`: how many results may lie there that nobody has fetched; tasks wait beyond that.
         """
-        return IMap.spawn(
-            func, zip(*iterables, strict=False), spawn=self.spawn, maxsize=maxsize, _zipped=True
-        )
+        items = zip(*iterables, strict=False)
+        return self._helper(IMap, func, items, spawn=self.spawn, maxsize=maxsize, _zipped=True)
 
     def imap_unordered(self, func, *iterables, maxsize=None):
         """As `imap`, but each result as soon as it is there."""
-        return IMapUnordered.spawn(
-            func, zip(*iterables, strict=False), spawn=self.spawn, maxsize=maxsize, _zipped=True
+        items = zip(*iterables, strict=False)
+        return self._helper(
+            IMapUnordered, func, items, spawn=self.spawn, maxsize=maxsize, _zipped=True
         )
 
 
 class Group(GroupMappingMixin):
-    """Greenlets that have not ended yet: each leaves the group when it does."""
+    """Greenlets that have not ended yet: each leaves the group when it does.
+
+    `copy_context=True`: those that it makes begin with a copy of the context variables of the
+    greenlet that called `spawn`, `map`, `apply_async`... Otherwise, and for those that are added,
+    `Greenlet.copy_context` decides.
+    """
 
     #: Of which class `spawn` makes them; to be changed in a subclass or an instance.
     greenlet_class = Greenlet
 
-    def __init__(self, *args):
+    #: Whether they are told to copy the context.
+    copy_context = False
+
+    def __init__(self, *args, copy_context=False):
         if len(args) > 1:
             raise TypeError(f"{type(self).__name__} takes one iterable of greenlets at most")
+        if copy_context:
+            self.copy_context = True
         members = list(args[0]) if args else []
         self.greenlets = set(members)
         # Who has been told to end: nobody is told twice.
@@ -164,7 +178,18 @@ class Group(GroupMappingMixin):
     def spawn(self, *args, **kwargs):
         """A new greenlet of this group, started; the arguments are those of its class."""
         greenlet = self.greenlet_class(*args, **kwargs)
+        if self.copy_context:
+            greenlet.copy_context = True
         self.start(greenlet)
+        return greenlet
+
+    def _helper(self, kind, *args, **kwargs):
+        if not self.copy_context:
+            return kind.spawn(*args, **kwargs)
+        # What it spawns is to begin with what its caller has.
+        greenlet = kind(*args, **kwargs)
+        greenlet.copy_context = True
+        greenlet.start()
         return greenlet
 
     def join(self, timeout=None, raise_error=False):
@@ -235,15 +260,15 @@ class PoolFull(QueueFull):
 class Pool(Group):
     """A group of `size` greenlets at most, of any number without a size.
 
-    `spawn` waits until there is room.
+    `spawn` waits until there is room. `greenlet_class` and `copy_context` are those of a group.
     """
 
     _is_plain = True
 
-    def __init__(self, size=None, greenlet_class=None):
+    def __init__(self, size=None, greenlet_class=None, *, copy_context=False):
         if size is not None and size < 0:
             raise ValueError(f"size must not be negative: {size!r}")
-        super().__init__()
+        super().__init__(copy_context=copy_context)
         self.size = size
         if greenlet_class is not None:
             self.greenlet_class = greenlet_class
@@ -261,6 +286,8 @@ class Pool(Group):
         if not self._is_plain:
             return super().spawn(*args, **kwargs)
         greenlet = self.greenlet_class(*args, **kwargs)
+        if self.copy_context:
+            greenlet.copy_context = True
         self._semaphore.acquire()
         try:
             greenlet.rawlink(self._discard)

@@ -1,6 +1,7 @@
 """`gevent.selectors`: the standard library's, with a selector that does not stop the others."""
 
 import selectors as __selectors__
+import sys
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey  # noqa: F401
 
 from manyhands.gevent._hub_local import get_hub
@@ -30,6 +31,7 @@ class GeventSelector(_BaseSelectorImpl):
         self._watchers = {}
         self._events = {}
         self._ready = Event()
+        self._surroundings = None
         super().__init__()
 
     @property
@@ -69,6 +71,21 @@ class GeventSelector(_BaseSelectorImpl):
 
     def select(self, timeout=None):
         """Wait until something is ready, at most so many seconds; pairs of a key and what."""
+        events = sys.modules.get("asyncio.events")
+        if events is None or events._get_running_loop() is None:
+            return self._select(timeout)
+        # A loop of asyncio that waits must not keep other greenlets from running theirs.
+        if self._surroundings is None:
+            from manyhands.gevent._running_loop import Surroundings
+
+            self._surroundings = Surroundings()
+        own = self._surroundings.leave()
+        try:
+            return self._select(timeout)
+        finally:
+            self._surroundings.come_back(own)
+
+    def _select(self, timeout):
         for fd, watchers in self._watchers.items():
             for what, watcher in watchers:
                 if not watcher.active and not self._events.get(fd, 0) & what:

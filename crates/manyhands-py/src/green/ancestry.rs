@@ -40,21 +40,27 @@ pub(super) fn note(py: Python<'_>) -> PyResult<Option<Box<Spawned>>> {
 
 /// Code and place of those who called, the innermost first.
 fn stack(py: Python<'_>) -> Vec<(Py<PyAny>, c_int)> {
-    let mut stack = Vec::with_capacity(DEPTH);
+    let mut found = [(std::ptr::null_mut(), 0); DEPTH];
+    let mut depth = 0;
     // SAFETY: this thread is attached; frames and code objects that come back are references of ours, but for the first.
     unsafe {
         let mut frame = ffi::PyEval_GetFrame();
         ffi::Py_XINCREF(frame.cast());
-        while !frame.is_null() && stack.len() < DEPTH {
-            let code = ffi::PyFrame_GetCode(frame);
-            stack.push((Bound::from_owned_ptr(py, code.cast()).unbind(), place(frame)));
+        for slot in &mut found {
+            if frame.is_null() {
+                break;
+            }
+            *slot = (ffi::PyFrame_GetCode(frame).cast(), place(frame));
+            depth += 1;
             let back = ffi::PyFrame_GetBack(frame);
             ffi::Py_DECREF(frame.cast());
             frame = back;
         }
         ffi::Py_XDECREF(frame.cast());
+        // As long as that: each greenlet keeps its own.
+        let found = found.iter().take(depth);
+        found.map(|(code, place)| (Bound::from_owned_ptr(py, *code).unbind(), *place)).collect()
     }
-    stack
 }
 
 /// The place in the code; its line where the version tells nothing cheaper.

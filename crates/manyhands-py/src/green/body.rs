@@ -50,6 +50,8 @@ pub(super) struct Body {
     pub(super) links: Vec<Link>,
     /// The links that are to be called are being called.
     pub(super) notifies: bool,
+    /// Whether it begins with the context of who starts it; nothing if it has not been told.
+    pub(super) copies_context: Option<bool>,
     pub(super) spawned: Option<Box<Spawned>>,
 }
 
