@@ -322,10 +322,10 @@ fn wait(py: Python<'_>, ticket: Ticket) -> Result<Wake, Box<Thrown>> {
             Step::Switch(greenlet) => api::switch_only(greenlet.into_bound(py)),
             Step::Rest => match rest_here(py, home) {
                 Some(true) => continue,
-                Some(false) => switch_to_hub(py),
+                Some(false) => hub_of(py).and_then(api::switch_only),
                 None => None,
             },
-            Step::Hub => switch_to_hub(py),
+            Step::Hub => hub_of(py).and_then(api::switch_only),
             Step::Ask => ask_hub(py),
         };
         if switched.is_none() {
@@ -347,16 +347,15 @@ fn thrown(py: Python<'_>, ticket: Ticket) -> Box<Thrown> {
     Box::new(Thrown { error, notified })
 }
 
-/// Not inlined, as it comes before others run: its memory is not needed meanwhile. `None` with an exception set.
+/// The hub's greenlet; `None` with an exception set. Not inlined, as it comes before others run: its memory is not needed
+/// meanwhile.
 #[inline(never)]
-fn switch_to_hub(py: Python<'_>) -> Option<()> {
-    match home::here(py) {
-        Some(here) => api::switch_only(here.greenlet.into_bound(py)),
-        None => {
-            exceptions::hub_destroyed(py).restore(py);
-            None
-        }
-    }
+fn hub_of(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+    let Some(here) = home::here(py) else {
+        exceptions::hub_destroyed(py).restore(py);
+        return None;
+    };
+    Some(here.greenlet.into_bound(py))
 }
 
 #[inline(never)]
