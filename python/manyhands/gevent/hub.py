@@ -149,13 +149,8 @@ def reinit(hub=None):
     if hub is None:
         return
     hub.loop.reinit()
-    helpers = (
-        hub._threadpool,
-        hub._resolver,
-        hub.periodic_monitoring_thread,
-        hub._blocking_reporter,
-    )
-    for helper in helpers:
+    names = ("_threadpool", "_resolver", "periodic_monitoring_thread", "_blocking_reporter")
+    for helper in [getattr(hub, name, None) for name in names]:
         restart = getattr(helper, "_on_fork", None)
         if restart is not None:
             restart()
