@@ -462,6 +462,11 @@ def test_the_loop_of_somebody_else_occupies_the_thread():
             aio.run(value(1))
         with pytest.raises(RuntimeError, match=r"use manyhands.gevent.aio.EventLoop"):
             aio.as_future(Event())
+        other, coroutine = aio.EventLoop(), value(1)
+        with pytest.raises(RuntimeError, match="await what is to be done"):
+            other.run_until_complete(coroutine)
+        coroutine.close()
+        other.close()
 
     loop = asyncio.SelectorEventLoop()
     loop.run_until_complete(main())
@@ -635,6 +640,20 @@ def test_an_idle_loop_does_not_keep_the_hub():
         with pytest.raises(gevent.hub.LoopExit):
             Event().wait()
         return True
+
+    assert in_thread(run)
+
+
+def test_a_task_that_a_thread_is_to_wake_keeps_the_hub():
+    def run():
+        loop = aio.get_event_loop()
+        future = loop.create_future()
+        task = loop.create_task(asyncio.wait_for(future, None))
+        thread = threading.Timer(0.02, loop.call_soon_threadsafe, (future.set_result, 1))
+        thread.start()
+        assert gevent.wait(timeout=30) is True
+        thread.join()
+        return task.done()
 
     assert in_thread(run)
 

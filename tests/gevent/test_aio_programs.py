@@ -204,7 +204,7 @@ def test_ctrl_c_cancels_what_the_main_greenlet_waits_for(implementation, wait, g
 @pytest.mark.parametrize("where", ["greenlet", "coroutine"])
 def test_a_forked_child_has_a_loop_of_its_own(implementation, where):
     program = f"""
-    import socket
+    import socket, threading
     ours, theirs = socket.socketpair()
     loop = aio.get_event_loop()
     aio.run(value(1))
@@ -217,6 +217,9 @@ def test_a_forked_child_has_a_loop_of_its_own(implementation, where):
     pending = loop.create_task(asyncio.sleep(600))
     gevent.sleep(0.01)
     def child():
+        global pending
+        del pending
+        gc.collect()
         assert loop.is_closed()
         assert aio.get_event_loop() is not loop
         assert aio.run(value(2)) == 2
@@ -236,6 +239,11 @@ def test_a_forked_child_has_a_loop_of_its_own(implementation, where):
         return fork()
     status = fork() if {where == "greenlet"} else aio.run(main())
     theirs.send(b"x")
+    told = loop.create_future()
+    thread = threading.Timer(0.02, loop.call_soon_threadsafe, (told.set_result, 1))
+    thread.start()
+    assert aio.run(told) == 1
+    thread.join()
     tell(status=status, here=aio.run(readable), same=aio.get_event_loop() is loop)
     pending.cancel()
     ours.close(), theirs.close()
