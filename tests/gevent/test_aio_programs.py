@@ -2,6 +2,9 @@
 
 import json
 import signal
+import subprocess
+import sys
+import textwrap
 
 import pytest
 
@@ -41,6 +44,24 @@ def test_nothing_is_left_at_the_end(implementation):
     assert aio.run(main()) == 3
     """
     assert implementation.told(indented(program), PYTHONDEVMODE="1") == {"cleaned": True}
+
+
+def test_a_thread_that_is_the_first_to_import_it():
+    program = """
+    import threading
+    def run():
+        import asyncio
+        from manyhands.gevent import aio
+        told.append(aio.run(asyncio.sleep(0, 1)))
+    told = []
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    print(*told)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    assert (told.stdout, told.stderr) == ("1\n", "")
 
 
 @ours_only
