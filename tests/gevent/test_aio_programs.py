@@ -2,6 +2,9 @@
 
 import json
 import signal
+import subprocess
+import sys
+import textwrap
 
 import pytest
 
@@ -41,6 +44,24 @@ def test_nothing_is_left_at_the_end(implementation):
     assert aio.run(main()) == 3
     """
     assert implementation.told(indented(program), PYTHONDEVMODE="1") == {"cleaned": True}
+
+
+def test_a_thread_that_is_the_first_to_import_it():
+    program = """
+    import threading
+    def run():
+        import asyncio
+        from manyhands.gevent import aio
+        told.append(aio.run(asyncio.sleep(0, 1)))
+    told = []
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    print(*told)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    assert (told.stdout, told.stderr) == ("1\n", "")
 
 
 @ours_only
@@ -204,7 +225,7 @@ def test_ctrl_c_cancels_what_the_main_greenlet_waits_for(implementation, wait, g
 @pytest.mark.parametrize("where", ["greenlet", "coroutine"])
 def test_a_forked_child_has_a_loop_of_its_own(implementation, where):
     program = f"""
-    import socket
+    import socket, threading
     ours, theirs = socket.socketpair()
     loop = aio.get_event_loop()
     aio.run(value(1))
@@ -217,6 +238,9 @@ def test_a_forked_child_has_a_loop_of_its_own(implementation, where):
     pending = loop.create_task(asyncio.sleep(600))
     gevent.sleep(0.01)
     def child():
+        global pending
+        del pending
+        gc.collect()
         assert loop.is_closed()
         assert aio.get_event_loop() is not loop
         assert aio.run(value(2)) == 2
@@ -236,6 +260,11 @@ def test_a_forked_child_has_a_loop_of_its_own(implementation, where):
         return fork()
     status = fork() if {where == "greenlet"} else aio.run(main())
     theirs.send(b"x")
+    told = loop.create_future()
+    thread = threading.Timer(0.02, loop.call_soon_threadsafe, (told.set_result, 1))
+    thread.start()
+    assert aio.run(told) == 1
+    thread.join()
     tell(status=status, here=aio.run(readable), same=aio.get_event_loop() is loop)
     pending.cancel()
     ours.close(), theirs.close()

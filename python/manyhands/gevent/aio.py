@@ -9,6 +9,7 @@ at the end of the program; tasks that are left are cancelled then. A forked chil
 
 import asyncio
 import atexit
+import contextlib
 import signal
 import sys
 from asyncio import events
@@ -75,7 +76,9 @@ class _Runner:
         handler = signal.getsignal(signal.SIGINT)
         was_ours = getattr(handler, "__func__", None) is _Runner._interrupt
         if was_ours or handler is signal.default_int_handler:
-            _set_handler(signal.SIGINT, self._interrupt)
+            # The hub knows only which thread has imported it first.
+            with contextlib.suppress(ValueError):
+                _set_handler(signal.SIGINT, self._interrupt)
 
     def _leave_interrupts(self):
         if signal.getsignal(signal.SIGINT) == self._interrupt:
