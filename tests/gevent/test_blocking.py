@@ -49,7 +49,7 @@ assert "hold_the_hub" in "".join(event.info)
     )
     assert done.returncode == 0, done.stderr
     assert "has held the hub of thread" in done.stderr
-    assert 'in hold_the_hub' in done.stderr
+    assert "in hold_the_hub" in done.stderr
     assert done.stderr.startswith("<Greenlet ")
 
 
