@@ -62,12 +62,8 @@ const CIPHERS: &[cipher::Name] = &[
     cipher::AES_256_CTR,
 ];
 
-const MACS: &[mac::Name] = &[
-    mac::HMAC_SHA256_ETM,
-    mac::HMAC_SHA512_ETM,
-    mac::HMAC_SHA256,
-    mac::HMAC_SHA512,
-];
+const MACS: &[mac::Name] =
+    &[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM, mac::HMAC_SHA256, mac::HMAC_SHA512];
 
 const HOST_KEYS: &[&str] = &[
     "ssh-ed25519",
@@ -114,8 +110,7 @@ impl Algorithms {
 
     /// Offers compression, and prefers it.
     pub fn compress(&mut self) {
-        self.compression =
-            names(&[compression::ZLIB_LEGACY, compression::ZLIB, compression::NONE]);
+        self.compression = names(&[compression::ZLIB_LEGACY, compression::ZLIB, compression::NONE]);
     }
 
     /// Moves host keys of these algorithms to the front, say as such a key of the host is known already.
@@ -162,8 +157,6 @@ fn known<T>(
     }
     names
         .iter()
-        .map(|name| {
-            find(name).ok_or_else(|| Cause::Algorithm(format!("unknown {kind}: {name}")))
-        })
+        .map(|name| find(name).ok_or_else(|| Cause::Algorithm(format!("unknown {kind}: {name}"))))
         .collect()
 }

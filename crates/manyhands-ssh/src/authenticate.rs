@@ -182,7 +182,8 @@ impl Session {
         let mut signer = Calling(|data: &[u8], _: Option<&str>| sign(key, hash, data));
         let certificate = certificate.clone();
         self.attempt(gate, limit, async |handle| {
-            let attempt = handle.authenticate_certificate_with(user, certificate, hash, &mut signer);
+            let attempt =
+                handle.authenticate_certificate_with(user, certificate, hash, &mut signer);
             attempt.await.map_err(unsigned)
         })
     }

@@ -196,9 +196,7 @@ impl Session {
         }
         match driven.map_err(Stop::Interrupted)? {
             None => Err(fail(stage.get(), Cause::TimedOut).into()),
-            Some(Err(error)) => {
-                Err(fail(stage.get(), Cause::Protocol(error.to_string())).into())
-            }
+            Some(Err(error)) => Err(fail(stage.get(), Cause::Protocol(error.to_string())).into()),
             Some(Ok(Err(cause))) => Err(fail(stage.get(), cause).into()),
             Some(Ok(Ok(handle))) => Ok(Session::new(shared, runtime, handle, options)),
         }

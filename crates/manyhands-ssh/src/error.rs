@@ -168,7 +168,9 @@ impl From<russh::Error> for Cause {
                 Cause::Closed("the server closed it".into())
             }
             russh::Error::NoAuthMethod => Cause::NoMethod,
-            russh::Error::SendError | russh::Error::RecvError => Cause::Closed("it has ended".into()),
+            russh::Error::SendError | russh::Error::RecvError => {
+                Cause::Closed("it has ended".into())
+            }
             russh::Error::Version => {
                 Cause::Protocol("the other side does not speak SSH 2".to_owned())
             }

@@ -56,10 +56,9 @@ impl Handler for Receiver {
     ) -> Result<bool, Self::Error> {
         // Whether to trust it is decided by the caller, before anything secret is sent.
         let key = match key {
-            PublicKeyOrCertificate::PublicKey { key, .. } => HostKey {
-                algorithm: key.algorithm().as_str().to_owned(),
-                blob: key.to_bytes()?,
-            },
+            PublicKeyOrCertificate::PublicKey { key, .. } => {
+                HostKey { algorithm: key.algorithm().as_str().to_owned(), blob: key.to_bytes()? }
+            }
             PublicKeyOrCertificate::Certificate(certificate) => HostKey {
                 algorithm: certificate.algorithm().to_certificate_type(),
                 blob: certificate.to_bytes()?,

@@ -273,11 +273,12 @@ impl Inbox {
         gate: &G,
         limit: Limit,
     ) -> Result<Option<Result<Exit, Cause>>, G::Error> {
-        self.wait(Line::Exit, "exit_status", gate, limit, |state| match (&state.exit, &state.failure)
-        {
-            (Some(exit), _) => Some(Ok(exit.clone())),
-            (None, Some(failure)) if state.closed => Some(Err(failure.clone())),
-            (None, _) => state.closed.then_some(Ok(Exit::Unknown)),
+        self.wait(Line::Exit, "exit_status", gate, limit, |state| {
+            match (&state.exit, &state.failure) {
+                (Some(exit), _) => Some(Ok(exit.clone())),
+                (None, Some(failure)) if state.closed => Some(Err(failure.clone())),
+                (None, _) => state.closed.then_some(Ok(Exit::Unknown)),
+            }
         })
     }
 

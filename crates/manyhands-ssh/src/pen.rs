@@ -154,9 +154,10 @@ impl Pen {
             let progress = Arc::new(Progress::default());
             let writer = Arc::clone(&core.writer);
             let (bytes, watched) = (handful.clone(), Arc::clone(&progress));
-            let mut sending = Box::pin(async move {
-                writer.lock_owned().await.send(extended, bytes, &watched).await
-            });
+            let mut sending =
+                Box::pin(
+                    async move { writer.lock_owned().await.send(extended, bytes, &watched).await },
+                );
             let driven = drive(&mut sending, gate, limit);
             let committed = progress.committed.load(Ordering::Relaxed);
             match driven {

@@ -5,9 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use manyhands_sync::{
-    Exclusion, Gate, Limit, Locked, Protected, Waitable, Waits, Wakes, block,
-};
+use manyhands_sync::{Exclusion, Gate, Limit, Locked, Protected, Waitable, Waits, Wakes, block};
 use manyhands_watch::Kind;
 
 /// Whether a future wants to be polled again, and who is to poll it.
