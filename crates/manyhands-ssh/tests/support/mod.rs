@@ -95,6 +95,8 @@ impl Server {
         drop(listener);
         writeln!(config, "ListenAddress 127.0.0.1:{port}").unwrap();
         writeln!(config, "AuthorizedKeysFile {}", path.join("authorized").display()).unwrap();
+        // The user's own files, which a shell would read, are not the tests' business.
+        writeln!(config, "SetEnv HOME={}", path.display()).unwrap();
         writeln!(config, "PidFile {}", path.join("pid").display()).unwrap();
         for line in [
             "StrictModes no",
