@@ -1,4 +1,5 @@
 //! An OpenSSH server of a test's own.
+#![allow(dead_code, reason = "each of the tests uses a part of it")]
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -28,7 +29,8 @@ pub fn soon() -> Limit {
 pub struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new() -> Folder {
+    /// An empty one that nobody else may enter.
+    pub fn new() -> Folder {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("manyhands-ssh-{}-{number}", std::process::id());
