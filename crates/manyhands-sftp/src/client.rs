@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::errors::{Ended, Error};
 use crate::extensions::{Extensions, Limits};
 use crate::inbox::{Inbox, Patience, Plain};
-use crate::packet::{Packet, Reply, Request, Splitter, StatusCode};
+use crate::packet::{Packet, Reply, Request, Splitter, StatusCode, Version};
 use crate::wire::Malformed;
 
 /// Where packets go.
@@ -293,10 +293,7 @@ impl Client {
         Ok(())
     }
 
-    fn take_version(
-        &self,
-        (version, extensions): (u32, Vec<(Bytes, Bytes)>),
-    ) -> Result<(), Malformed> {
+    fn take_version(&self, (version, extensions): Version) -> Result<(), Malformed> {
         let waiting = lock(&self.shared.table).greeted.take().ok_or(Malformed::Version)?;
         let greeting = Greeting { version, extensions: Extensions::new(extensions) };
         self.shared.greeting.get_or_init(|| greeting);

@@ -92,7 +92,7 @@ impl Iterator for Entries {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             for name in &mut self.names {
-                if name.name != &b"."[..] && name.name != &b".."[..] {
+                if !matches!(&*name.name, b"." | b"..") {
                     return Some(Ok(name));
                 }
             }

@@ -2,6 +2,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod attributes;
+mod batch;
 mod client;
 mod directory;
 mod errors;
@@ -20,6 +21,7 @@ mod wire;
 mod writes;
 
 pub use attributes::Attributes;
+pub use batch::{Done, Pair};
 pub use client::{Client, Feeder, Output};
 pub use directory::Entries;
 pub use errors::{Ended, Error, Interruption};

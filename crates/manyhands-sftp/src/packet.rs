@@ -5,5 +5,6 @@ mod reply;
 mod request;
 
 pub use frames::Splitter;
+pub(crate) use reply::Version;
 pub use reply::{Name, Reply, Status, StatusCode};
 pub use request::{OpenFlags, Packet, Request};

@@ -73,6 +73,9 @@ pub struct Name {
     pub attributes: Attributes,
 }
 
+/// A version, and extensions: name and value.
+pub(crate) type Version = (u32, Vec<(Bytes, Bytes)>);
+
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -180,9 +183,7 @@ impl Reply {
     }
 
     /// The version and the extensions (name and value) of a server's first packet.
-    pub(crate) fn decode_version(
-        packet: &Bytes,
-    ) -> Option<Result<(u32, Vec<(Bytes, Bytes)>), Malformed>> {
+    pub(crate) fn decode_version(packet: &Bytes) -> Option<Result<Version, Malformed>> {
         (packet.first() == Some(&VERSION)).then(|| {
             let mut fields = Fields::new(packet.slice(1..));
             let version = fields.u32()?;
