@@ -145,8 +145,8 @@ impl ReadAhead {
 
     /// The next piece; `None` at the end of the file, or of the stretch.
     pub(crate) fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        self.fill()?;
         loop {
-            self.fill()?;
             match self.pieces.front() {
                 None => return Ok(None),
                 Some(Piece { state: State::Asked(_), .. }) => {
