@@ -15,9 +15,9 @@ say "clippy for a free-threaded Python 3.14"
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}/free-threaded PYO3_CONFIG_FILE=$ROOT/ci/pyo3-3.14t.txt \
     cargo clippy --quiet -p manyhands-py -- -D warnings
 say "clippy for aarch64"
-# Without TLS, for which a C compiler for aarch64 would be needed; so do the tests of who speaks it.
+# Without TLS and SSH, for which a C compiler for aarch64 would be needed; so do the tests of who speaks it.
 check_aarch64() {
-    cargo clippy --quiet --target "$aarch64" --workspace --exclude manyhands-manager --all-targets \
+    cargo clippy --quiet --target "$aarch64" --workspace --exclude manyhands-manager --exclude manyhands-ssh --all-targets \
         --no-default-features -- -D warnings
     cargo clippy --quiet --target "$aarch64" -p manyhands-manager --no-default-features -- -D warnings
 }
