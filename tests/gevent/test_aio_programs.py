@@ -225,7 +225,9 @@ def test_ctrl_c_cancels_what_the_main_greenlet_waits_for(implementation, wait, g
 @pytest.mark.parametrize("where", ["greenlet", "coroutine"])
 def test_a_forked_child_has_a_loop_of_its_own(implementation, where):
     program = f"""
-    import socket, threading
+    import socket, threading, warnings
+    # The watchdog is a thread, of which newer Pythons warn.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded")
     ours, theirs = socket.socketpair()
     loop = aio.get_event_loop()
     aio.run(value(1))

@@ -117,7 +117,10 @@ class _Runner:
         try:
             asyncio.runners._cancel_all_tasks(loop)
             loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(loop.shutdown_default_executor())
+            # Not by its method, which begins a thread: there can be none any more.
+            executor = loop._default_executor
+            if executor is not None:
+                executor.shutdown()
         finally:
             loop.close()
 
