@@ -104,7 +104,8 @@ impl Shared {
         });
         wakes.send();
         if arrivals.is_some() {
-            for (_, inbox) in std::mem::take(&mut *self.inboxes()) {
+            let inboxes = std::mem::take(&mut *self.inboxes());
+            for inbox in inboxes.into_values() {
                 inbox.close(Some(&cause));
             }
         }
