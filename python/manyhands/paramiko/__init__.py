@@ -1,5 +1,19 @@
 """paramiko's names: keys, known hosts, configuration, the agent and exceptions."""
 
+from ._policies import AutoAddPolicy, MissingHostKeyPolicy, RejectPolicy, WarningPolicy
+from .agent import Agent, AgentKey
+from .auth_strategy import (
+    AuthFailure,
+    AuthResult,
+    AuthSource,
+    AuthStrategy,
+    InMemoryPrivateKey,
+    NoneAuth,
+    OnDiskPrivateKey,
+    Password,
+    PrivateKey,
+    SourceResult,
+)
 from .config import SSHConfig, SSHConfigDict
 from .ecdsakey import ECDSAKey
 from .ed25519key import Ed25519Key
@@ -23,7 +37,14 @@ from .ssh_exception import (
 )
 
 __all__ = [
+    "Agent",
+    "AgentKey",
+    "AuthFailure",
+    "AuthResult",
+    "AuthSource",
+    "AuthStrategy",
     "AuthenticationException",
+    "AutoAddPolicy",
     "BadAuthenticationType",
     "BadHostKeyException",
     "ChannelException",
@@ -32,19 +53,28 @@ __all__ = [
     "ECDSAKey",
     "Ed25519Key",
     "HostKeys",
+    "InMemoryPrivateKey",
     "IncompatiblePeer",
     "Message",
     "MessageOrderError",
+    "MissingHostKeyPolicy",
+    "NoneAuth",
+    "OnDiskPrivateKey",
     "PKey",
+    "Password",
     "PasswordRequiredException",
+    "PrivateKey",
     "ProxyCommand",
     "ProxyCommandFailure",
     "PublicBlob",
     "RSAKey",
+    "RejectPolicy",
     "SSHConfig",
     "SSHConfigDict",
     "SSHException",
+    "SourceResult",
     "UnknownKeyType",
+    "WarningPolicy",
     "key_classes",
 ]
 

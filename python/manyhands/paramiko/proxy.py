@@ -6,7 +6,6 @@ import contextlib
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import time
 from select import select
@@ -68,14 +67,14 @@ class ProxyCommand(ClosingContextManager):
                 if self.timeout is not None:
                     left = self.timeout - (time.time() - began)
                     if left <= 0:
-                        raise socket.timeout()
+                        raise TimeoutError()
                 ready = select([self._output], [], [], left)[0]
                 if ready:
                     more = os.read(self._output.fileno(), size - len(taken))
                     if not more:
                         break
                     taken += more
-        except socket.timeout:
+        except TimeoutError:
             if not taken:
                 raise
         except OSError as error:

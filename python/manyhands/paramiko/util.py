@@ -139,9 +139,7 @@ def log_to_file(filename: str, level: int = DEBUG) -> None:
     handler = logging.FileHandler(filename)
     # Records of other loggers below have no number yet.
     handler.addFilter(_pfilter)
-    form = (
-        "%(levelname)-.3s [%(asctime)s.%(msecs)03d] thr=%(_threadid)-3d %(name)s: %(message)s"
-    )
+    form = "%(levelname)-.3s [%(asctime)s.%(msecs)03d] thr=%(_threadid)-3d %(name)s: %(message)s"
     handler.setFormatter(logging.Formatter(form, "%Y%m%d-%H:%M:%S"))
     logger.addHandler(handler)
 
