@@ -4,7 +4,6 @@ import getpass
 import os
 
 import pytest
-
 from manyhands.paramiko import ConfigParseError, CouldNotCanonicalize, SSHConfig, config
 
 

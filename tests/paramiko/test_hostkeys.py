@@ -1,7 +1,6 @@
 """`manyhands.paramiko.hostkeys`"""
 
 import pytest
-
 from manyhands.paramiko import Ed25519Key, HostKeys, hostkeys
 
 
