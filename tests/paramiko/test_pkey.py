@@ -6,7 +6,6 @@ import subprocess
 from io import StringIO
 
 import pytest
-
 from manyhands.paramiko import (
     ECDSAKey,
     Ed25519Key,

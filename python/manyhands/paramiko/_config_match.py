@@ -69,7 +69,8 @@ def parse(words: list[str]) -> list[dict[str, Any]]:
 class Target:
     """One pass over the sections, for one host.
 
-    What has been found so far decides what later sections match, so each condition is looked at once, where it stands.
+    What has been found so far decides what later sections match, so each condition is looked at
+    once, where it stands.
     """
 
     def __init__(

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 class MissingHostKeyPolicy:
-    """Decides about unknown keys: `missing_host_key` accepts one by returning, and refuses it by raising."""
+    """Decides about unknown keys: `missing_host_key` accepts one by returning, and refuses it by
+    raising."""
 
     def missing_host_key(self, client: Any, hostname: str, key: PKey) -> None:
         """Called by an `SSHClient`, or its like, with a key that is in none of its `HostKeys`.

@@ -81,7 +81,8 @@ class InMemoryPrivateKey(PrivateKey):
 
 
 class OnDiskPrivateKey(PrivateKey):
-    """By a key of a file; `source` is what named it: "ssh-config", "python-config" or "implicit-home"."""
+    """By a key of a file; `source` is what named it: "ssh-config", "python-config" or
+    "implicit-home"."""
 
     def __init__(self, username: str, source: str, path: Path, pkey: PKey) -> None:
         super().__init__(username)

@@ -11,7 +11,7 @@ import re
 import shlex
 import socket
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import _config_match
 from .ssh_exception import ConfigParseError, CouldNotCanonicalize
@@ -31,7 +31,8 @@ _TILDE = "~"
 # What stands for the home directory begins a word and ends a part of a path.
 _TOKEN = re.compile(r"""%.|(?<![^\s=:"'])~(?![^/\s"'])""")
 
-# Runs the commands of `Match exec`. A program may set another here, with invoke's way to be called; None forbids them.
+# Runs the commands of `Match exec`. A program may set another here, with invoke's way to be
+# called; None forbids them.
 invoke: Any = _config_match.Commands
 invoke_import_error: ImportError = ImportError("Match exec is switched off: config.invoke is None")
 
@@ -39,13 +40,14 @@ invoke_import_error: ImportError = ImportError("Match exec is switched off: conf
 class SSHConfig:
     """Sections of options, from which `lookup` takes those that hold for a host.
 
-    `Include` is followed where a configuration comes from a file or says the whole path; a relative path is one in
+    `Include` is followed where a configuration comes from a file or says the whole path; a
+    relative path is one in
     `~/.ssh`, as for OpenSSH.
     """
 
     SETTINGS_REGEX = re.compile(r"(\w+)(?:\s*=\s*|\s+)(.+)")
 
-    TOKENS_BY_CONFIG_KEY: dict[str, list[str]] = {
+    TOKENS_BY_CONFIG_KEY: ClassVar[dict[str, list[str]]] = {
         "certificatefile": [_TILDE, *_ALL_TOKENS],
         "controlpath": [_TILDE, *_ALL_TOKENS],
         "hostname": ["%%", "%h"],
@@ -60,7 +62,8 @@ class SSHConfig:
     }
 
     def __init__(self) -> None:
-        """An empty configuration, for `parse`; `from_path`, `from_file` and `from_text` are shorter."""
+        """An empty configuration, for `parse`; `from_path`, `from_file` and `from_text` are
+        shorter."""
         self._config: list[dict[str, Any]] = []
 
     @classmethod
@@ -123,9 +126,11 @@ class SSHConfig:
                     self._parse(file, within, depth + 1)
 
     def lookup(self, hostname: str) -> SSHConfigDict:
-        """What the configuration says of a host, keys in lower case; the first value of an option is the one that counts.
+        """What the configuration says of a host, keys in lower case; the first value of an option
+        is the one that counts.
 
-        `hostname` is in there in any case. Raises `CouldNotCanonicalize` if the name has to be found in a domain and
+        `hostname` is in there in any case. Raises `CouldNotCanonicalize` if the name has to be
+        found in a domain and
         is in none.
         """
         options = self._lookup(hostname, SSHConfigDict(), canonical=False, final=False)
@@ -156,7 +161,8 @@ class SSHConfig:
     def canonicalize(self, hostname: str, options: SSHConfigDict, domains: Iterable[str]) -> str:
         """The host's name in the first of the domains that has it.
 
-        In none: the name as it is, or `CouldNotCanonicalize` if `CanonicalizeFallbackLocal` is not `yes`.
+        In none: the name as it is, or `CouldNotCanonicalize` if `CanonicalizeFallbackLocal` is not
+        `yes`.
         """
         for domain in domains:
             candidate = f"{hostname}.{domain}"
@@ -286,7 +292,8 @@ def _full_name(config: SSHConfigDict, local: str) -> str:
 
 
 def _addresses(hostname: str, options: SSHConfigDict) -> list[Any]:
-    """The host's addresses of the `AddressFamily` that is asked for; none if it is any or there are none."""
+    """The host's addresses of the `AddressFamily` that is asked for; none if it is any or there
+    are none."""
     family = options.get("addressfamily", "any").lower()
     if family == "any":
         return []

@@ -31,7 +31,8 @@ class ECDSAKey(PKey):
         file_obj: Any = None,
         validate_point: bool = True,
     ) -> None:
-        """The key of a file, a message, bytes, or (`vals`) a pair, private and public, of the package `cryptography`.
+        """The key of a file, a message, bytes, or (`vals`) a pair, private and public, of the
+        package `cryptography`.
 
         A point that is not on its curve is always refused.
         """
@@ -57,7 +58,8 @@ class ECDSAKey(PKey):
         progress_func: Callable[..., Any] | None = None,
         bits: int | None = None,
     ) -> ECDSAKey:
-        """A new private key, on the curve of so many bits, or (`curve`) of the package `cryptography`; 256 if neither.
+        """A new private key, on the curve of so many bits, or (`curve`) of the package
+        `cryptography`; 256 if neither.
 
         `progress_func` is never called. Raises ValueError if there is no such curve.
         """

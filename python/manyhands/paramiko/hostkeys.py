@@ -27,7 +27,8 @@ _HASHED = "|1|"
 class HostKeys(MutableMapping[str, Any]):
     """Keys by host: `keys["example.com"]["ssh-ed25519"]`.
 
-    Unlike paramiko's, patterns (`*.example.com`, `!bad.example.com`) and lines with a marker are understood: a key that
+    Unlike paramiko's, patterns (`*.example.com`, `!bad.example.com`) and lines with a marker are
+    understood: a key that
     is `@revoked` for a host is not its key, and those of `@cert-authority` are in `authorities`. Comments and lines that
     cannot be understood are written back by `save`.
     """
@@ -35,7 +36,8 @@ class HostKeys(MutableMapping[str, Any]):
     def __init__(self, filename: str | None = None) -> None:
         """No keys, or those of a file."""
         self._entries: list[HostKeyEntry] = []
-        # Everything that was read, so that it is there when it is written: lines, and the entries they became.
+        # Everything that was read, so that it is there when it is written: lines, and the entries
+        # they became.
         self._read: list[str | HostKeyEntry] = []
         if filename is not None:
             self.load(filename)
@@ -77,7 +79,8 @@ class HostKeys(MutableMapping[str, Any]):
         )
 
     def save(self, filename: str) -> None:
-        """Write all keys to a file, in the order in which they came, with the lines that are no keys."""
+        """Write all keys to a file, in the order in which they came, with the lines that are no
+        keys."""
         kept = {id(entry) for entry in self._entries}
         lines: list[str | None] = []
         for item in self._read:
@@ -243,9 +246,11 @@ class HostKeyEntry:
 
     @classmethod
     def from_line(cls, line: str, lineno: int | None = None) -> HostKeyEntry | None:
-        """What a line without white space around it says; None if it has too few fields or an unknown type of key.
+        """What a line without white space around it says; None if it has too few fields or an
+        unknown type of key.
 
-        Raises `InvalidHostKey` if the key is not base64, `SSHException` if it is no key of its type.
+        Raises `InvalidHostKey` if the key is not base64, `SSHException` if it is no key of its
+        type.
         """
         log = get_logger("paramiko.hostkeys")
         marker, _, rest = line.partition(" ")

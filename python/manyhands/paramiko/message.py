@@ -135,12 +135,14 @@ class Message:
         written = asbytes(s)
         return self.add_int(len(written)).add_bytes(written)
 
-    def add_list(self, l: Iterable[str]) -> Self:  # noqa: E741  # The name of the argument is paramiko's.
+    # The name of the argument is paramiko's.
+    def add_list(self, l: Iterable[str]) -> Self:  # noqa: E741
         """Append names with commas between."""
         return self.add_string(",".join(l))
 
     def add(self, *seq: Any) -> None:
-        """Append values, each as its type says: truth values, numbers, lists of names, bytes and text."""
+        """Append values, each as its type says: truth values, numbers, lists of names, bytes and
+        text."""
         for value in seq:
             if isinstance(value, bool):
                 self.add_boolean(value)

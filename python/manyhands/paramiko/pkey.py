@@ -59,7 +59,8 @@ class _NoPassword(PasswordRequiredException, TypeError):
 def read_private(data: str | bytes, password: str | bytes | None, source: str, tag: str) -> Any:
     """The native key that a file has; `source` and `tag` are for the errors.
 
-    Raises `PasswordRequiredException` if there has to be a passphrase, `SSHException` for anything else.
+    Raises `PasswordRequiredException` if there has to be a passphrase, `SSHException` for anything
+    else.
     """
     raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
     try:
@@ -87,9 +88,11 @@ class PKey:
 
     @staticmethod
     def from_path(path: str | os.PathLike[str], password: str | bytes | None = None) -> PKey:
-        """The key of a file, with the certificate beside it (`path-cert.pub`) if there is one; either may be named.
+        """The key of a file, with the certificate beside it (`path-cert.pub`) if there is one;
+        either may be named.
 
-        Raises `OSError` if it cannot be read, `UnknownKeyType`, `PasswordRequiredException` (also a TypeError) if it is
+        Raises `OSError` if it cannot be read, `UnknownKeyType`, `PasswordRequiredException` (also
+        a TypeError) if it is
         encrypted, `SSHException` (also a ValueError) if it is no key, or the passphrase is wrong.
         """
         name = str(path).removesuffix(_CERTIFICATE_FILE)
@@ -197,7 +200,8 @@ class PKey:
 
     @property
     def algorithm_name(self) -> str:
-        """The type, by the name that OpenSSH shows people: RSA, ECDSA, ED25519, with -CERT for certificates."""
+        """The type, by the name that OpenSSH shows people: RSA, ECDSA, ED25519, with -CERT for
+        certificates."""
         name = self.get_name().replace("ssh-", "")
         if _CERTIFICATE in name:
             return name.replace(_CERTIFICATE, "-cert").upper()
@@ -243,7 +247,8 @@ class PKey:
 
     @property
     def private_key(self) -> Any:
-        """The private part as an object of the package `cryptography`, which has to be there; None for a public key."""
+        """The private part as an object of the package `cryptography`, which has to be there; None
+        for a public key."""
         return self._in_cryptography() if self.can_sign() else None
 
     def _in_cryptography(self) -> Any:
@@ -268,7 +273,8 @@ class PKey:
     def from_private_key_file(cls, filename: str, password: str | bytes | None = None) -> Self:
         """The private key of a file, if it is of this class's type.
 
-        Raises `OSError` if it cannot be read, `PasswordRequiredException` if it is encrypted, `SSHException` if it is
+        Raises `OSError` if it cannot be read, `PasswordRequiredException` if it is encrypted,
+        `SSHException` if it is
         no such key, or the passphrase is wrong.
         """
         return cls(filename=filename, password=password)
@@ -281,9 +287,11 @@ class PKey:
     def write_private_key_file(
         self, filename: str, password: str | bytes | None = None, file_format: FileFormat = PEM
     ) -> None:
-        """Write the private key to a file that only its owner can read, encrypted if there is a passphrase.
+        """Write the private key to a file that only its owner can read, encrypted if there is a
+        passphrase.
 
-        Types that PEM does not have are written in OpenSSH's format. `OSError`, or `SSHException` if there is no
+        Types that PEM does not have are written in OpenSSH's format. `OSError`, or `SSHException`
+        if there is no
         private part.
         """
         with os.fdopen(
@@ -308,7 +316,8 @@ class PKey:
         file.write(written)
 
     def load_certificate(self, value: Message | str) -> None:
-        """Offer a certificate for this key to servers: a `Message`, a file's path, or what is in such a file.
+        """Offer a certificate for this key to servers: a `Message`, a file's path, or what is in
+        such a file.
 
         Raises ValueError if it is not one for a key of this type.
         """

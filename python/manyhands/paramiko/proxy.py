@@ -55,7 +55,8 @@ class ProxyCommand(ClosingContextManager):
         return len(content)
 
     def recv(self, size: int) -> bytes:
-        """That many bytes of the command; fewer if its output or the time has ended, none at the end.
+        """That many bytes of the command; fewer if its output or the time has ended, none at the
+        end.
 
         Raises `TimeoutError` if nothing came in time, `ProxyCommandFailure` if it cannot be read.
         """

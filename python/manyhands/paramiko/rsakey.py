@@ -23,7 +23,8 @@ class RSAPublicNumbers(NamedTuple):
 
 
 class RSAKey(PKey):
-    """An RSA key. It signs with SHA-512 unless another algorithm is asked for, and never with SHA-1."""
+    """An RSA key. It signs with SHA-512 unless another algorithm is asked for, and never with
+    SHA-1."""
 
     name = "ssh-rsa"
     _tag = "RSA"
@@ -42,7 +43,8 @@ class RSAKey(PKey):
         key: Any = None,
         file_obj: Any = None,
     ) -> None:
-        """The key of a file, a message, bytes, or (`key`) an object of the package `cryptography`."""
+        """The key of a file, a message, bytes, or (`key`) an object of the package
+        `cryptography`."""
         if key is not None:
             self._native = self._of_cryptography(key)
         else:

@@ -24,7 +24,8 @@ class PasswordRequiredException(AuthenticationException):
 
 
 class BadAuthenticationType(AuthenticationException):
-    """The server does not allow this way to authenticate; `allowed_types` are those that it does."""
+    """The server does not allow this way to authenticate; `allowed_types` are those that it
+    does."""
 
     allowed_types: Sequence[str] = ()
 
@@ -102,7 +103,8 @@ class ProxyCommandFailure(SSHException):
 class NoValidConnectionsError(OSError):
     """No address of a host could be connected to.
 
-    `errors` maps each address, `(host, port)`, to what was raised for it. As these may differ, `errno` is None.
+    `errors` maps each address, `(host, port)`, to what was raised for it. As these may differ,
+    `errno` is None.
     """
 
     def __init__(self, errors: Mapping[tuple[Any, ...], Exception]) -> None:

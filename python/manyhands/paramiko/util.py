@@ -1,4 +1,5 @@
-"""Small functions that programs import from paramiko: logging, numbers of the wire, bytes and text."""
+"""Small functions that programs import from paramiko: logging, numbers of the wire, bytes and
+text."""
 
 from __future__ import annotations
 
@@ -24,12 +25,14 @@ _T = TypeVar("_T")
 
 
 def inflate_long(s: bytes, always_positive: bool = False) -> int:
-    """The number that big-endian bytes are, in two's complement unless it is known to be positive."""
+    """The number that big-endian bytes are, in two's complement unless it is known to be
+    positive."""
     return int.from_bytes(s, "big", signed=not always_positive)
 
 
 def deflate_long(n: int, add_sign_padding: bool = True) -> bytes:
-    """The shortest big-endian bytes of a number, at least one; without the byte that is only for the sign if asked."""
+    """The shortest big-endian bytes of a number, at least one; without the byte that is only for
+    the sign if asked."""
     n = int(n)
     size = ((n if n >= 0 else ~n).bit_length() + 8) // 8
     written = n.to_bytes(size, "big", signed=True)
@@ -72,7 +75,8 @@ def tb_strings() -> list[str]:
 def generate_key_bytes(
     hash_alg: Callable[[], Any], salt: bytes, key: str | bytes, nbytes: int
 ) -> bytes:
-    """Bytes of a key from a passphrase, as OpenSSL derives them for its old format of private keys."""
+    """Bytes of a key from a passphrase, as OpenSSL derives them for its old format of private
+    keys."""
     made, digest = b"", b""
     while len(made) < nbytes:
         state = hash_alg()
