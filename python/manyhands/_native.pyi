@@ -23,6 +23,7 @@ __all__ = [
     "multiprocessing",
     "others_run_until",
     "snapshot",
+    "ssh_keys",
 ]
 
 _T = TypeVar("_T")
@@ -35,6 +36,7 @@ def _register_green(module: ModuleType) -> None: ...
 def others_run_until(call: Callable[[], Any]) -> None: ...
 
 multiprocessing: ModuleType
+ssh_keys: ModuleType
 
 # threading
 
