@@ -79,3 +79,31 @@ __all__ = [
 ]
 
 key_classes = [RSAKey, Ed25519Key, ECDSAKey]
+
+#: What paramiko has and this does not have yet.
+_NOT_YET = (
+    *("BufferedFile", "Channel", "ChannelFile", "ChannelStderrFile", "ChannelStdinFile"),
+    *("SFTP", "SFTPClient", "SFTPError", "SFTPFile", "SSHClient", "Transport"),
+)
+
+#: What it will not have.
+_NOT_OFFERED = (
+    *("GSSAuth", "GSS_AUTH_AVAILABLE", "GSS_EXCEPTIONS", "InteractiveQuery", "Packetizer"),
+    *("SFTPHandle", "SFTPServer", "SFTPServerInterface", "SecurityOptions"),
+    *("ServerInterface", "SubsystemHandler"),
+)
+
+
+def __getattr__(name: str) -> object:
+    """ImportError for what paramiko has and this has not: `from ... import` shows its message."""
+    if name in _NOT_YET:
+        raise ImportError(
+            f"manyhands.paramiko has no {name} yet: so far there are keys, known hosts,"
+            " configuration, the agent and exceptions. Use paramiko for connections"
+        )
+    if name in _NOT_OFFERED:
+        raise ImportError(
+            f"manyhands.paramiko does not offer {name}: there is no server side, no GSSAPI,"
+            " and none of the classes within paramiko's protocol"
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

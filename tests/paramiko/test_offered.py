@@ -1,0 +1,26 @@
+"""What is not there says so."""
+
+import pytest
+from manyhands import paramiko
+
+
+@pytest.mark.parametrize("name", ["SSHClient", "Transport", "SFTPClient"])
+def test_what_is_to_come(name):
+    with pytest.raises(ImportError, match=f"no {name} yet.*Use paramiko"):
+        getattr(paramiko, name)
+
+
+@pytest.mark.parametrize("name", ["ServerInterface", "GSSAuth", "Packetizer"])
+def test_what_is_not_offered(name):
+    with pytest.raises(ImportError, match=f"does not offer {name}"):
+        getattr(paramiko, name)
+
+
+def test_from_import_shows_why():
+    with pytest.raises(ImportError, match="has no SSHClient yet"):
+        from manyhands.paramiko import SSHClient  # noqa: F401
+
+
+def test_what_paramiko_has_not_either():
+    with pytest.raises(AttributeError, match="no attribute 'SSHBun'"):
+        paramiko.SSHBun  # noqa: B018
