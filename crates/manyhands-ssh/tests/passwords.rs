@@ -64,6 +64,7 @@ fn serve(stream: UnixStream) {
     let folder = Folder::new();
     let path = make_key(&folder.0, "host", &["ed25519"]);
     let key = PrivateKey::from_openssh(std::fs::read(path).unwrap()).unwrap();
+    drop(folder);
     let config = server::Config {
         keys: vec![key],
         auth_rejection_time: Duration::from_millis(1),
