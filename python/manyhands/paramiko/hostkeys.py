@@ -29,7 +29,8 @@ class HostKeys(MutableMapping[str, Any]):
 
     Unlike paramiko's, patterns (`*.example.com`, `!bad.example.com`) and lines with a marker are
     understood: a key that
-    is `@revoked` for a host is not its key, and those of `@cert-authority` are in `authorities`. Comments and lines that
+    is `@revoked` for a host is not its key, and those of `@cert-authority` are in `authorities`.
+    Comments and lines that
     cannot be understood are written back by `save`.
     """
 
