@@ -69,6 +69,8 @@ def read_private(data: str | bytes, password: str | bytes | None, source: str, t
         kind, message = error.args
         if kind == "encrypted":
             raise PasswordRequiredException(f"{source}: {message}") from None
+        if not raw:
+            raise SSHException(f"{source}: no lines in {tag} private key file") from None
         if kind == "none":
             raise SSHException(f"{source}: not a valid {tag} private key file") from None
         raise SSHException(f"{source}: {message}") from None
