@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use manyhands_sftp::packet::{OpenFlags, Reply, Request, Splitter, Status, StatusCode};
-use manyhands_sftp::{Attributes, Cancel, Client, Ended, Error, Malformed, Options, stream};
+use manyhands_sftp::{Attributes, Cancel, Client, Ended, Error, Malformed, Options, Pair, stream};
 use support::{LONG, noise, serve, silent, spawn};
 
 const VERSION: &[u8] = b"\0\0\0\x05\x02\0\0\0\x03";
@@ -320,21 +320,88 @@ fn delayed(mut reader: impl Read + Send + 'static, delay: Duration) -> impl Read
     Late(receiver, io::Cursor::default())
 }
 
-#[test]
-fn a_far_server_is_kept_busy() {
+/// How many requests are under way at most when `work` is done on a server that is 10 ms away.
+fn busy(work: impl FnOnce(&Client, &dyn Fn(&str) -> Vec<u8>, &support::Folder)) -> usize {
     let mut child = spawn(&[]);
     let folder = support::Folder::new();
-    let data = noise(20 << 20, 8);
-    std::fs::write(folder.path("file"), &data).unwrap();
     let reader = delayed(child.stdout.take().unwrap(), Duration::from_millis(10));
-    let client = stream::connect(reader, child.stdin.take().unwrap()).unwrap();
-    let path = std::os::unix::ffi::OsStrExt::as_bytes(folder.path("file").as_os_str()).to_vec();
-    let mut got = Vec::new();
-    client.get(&path, &mut got, Options::default(), &mut silent).unwrap();
-    assert!(got == data);
-    assert!(client.most_in_flight() > 30, "{}", client.most_in_flight());
+    let session = stream::connect(reader, child.stdin.take().unwrap());
+    // The one without a limit goes here: the session ends with its last clone.
+    let client = session.unwrap().with_timeout(Some(LONG));
+    let path =
+        |name: &str| std::os::unix::ffi::OsStrExt::as_bytes(folder.path(name).as_os_str()).to_vec();
+    work(&client, &path, &folder);
+    let most = client.most_in_flight();
     drop(client);
     child.wait().unwrap();
+    most
+}
+
+#[test]
+fn a_far_server_is_kept_busy_by_transfers() {
+    let data = noise(20 << 20, 8);
+    let most = busy(|client, path, folder| {
+        std::fs::write(folder.path("file"), &data).unwrap();
+        let mut got = Vec::new();
+        client.get(&path("file"), &mut got, Options::default(), &mut silent).unwrap();
+        assert!(got == data);
+    });
+    assert!(most > 30, "get: {most}");
+    let most = busy(|client, path, folder| {
+        let options = Options::default();
+        client.put(&mut &data[..], &path("file"), 0, options, &mut silent).unwrap();
+        assert!(std::fs::read(folder.path("file")).unwrap() == data);
+    });
+    assert!(most > 30, "put: {most}");
+}
+
+#[test]
+fn a_far_server_is_kept_busy_by_files() {
+    let data = noise(20 << 20, 9);
+    let most = busy(|client, path, folder| {
+        std::fs::write(folder.path("file"), &data).unwrap();
+        let mut file = client.open_file(&path("file"), OpenFlags::READ).unwrap();
+        let mut got = Vec::new();
+        while got.len() < data.len() {
+            got.extend_from_slice(&file.read_up_to(20_000).unwrap());
+        }
+        assert!(got == data);
+    });
+    assert!(most > 20, "read: {most}");
+    let most = busy(|client, path, folder| {
+        let mut file = client.open_file(&path("file"), OpenFlags::from_mode("w")).unwrap();
+        for piece in data.chunks(20_000) {
+            file.write_data(piece).unwrap();
+        }
+        file.close().unwrap();
+        assert!(std::fs::read(folder.path("file")).unwrap() == data);
+    });
+    assert!(most > 100, "write: {most}");
+    let most = busy(|client, path, folder| {
+        std::fs::write(folder.path("file"), &data).unwrap();
+        let mut file = client.open_file(&path("file"), OpenFlags::READ).unwrap();
+        let ranges = (0..500).map(|at| (at * 40_000, 10)).collect();
+        assert_eq!(file.read_ranges(ranges).unwrap().map(Result::unwrap).count(), 500);
+    });
+    assert!(most > 32, "ranges: {most}");
+}
+
+#[test]
+fn a_far_server_is_kept_busy_by_batches() {
+    let most = busy(|client, path, folder| {
+        let pair = |number| {
+            let name = format!("file{number}");
+            std::fs::write(folder.path(&name), b"data").unwrap();
+            Pair { remote: path(&name), local: folder.path(format!("got{number}")) }
+        };
+        let files: Vec<Pair> = (0..200).map(pair).collect();
+        let done = &mut |_, result: Result<u64, Error>| {
+            assert_eq!(result.unwrap(), 4);
+            ControlFlow::Continue(())
+        };
+        client.get_many(&files, 64, done).unwrap();
+    });
+    assert!(most >= 60, "{most}");
 }
 
 #[test]
