@@ -145,7 +145,7 @@ class AgentKey(PKey):
                 self.log(DEBUG, f"Unable to derive inner_key for agent key of type {self._type!r}")
 
     @property
-    def name(self) -> str:  # type: ignore[override]  # The other classes have one type each.
+    def name(self) -> str:
         """The type, which may be a certificate's."""
         return self._type
 

@@ -28,10 +28,8 @@ class HostKeys(MutableMapping[str, Any]):
     """Keys by host: `keys["example.com"]["ssh-ed25519"]`.
 
     Unlike paramiko's, patterns (`*.example.com`, `!bad.example.com`) and lines with a marker are
-    understood: a key that
-    is `@revoked` for a host is not its key, and those of `@cert-authority` are in `authorities`.
-    Comments and lines that
-    cannot be understood are written back by `save`.
+    understood: a key that is `@revoked` for a host is not its key, and those of `@cert-authority`
+    are in `authorities`. Comments and lines that cannot be understood are written back by `save`.
     """
 
     def __init__(self, filename: str | None = None) -> None:

@@ -172,9 +172,9 @@ class ClosingContextManager:
         raise NotImplementedError
 
 
-def clamp_value(minimum: _T, val: _T, maximum: _T) -> _T:
+def clamp_value(minimum: Any, val: Any, maximum: Any) -> Any:
     """The value, or the bound that it is beyond."""
-    return max(minimum, min(val, maximum))  # type: ignore[type-var]  # Whatever can be ordered.
+    return max(minimum, min(val, maximum))
 
 
 def asbytes(s: Any) -> Any:
