@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+# An object of the package `cryptography`, which need not be there.
+PrivateKey = Any
+
 OPENSSH_AUTH_MAGIC = b"openssh-key-v1\x00"
 _CERTIFICATE = "-cert-v01@openssh.com"
 _CERTIFICATE_FILE = "-cert.pub"
