@@ -12,16 +12,22 @@ from greenlet import GreenletExit
 
 from manyhands.gevent._wsgi_input import (
     MAX_REQUEST_LINE,
-    TOKEN,
     Input,
     InvalidClientInput,
     InvalidClientRequest,
 )
+from manyhands.gevent._wsgi_request import (
+    Headers,
+    body_length,
+    parse_request_line,
+    read_headers,
+    without_line_end,
+)
 
 __all__ = ["WSGIHandler"]
 
-_MOST_HEADERS = 100
-_LONGEST_HEADER = 65536
+#: How often what has come is read, and forgotten, before a connection is closed.
+_MOST_UNREAD = 16
 _CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF)
 
 _ERRORS = {
@@ -45,29 +51,6 @@ def _date_now():
     if _date[0] != now:
         _date = (now, formatdate(now, usegmt=True).encode())
     return _date[1]
-
-
-class Headers(list):
-    """Pairs of names and values, in their order. Names are found whatever their case."""
-
-    def get(self, name, default=None):
-        name = name.lower()
-        for key, value in self:
-            if key.lower() == name:
-                return value
-        return default
-
-    def get_all(self, name, default=None):
-        name = name.lower()
-        return [value for key, value in self if key.lower() == name] or default
-
-    getheader = get
-
-    def items(self):
-        return list(self)
-
-    def __contains__(self, name):
-        return self.get(name) is not None
 
 
 class WSGIHandler:
@@ -126,7 +109,9 @@ class WSGIHandler:
             try:
                 # What is left unread would have the kernel drop the answer that is on its way.
                 sock.settimeout(0)
-                sock.recv(16384)
+                for _ in range(_MOST_UNREAD):
+                    if not sock.recv(65536):
+                        break
             except OSError:
                 pass
             sock.close()
@@ -148,18 +133,20 @@ class WSGIHandler:
             return None
         if not line:
             return None
-        self.requestline = (
-            line.decode("latin-1").rstrip("\r\n") if isinstance(line, bytes) else line
-        )
+        if isinstance(line, bytes):
+            line = line.decode("latin-1")
+        self.requestline = without_line_end(line)
         self.response_length = 0
         if len(line) >= MAX_REQUEST_LINE:
             return "414", _whole("414 Request URI Too Long")
         try:
+            if not line.endswith("\n"):
+                raise InvalidClientRequest("the connection ends in the first line")
             if not self.read_request(self.requestline):
                 return "400", _whole("400 Bad Request")
         except InvalidClientRequest as error:
             self.log_error("%s", error.formatted_message)
-            return "400", _whole("400 Bad Request")
+            return error.status.split(" ", 1)[0], _whole(error.status)
         except Exception:
             self._print_unexpected_exc()
             self.log_error("Invalid request: %s", self.requestline)
@@ -176,64 +163,18 @@ class WSGIHandler:
         traceback.print_exc()
 
     def read_request(self, raw_requestline):
-        """Understand the first line, and read the headers. False, with a line in the log, if it is
-        no request."""
-        words = raw_requestline.rstrip("\r\n").split()
-        if len(words) == 3:
-            self.command, self.path, self.request_version = words
-            if self.request_version not in ("HTTP/1.0", "HTTP/1.1", "HTTP/0.9"):
-                self.log_error("Invalid http version: %r", raw_requestline)
-                return False
-        elif len(words) == 2:
-            self.command, self.path = words
-            if self.command != "GET":
-                self.log_error("Expected GET method; Got command=%r; path=%r", *words)
-                return False
-            self.request_version = "HTTP/0.9"
-        else:
-            self.log_error("Invalid HTTP method: %r", raw_requestline)
-            return False
-        self.headers = self._read_headers() if self.request_version != "HTTP/0.9" else Headers()
-        self._understand_length()
-        connection = (self.headers.get("Connection") or "").lower()
+        """Understand the first line, and read the headers. False if it is no request, which is
+        answered with 400; InvalidClientRequest says more."""
+        self.command, self.path, self.request_version = parse_request_line(raw_requestline)
+        old = self.request_version == "HTTP/0.9"
+        self.headers = Headers() if old else read_headers(self.rfile)
+        self.content_length, self._is_chunked = body_length(self.headers, self.request_version)
+        connection = self.headers.elements("Connection")
         if self.request_version == "HTTP/1.1":
-            self.close_connection = connection == "close"
+            self.close_connection = "close" in connection
         else:
-            self.close_connection = connection != "keep-alive"
+            self.close_connection = "keep-alive" not in connection or "close" in connection
         return True
-
-    def _read_headers(self):
-        headers = Headers()
-        while True:
-            line = self.rfile.readline(_LONGEST_HEADER + 1)
-            if line in (b"\r\n", b"\n", b""):
-                return headers
-            if len(line) > _LONGEST_HEADER or len(headers) >= _MOST_HEADERS:
-                raise InvalidClientRequest("too many headers, or one that is too long")
-            text = line.decode("latin-1").rstrip("\r\n")
-            if text[0] in " \t":
-                if not headers:
-                    raise InvalidClientRequest("the first header begins with white space")
-                name, value = headers[-1]
-                headers[-1] = (name, f"{value} {text.strip()}")
-                continue
-            name, colon, value = text.partition(":")
-            if not colon or not name or not TOKEN.issuperset(name.encode("latin-1")):
-                raise InvalidClientRequest(f"{text!r} is no header")
-            headers.append((name, value.strip(" \t")))
-
-    def _understand_length(self):
-        lengths = set(self.headers.get_all("Content-Length", ()))
-        if len(lengths) > 1:
-            raise InvalidClientRequest("several Content-Length")
-        length = lengths.pop() if lengths else None
-        if length is not None and not (length.isascii() and length.isdigit()):
-            raise InvalidClientRequest(f"Invalid Content-Length: {length!r}")
-        self.content_length = None if length is None else int(length)
-        encodings = self.headers.get_all("Transfer-Encoding", ())
-        self._is_chunked = bool(encodings)
-        if encodings and [it.lower() for it in encodings] != ["chunked"]:
-            raise InvalidClientRequest(f"Invalid Transfer-Encoding: {encodings!r}")
 
     def log_error(self, msg, *args):
         """Write it to the log of errors."""
@@ -454,7 +395,10 @@ class WSGIHandler:
         status = (self.status or "000").split(" ", 1)[0]
         length = self.response_length or "-"
         took = f"{self.time_finish - self.time_start:.6f}" if self.time_finish else "-"
-        return f'{client or "-"} - - [{now}] "{self.requestline or ""}" {status} {length} {took}'
+        line = self.requestline or ""
+        if not line.isprintable():
+            line = repr(line)[1:-1]  # what it would do to a terminal that shows the log
+        return f'{client or "-"} - - [{now}] "{line}" {status} {length} {took}'
 
     # What the application gets
 

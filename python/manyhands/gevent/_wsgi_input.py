@@ -16,11 +16,12 @@ class InvalidClientInput(OSError):
 
 
 class InvalidClientRequest(ValueError):
-    """What the client sends as a request is none."""
+    """What the client sends as a request is none; `status` is the answer."""
 
-    def __init__(self, message):
+    def __init__(self, message, status="400 Bad Request"):
         ValueError.__init__(self, message)
         self.formatted_message = message
+        self.status = status
 
 
 class Input:
@@ -164,17 +165,19 @@ class Input:
 
     def _skip_line(self):
         line = self.rfile.readline(MAX_REQUEST_LINE)
-        if not line.endswith(b"\r\n"):
+        if not line.endswith(b"\r\n") or b"\r" in line[:-2]:
             raise InvalidClientInput("a chunk's extension is too long, or does not end")
-        return line
 
     def _skip_trailers(self):
         for _ in range(100):
             line = self.rfile.readline(MAX_REQUEST_LINE)
-            if line in (b"\r\n", b""):
+            if line == b"\r\n":
                 return
-            name, colon, _value = line.partition(b":")
-            if not (colon and line.endswith(b"\r\n") and name and TOKEN.issuperset(name)):
+            if not line:
+                raise OSError(_TORN)
+            name, colon, value = line.partition(b":")
+            ends = value.endswith(b"\r\n") and b"\r" not in value[:-2]
+            if not (colon and ends and name and TOKEN.issuperset(name)):
                 raise InvalidClientInput("what follows the last chunk is no header")
         raise InvalidClientInput("too many headers follow the last chunk")
 

@@ -1,4 +1,16 @@
-"""A server for WSGI applications."""
+"""A server for WSGI applications.
+
+Requests that two programs may understand differently are refused, and their connections closed,
+also where gevent takes them: those with both Content-Length and Transfer-Encoding, or several
+Content-Length that differ, or several Host; those whose Transfer-Encoding does not end in "chunked"
+or comes with HTTP/1.0; control characters and carriage returns in the first line, in headers, or
+between chunks; more than one space between the words of the first line; a space before a header's
+colon; Content-Length, Transfer-Encoding, Host, Connection, Expect that go on in the next line;
+those that end before their headers do. The answer is 400; it is 501 for other transfer codings
+than "chunked", 414 for a first line of 8 KiB or more, 431 for a header over 64 KiB, for more than
+256 KiB of headers, or more than 100. Headers with an underscore in their names are left out, as
+that could pass for a dash.
+"""
 
 import sys
 from typing import ClassVar
