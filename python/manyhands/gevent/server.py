@@ -13,7 +13,27 @@ __all__ = ["DatagramServer", "StreamServer"]
 DEFAULT_REUSE_ADDR = 0 if sys.platform == "win32" else 1
 
 
-class StreamServer(BaseServer):
+class _SocketServer(BaseServer):
+    """One of which the socket is always of our class."""
+
+    def set_listener(self, listener):
+        BaseServer.set_listener(self, listener)
+        if "socket" in self.__dict__ and not isinstance(self.socket, _GreenSocket):
+            # One of the standard library's, which would block: the same one, in our class.
+            given = self.socket
+            self.socket = _GreenSocket(
+                given.family, given.type, given.proto, fileno=os.dup(given.fileno())
+            )
+            self._given = given
+
+    def close(self):
+        BaseServer.close(self)
+        given = self.__dict__.pop("_given", None)
+        if given is not None:
+            given.close()
+
+
+class StreamServer(_SocketServer):
     """Accepts connections, and calls `handle(socket, address)` for each, which is closed
     afterwards.
 
@@ -35,8 +55,10 @@ class StreamServer(BaseServer):
                     self.wrap_socket = context.wrap_socket
                     self.ssl_args = ssl_args
                 else:
-                    from manyhands.gevent.ssl import wrap_socket
+                    from manyhands.gevent.ssl import PROTOCOL_TLS_SERVER, wrap_socket
 
+                    if ssl_args["server_side"]:
+                        ssl_args.setdefault("ssl_version", PROTOCOL_TLS_SERVER)
                     self.wrap_socket = wrap_socket
                     self.ssl_args = ssl_args
             else:
@@ -53,16 +75,6 @@ class StreamServer(BaseServer):
     def ssl_enabled(self):
         """Whether the sockets speak TLS."""
         return self.ssl_args is not None
-
-    def set_listener(self, listener):
-        BaseServer.set_listener(self, listener)
-        if "socket" in self.__dict__ and not isinstance(self.socket, _GreenSocket):
-            # One of the standard library's, which would block: the same one, in our class.
-            given = self.socket
-            self.socket = _GreenSocket(
-                given.family, given.type, given.proto, fileno=os.dup(given.fileno())
-            )
-            self._given = given
 
     def init_socket(self):
         if not hasattr(self, "socket"):
@@ -101,7 +113,7 @@ class StreamServer(BaseServer):
             return self.handle(secured, address)
 
 
-class DatagramServer(BaseServer):
+class DatagramServer(_SocketServer):
     """Receives datagrams, and calls `handle(data, address)` for each."""
 
     reuse_addr = DEFAULT_REUSE_ADDR
