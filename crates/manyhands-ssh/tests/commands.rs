@@ -4,7 +4,7 @@ use std::thread;
 
 use manyhands_ssh::{Cause, Error, Exit, Output, Request, Session, Step, Stop};
 use manyhands_sync::{Limit, Patient};
-use support::{Server, soon};
+use support::{Server, soon, wait_until};
 
 mod support;
 
@@ -50,6 +50,8 @@ fn the_status_comes_before_output_is_read_and_other_channels_stay_live() {
     let channel = exec(&session, &format!("head -c {size} /dev/zero; exit 3"));
     assert_eq!(channel.exit(&Patient, soon()).unwrap(), Exit::Status(3));
     assert_eq!(output(&session, "echo live"), "live\n");
+    // A server tells the status when the command is gone, with output of it still to be sent.
+    wait_until(|| channel.is_ended());
     assert_eq!(channel.unread(Output::Standard), size as u64);
     assert!(resident() < 400 << 20, "{} bytes", resident());
     let mut room = vec![1; 1 << 20];

@@ -15,7 +15,7 @@ use support::{Folder, make_key, soon};
 
 mod support;
 
-/// Lets in who knows `secret`, or `half` and the answer `blue`.
+/// Lets in who knows `secret`, or `half` and the answer `blue`; never says anything about `later`.
 struct Doorkeeper;
 
 impl server::Handler for Doorkeeper {
@@ -30,6 +30,7 @@ impl server::Handler for Doorkeeper {
                 )),
                 partial_success: true,
             },
+            "later" => std::future::pending().await,
             _ => Auth::reject(),
         })
     }
@@ -139,7 +140,7 @@ fn a_gate_that_gives_up_ends_the_authentication_and_the_connection() {
     }
 
     let session = connect();
-    let stop = session.auth_password("ann", "secret", &Hasty, soon());
+    let stop = session.auth_password("ann", "later", &Hasty, soon());
     assert!(matches!(stop, Err(Stop::Interrupted("no time"))));
     assert!(!session.is_active());
     session.auth_password("ann", "secret", &Patient, soon()).unwrap_err();

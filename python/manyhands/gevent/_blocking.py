@@ -101,10 +101,13 @@ class BlockingReporter:
 
 
 def _holder(hub):
-    """The greenlet of the hub's thread that runs: the only one without a frame to go on from."""
+    """The greenlet of the hub's thread that runs: no frame to go on from, and not parked, as those
+    are that wait in native code and called it with nothing of Python's in between."""
     main = hub.parent
+    parked = {id(it) for it in hub.loop._parked()}
     greenlets = [it for it in gc.get_objects() if isinstance(it, RawGreenlet)]
     for it in (hub, main, *greenlets):
-        if it and it.gr_frame is None and (it is main or it.parent in (hub, main)):
-            return it
+        if it and it.gr_frame is None and id(it) not in parked:
+            if it is main or it.parent in (hub, main):
+                return it
     return main

@@ -28,6 +28,8 @@ pub(super) enum Stage {
     New,
     /// It is to begin.
     Due,
+    /// It is being switched to for the first time.
+    Beginning,
     /// It runs, or is parked.
     Begun,
     /// It has a value.

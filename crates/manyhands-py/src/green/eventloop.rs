@@ -9,7 +9,7 @@ use pyo3::types::PyTuple;
 use super::callback::Callback;
 use super::home::{self, Home, Work};
 use super::method::{self, function};
-use super::{api, greenlet, park, seconds};
+use super::{api, greenlet, park, raw, seconds};
 
 /// A loop: the run queue, timers and readiness of one hub, for whoever wants to be called.
 #[pyclass(frozen, subclass, dict, weakref, name = "Loop", module = "manyhands.gevent.core")]
@@ -262,7 +262,8 @@ fn take_turn(events: &Bound<'_, Loop>, turn: Turn<Work>) -> PyResult<()> {
         }
         Work::Start(greenlet) => {
             let greenlet = greenlet.into_bound(py);
-            if !greenlet::is_due(&greenlet) {
+            raw::show(&greenlet);
+            if !greenlet::begins(&greenlet) {
                 return Ok(());
             }
             api::switch(&greenlet)

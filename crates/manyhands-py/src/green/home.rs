@@ -10,13 +10,15 @@ use pyo3::prelude::*;
 
 use super::callback::Callback;
 use super::guest::Kept;
+use super::raw;
 use crate::exclusion::Interpreter;
 
 /// What a hub switches to or calls.
 pub(super) enum Work {
     /// A greenlet that is parked.
     Parked(Py<PyAny>),
-    /// A greenlet that is to begin, unless it is no longer due; from the hub's greenlet only.
+    /// A greenlet that is to begin, unless it is no longer due; from the hub's greenlet only. The collector does not see it
+    /// while it is here.
     Start(Py<PyAny>),
     /// A greenlet that is to go on; from the hub's greenlet only.
     Switch(Py<PyAny>),
@@ -114,10 +116,11 @@ impl Work {
     #[inline]
     pub(super) fn release(self, py: Python<'_>) {
         match self {
-            Work::Parked(object)
-            | Work::Start(object)
-            | Work::Switch(object)
-            | Work::Watcher(object) => {
+            Work::Start(object) => {
+                let object = object.into_bound(py);
+                raw::show(&object);
+            }
+            Work::Parked(object) | Work::Switch(object) | Work::Watcher(object) => {
                 drop(object.into_bound(py));
             }
             Work::Call(callback) => drop(callback.into_bound(py)),

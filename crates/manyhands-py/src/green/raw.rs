@@ -80,6 +80,23 @@ pub(super) fn with<R>(object: &Bound<'_, PyAny>, work: impl FnOnce(&mut Body) ->
     })
 }
 
+/// The collector does not see the object until [`show`]: what holds it meanwhile is nothing that is collected, so neither is it, and
+/// to look at thousands of them again and again would be in vain.
+pub(super) fn hide(greenlet: &Bound<'_, PyAny>) {
+    // SAFETY: an object of a class that the collector knows.
+    unsafe { ffi::PyObject_GC_UnTrack(greenlet.as_ptr().cast()) };
+}
+
+/// The collector sees the object, whether or not it did before.
+pub(super) fn show(greenlet: &Bound<'_, PyAny>) {
+    // SAFETY: as above; all that it refers to is valid.
+    unsafe {
+        if ffi::PyObject_GC_IsTracked(greenlet.as_ptr()) == 0 {
+            ffi::PyObject_GC_Track(greenlet.as_ptr().cast());
+        }
+    }
+}
+
 /// # Safety
 /// The interpreter calls it, to make an object of that class or one that is derived from it.
 unsafe extern "C" fn new(

@@ -25,6 +25,18 @@ pub fn soon() -> Limit {
     Limit::after(LIMIT)
 }
 
+/// Waits until something is so, for things that nothing tells of.
+///
+/// # Panics
+/// It is not so in time.
+pub fn wait_until(condition: impl Fn() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !condition() {
+        assert!(Instant::now() < end, "it was not so after {LIMIT:?}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// A folder that goes with its value.
 pub struct Folder(pub PathBuf);
 

@@ -16,8 +16,11 @@ use super::home::Work;
 use super::method::{self, function, guarded};
 use super::{ancestry, api, park, raw};
 
+pub(super) use first::begins;
+
 mod context;
 mod ending;
+mod first;
 mod parts;
 mod run;
 
@@ -136,15 +139,11 @@ fn start(greenlet: &Bound<'_, PyAny>) -> PyResult<()> {
         if HOOKED.load(Ordering::Relaxed) {
             greenlet.call_method0(intern!(py, "_tell_of_start"))?;
         }
+        raw::hide(greenlet);
         let work = Work::Start(greenlet.clone().unbind());
         home.with(|hub| hub.post(work));
     }
     Ok(())
-}
-
-/// Whether it is still to begin: then somebody has its turn.
-pub(super) fn is_due(greenlet: &Bound<'_, PyAny>) -> bool {
-    raw::with(greenlet, |body| body.stage == Stage::Due).unwrap_or(true)
 }
 
 /// # Safety
@@ -209,6 +208,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let class = raw::make(py, init)?;
     method::add_method::<Start>(&class)?;
     method::add_method::<run::Run>(&class)?;
+    first::set_up(&class)?;
     method::add_method::<ending::NotifyLinks>(&class)?;
     method::add_method::<ending::Join>(&class)?;
     method::add_method::<ending::Get>(&class)?;

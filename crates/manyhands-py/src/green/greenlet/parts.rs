@@ -13,7 +13,7 @@ fn _stage(greenlet: &Bound<'_, PyAny>) -> &'static str {
     let stage = raw::with(greenlet, |body| body.stage).unwrap_or_default();
     match stage {
         Stage::New => "new",
-        Stage::Due => "due",
+        Stage::Due | Stage::Beginning => "due",
         Stage::Begun => "begun",
         Stage::Returned => "returned",
         Stage::Failed => "failed",

@@ -17,14 +17,18 @@ function!(
     c"run($self, /)\n--\n\nCall what it is for, and keep what comes of it. The hub calls this.",
     [],
     0,
-    |this, _arguments| {
-        let result = match begun(this) {
-            Some((run, args, kwargs)) => call(run, args, kwargs),
-            None => None,
-        };
-        ended(this, result)
-    }
+    |this, _arguments| whole(this)
 );
+
+/// All of its life, on its own stack.
+#[inline(always)]
+pub(super) fn whole<'py>(this: Borrowed<'_, 'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let result = match begun(this) {
+        Some((run, args, kwargs)) => call(run, args, kwargs),
+        None => None,
+    };
+    ended(this, result)
+}
 
 /// What it calls, and with what.
 type Call<'py> = (Bound<'py, PyAny>, Bound<'py, PyTuple>, Option<Bound<'py, PyDict>>);
