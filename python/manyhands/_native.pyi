@@ -23,6 +23,7 @@ __all__ = [
     "multiprocessing",
     "others_run_until",
     "snapshot",
+    "ssh",
     "ssh_keys",
 ]
 
@@ -36,6 +37,7 @@ def _register_green(module: ModuleType) -> None: ...
 def others_run_until(call: Callable[[], Any]) -> None: ...
 
 multiprocessing: ModuleType
+ssh: Any
 ssh_keys: ModuleType
 
 # threading

@@ -16,6 +16,7 @@ mod made;
 mod multiprocessing;
 mod news;
 mod queue;
+mod ssh;
 mod ssh_keys;
 mod tally;
 mod threading;
@@ -34,6 +35,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     multiprocessing::register(module)?;
     concurrent::register(module)?;
     green::register(module)?;
+    ssh::register(module)?;
     ssh_keys::register(module)?;
     watch::register(module)
 }

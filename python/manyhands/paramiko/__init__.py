@@ -1,4 +1,4 @@
-"""paramiko's names: keys, known hosts, configuration, the agent and exceptions."""
+"""paramiko's names: clients, connections, channels, keys, known hosts, the agent."""
 
 from ._policies import AutoAddPolicy, MissingHostKeyPolicy, RejectPolicy, WarningPolicy
 from .agent import Agent, AgentKey
@@ -14,9 +14,12 @@ from .auth_strategy import (
     PrivateKey,
     SourceResult,
 )
+from .channel import Channel, ChannelFile, ChannelStderrFile, ChannelStdinFile
+from .client import SSHClient
 from .config import SSHConfig, SSHConfigDict
 from .ecdsakey import ECDSAKey
 from .ed25519key import Ed25519Key
+from .file import BufferedFile
 from .hostkeys import HostKeys
 from .message import Message
 from .pkey import PKey, PublicBlob, UnknownKeyType
@@ -35,6 +38,7 @@ from .ssh_exception import (
     ProxyCommandFailure,
     SSHException,
 )
+from .transport import Transport
 
 __all__ = [
     "Agent",
@@ -47,7 +51,12 @@ __all__ = [
     "AutoAddPolicy",
     "BadAuthenticationType",
     "BadHostKeyException",
+    "BufferedFile",
+    "Channel",
     "ChannelException",
+    "ChannelFile",
+    "ChannelStderrFile",
+    "ChannelStdinFile",
     "ConfigParseError",
     "CouldNotCanonicalize",
     "ECDSAKey",
@@ -69,10 +78,12 @@ __all__ = [
     "PublicBlob",
     "RSAKey",
     "RejectPolicy",
+    "SSHClient",
     "SSHConfig",
     "SSHConfigDict",
     "SSHException",
     "SourceResult",
+    "Transport",
     "UnknownKeyType",
     "WarningPolicy",
     "key_classes",
@@ -81,10 +92,7 @@ __all__ = [
 key_classes = [RSAKey, Ed25519Key, ECDSAKey]
 
 #: What paramiko has and this does not have yet.
-_NOT_YET = (
-    *("BufferedFile", "Channel", "ChannelFile", "ChannelStderrFile", "ChannelStdinFile"),
-    *("SFTP", "SFTPClient", "SFTPError", "SFTPFile", "SSHClient", "Transport"),
-)
+_NOT_YET = ("SFTP", "SFTPClient", "SFTPError", "SFTPFile")
 
 #: What it will not have.
 _NOT_OFFERED = (
@@ -99,7 +107,7 @@ def __getattr__(name: str) -> object:
     if name in _NOT_YET:
         raise ImportError(
             f"manyhands.paramiko has no {name} yet: so far there are keys, known hosts,"
-            " configuration, the agent and exceptions. Use paramiko for connections"
+            " connections and channels. Use paramiko for files"
         )
     if name in _NOT_OFFERED:
         raise ImportError(

@@ -1,0 +1,66 @@
+"""What a failure of a connection is in paramiko's exceptions."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from manyhands._native import ssh
+
+from .ssh_exception import (
+    AuthenticationException,
+    ChannelException,
+    IncompatiblePeer,
+    SSHException,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NativeError = ssh.Error
+
+
+def of_stream(error: Exception) -> Exception:
+    """For reads and writes: those of a socket."""
+    kind, message, _ = error.args
+    return TimeoutError(message) if kind == "timeout" else OSError(f"Socket is closed: {message}")
+
+
+def of_request(error: Exception) -> Exception:
+    """For all else."""
+    kind, message, code = error.args
+    if kind == "refused":
+        return ChannelException(code, message)
+    if kind == "algorithm":
+        return IncompatiblePeer(message)
+    return SSHException(message)
+
+
+@contextlib.contextmanager
+def of_streams() -> Iterator[None]:
+    """Raises those of `of_stream`."""
+    try:
+        yield
+    except NativeError as error:
+        raise of_stream(error) from None
+
+
+@contextlib.contextmanager
+def of_requests() -> Iterator[None]:
+    """Raises those of `of_request`."""
+    try:
+        yield
+    except NativeError as error:
+        raise of_request(error) from None
+
+
+@contextlib.contextmanager
+def of_authentication() -> Iterator[None]:
+    """As `of_requests`; a lack of time or of a way in is an `AuthenticationException`."""
+    try:
+        yield
+    except NativeError as error:
+        kind, message, _ = error.args
+        if kind in ("timeout", "method", "closed"):
+            raise AuthenticationException(message) from None
+        raise of_request(error) from None
