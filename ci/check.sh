@@ -17,8 +17,8 @@ CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}/free-threaded PYO3_CONFIG_FIL
 say "clippy for aarch64"
 # Without TLS and SSH, for which a C compiler for aarch64 would be needed; so do the tests of who speaks it.
 check_aarch64() {
-    cargo clippy --quiet --target "$aarch64" --workspace --exclude manyhands-manager --exclude manyhands-ssh --all-targets \
-        --no-default-features -- -D warnings
+    cargo clippy --quiet --target "$aarch64" --workspace --exclude manyhands-manager --exclude manyhands-ssh \
+        --exclude manyhands-sshkeys --all-targets --no-default-features -- -D warnings
     cargo clippy --quiet --target "$aarch64" -p manyhands-manager --no-default-features -- -D warnings
 }
 aarch64=aarch64-unknown-linux-gnu

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::api;
-use super::body::Body;
+use super::body::{Body, Stage};
 use crate::exclusion::Interpreter;
 
 type Cell = <Interpreter as Exclusion>::Cell<Body>;
@@ -200,6 +200,27 @@ unsafe extern "C" fn traverse(
     }
 }
 
+/// Whether the collector may care for the object: not for one that runs or is parked. It asks for each reference to one, and the base
+/// takes long to say.
+///
+/// # Safety
+/// The interpreter calls it, with an object of the class.
+unsafe extern "C" fn is_gc(object: *mut PyObject) -> c_int {
+    // SAFETY: an object of the class, whose memory is all zeros before there is a body.
+    unsafe {
+        let behind = behind(object);
+        // A class of a program's own may have a `run` that does not say that it has begun.
+        let is_usual = ffi::Py_TYPE(object) == USUAL.load(Ordering::Relaxed);
+        if is_usual && cfg!(not(Py_GIL_DISABLED)) && (*behind).is_there {
+            let stage = (*behind).cell.assume_init_ref().with(|body| body.stage);
+            if matches!(stage, Stage::New | Stage::Due) {
+                return 1;
+            }
+        }
+        (*layout().base).tp_is_gc.map_or(1, |base| base(object))
+    }
+}
+
 /// # Safety
 /// The collector calls it.
 unsafe extern "C" fn clear(object: *mut PyObject) -> c_int {
@@ -230,6 +251,7 @@ pub(super) fn make<'py>(py: Python<'py>, init: ffi::initproc) -> PyResult<Bound<
         slot(ffi::Py_tp_finalize, finalize as *mut c_void),
         slot(ffi::Py_tp_traverse, traverse as *mut c_void),
         slot(ffi::Py_tp_clear, clear as *mut c_void),
+        slot(ffi::Py_tp_is_gc, is_gc as *mut c_void),
         slot(0, std::ptr::null_mut()),
     ];
     let flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE | ffi::Py_TPFLAGS_HAVE_GC;
