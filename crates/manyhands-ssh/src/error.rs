@@ -33,6 +33,7 @@ pub enum Step {
     Receive,
     Send,
     Forward,
+    GlobalRequest,
     Rekey,
     Ping,
     Disconnect,
@@ -50,6 +51,7 @@ impl fmt::Display for Step {
             Step::Receive => "receiving",
             Step::Send => "sending",
             Step::Forward => "port forwarding",
+            Step::GlobalRequest => "request to the server",
             Step::Rekey => "exchanging new keys",
             Step::Ping => "asking for a sign of life",
             Step::Disconnect => "disconnecting",
@@ -64,6 +66,9 @@ pub enum Cause {
     /// The limit of the call was reached.
     #[error("timed out")]
     TimedOut,
+    /// The server was silent from the beginning.
+    #[error("nothing came from the server; it may not speak SSH")]
+    NoBanner,
     /// The system said so.
     #[error("{1}")]
     Io(io::ErrorKind, String, Option<i32>),
@@ -167,6 +172,7 @@ impl From<russh::Error> for Cause {
             russh::Error::Disconnect | russh::Error::HUP => {
                 Cause::Closed("the server closed it".into())
             }
+            russh::Error::RequestDenied => Cause::NotAccepted("the request".to_owned()),
             russh::Error::NoAuthMethod => Cause::NoMethod,
             russh::Error::SendError | russh::Error::RecvError => {
                 Cause::Closed("it has ended".into())

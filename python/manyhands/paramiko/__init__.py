@@ -38,7 +38,7 @@ from .ssh_exception import (
     ProxyCommandFailure,
     SSHException,
 )
-from .transport import Transport
+from .transport import SecurityOptions, ServiceRequestingTransport, Transport
 
 __all__ = [
     "Agent",
@@ -82,6 +82,8 @@ __all__ = [
     "SSHConfig",
     "SSHConfigDict",
     "SSHException",
+    "SecurityOptions",
+    "ServiceRequestingTransport",
     "SourceResult",
     "Transport",
     "UnknownKeyType",
@@ -97,7 +99,7 @@ _NOT_YET = ("SFTP", "SFTPClient", "SFTPError", "SFTPFile")
 #: What it will not have.
 _NOT_OFFERED = (
     *("GSSAuth", "GSS_AUTH_AVAILABLE", "GSS_EXCEPTIONS", "InteractiveQuery", "Packetizer"),
-    *("SFTPHandle", "SFTPServer", "SFTPServerInterface", "SecurityOptions"),
+    *("SFTPHandle", "SFTPServer", "SFTPServerInterface"),
     *("ServerInterface", "SubsystemHandler"),
 )
 

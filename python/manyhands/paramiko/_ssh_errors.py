@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 NativeError = ssh.Error
 
+#: What programs look for in the messages of some kinds.
+_PREFIXES = {"banner": "Error reading SSH protocol banner: "}
+
 
 def of_stream(error: Exception) -> Exception:
     """For reads and writes: those of a socket."""
@@ -33,7 +36,18 @@ def of_request(error: Exception) -> Exception:
         return ChannelException(code, message)
     if kind == "algorithm":
         return IncompatiblePeer(message)
-    return SSHException(message)
+    return SSHException(_PREFIXES.get(kind, "") + message)
+
+
+def of_proof(error: Exception) -> Exception:
+    """For authentication: a lack of time or of a way in is an `AuthenticationException`."""
+    kind, message, _ = error.args
+    if kind == "timeout":
+        return AuthenticationException(f"Authentication timeout: {message}")
+    # No algorithm is left for an RSA key, which another key may not need.
+    if kind in ("method", "closed", "algorithm"):
+        return AuthenticationException(f"Authentication failed: {message}")
+    return of_request(error)
 
 
 @contextlib.contextmanager
@@ -55,12 +69,9 @@ def of_requests() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def of_authentication() -> Iterator[None]:
-    """As `of_requests`; a lack of time or of a way in is an `AuthenticationException`."""
+def of_proofs() -> Iterator[None]:
+    """Raises those of `of_proof`."""
     try:
         yield
     except NativeError as error:
-        kind, message, _ = error.args
-        if kind in ("timeout", "method", "closed"):
-            raise AuthenticationException(message) from None
-        raise of_request(error) from None
+        raise of_proof(error) from None

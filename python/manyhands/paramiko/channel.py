@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _ssh_errors as errors
 from .file import BufferedFile
@@ -10,7 +12,7 @@ from .ssh_exception import SSHException
 from .util import ClosingContextManager, asbytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .transport import Transport
 
@@ -33,6 +35,7 @@ class Channel(ClosingContextManager):
         self.combine_stderr = False
         self.origin_addr: Any = None
         self.eof_sent = False
+        self._reads_no_more = False
 
     def __repr__(self) -> str:
         state = (
@@ -53,13 +56,17 @@ class Channel(ClosingContextManager):
     @property
     def eof_received(self) -> bool:
         """Whether no more output will come."""
-        return bool(self._native.is_ended)
+        return self._reads_no_more or bool(self._native.is_ended)
 
     def _request(self, method: str, *args: Any) -> None:
-        if self.closed:
+        if self.closed or self.eof_received or self.eof_sent:
             raise SSHException("Channel is not open")
-        with errors.of_requests():
+        try:
             getattr(self._native, method)(*args, self.transport.channel_timeout)
+        except errors.NativeError as error:
+            if error.args[0] == "denied":
+                self.close()
+            raise errors.of_request(error) from None
 
     def get_pty(
         self,
@@ -100,13 +107,42 @@ class Channel(ClosingContextManager):
         """Set a variable for what is run; servers ignore those that they do not allow."""
         self._request("env", asbytes(name).decode(), asbytes(value).decode())
 
-    def request_forward_agent(self, handler: Any) -> None:
-        """Raise NotImplementedError: agents are not forwarded."""
-        raise NotImplementedError("manyhands.paramiko does not forward agents yet")
+    def request_forward_agent(self, handler: Callable[..., Any]) -> bool:
+        """Offer the agent of this side to what is started next; True. `handler(channel)` is called
+        for each connection to it, in a thread. `AgentRequestHandler` does all of that."""
+        self._request("offer_agent")
+        incoming = self.transport._incoming_channels()
+        incoming.on_agent = handler
+        incoming.welcome()
+        return True
 
-    def request_x11(self, *args: Any, **kwargs: Any) -> None:
-        """Raise NotImplementedError: displays are not forwarded."""
-        raise NotImplementedError("manyhands.paramiko does not forward displays yet")
+    def request_x11(
+        self,
+        screen_number: int = 0,
+        auth_protocol: str | None = None,
+        auth_cookie: str | bytes | None = None,
+        single_connection: bool = False,
+        handler: Callable[..., Any] | None = None,
+    ) -> str | bytes:
+        """Offer the display of this side to what is started next; the cookie that connections to it
+        will show, a random one if none is given.
+
+        `handler(channel, (address, port))` is called for each, in a thread; without a handler
+        `Transport.accept` returns the channels. SSHException if the server refuses.
+        """
+        cookie = os.urandom(16).hex() if auth_cookie is None else auth_cookie
+        incoming = self.transport._incoming_channels()
+        before, incoming.on_display = incoming.on_display, handler
+        incoming.welcome()
+        protocol = auth_protocol or "MIT-MAGIC-COOKIE-1"
+        try:
+            self._request(
+                "offer_x11", single_connection, protocol, asbytes(cookie).decode(), screen_number
+            )
+        except BaseException:
+            incoming.on_display = before
+            raise
+        return cookie
 
     def exit_status_ready(self) -> bool:
         """Whether `recv_exit_status` would not wait."""
@@ -114,11 +150,30 @@ class Channel(ClosingContextManager):
 
     def recv_exit_status(self) -> int:
         """Wait for the end of the command, whether or not its output was read; -1 if the server
-        does not tell its status, as after a signal."""
+        does not tell its status, as after a signal or when the connection ends."""
+        return self._exit_status(None)
+
+    def _exit_status(self, timeout: float | None) -> int:
         try:
-            return int(self._native.exit(None))
-        except errors.NativeError:
-            return -1
+            return int(self._native.exit(timeout))
+        except errors.NativeError as error:
+            if error.args[0] in ("closed", "channel", "io"):
+                return -1
+            raise errors.of_stream(error) from None
+
+    @property
+    def exit_status(self) -> int:
+        """The exit status, -1 if it is not known yet or never."""
+        return self._exit_status(0) if self.exit_status_ready() else -1
+
+    @property
+    def status_event(self) -> _StatusEvent:
+        """An event, to be waited for only, that is set when the command has ended."""
+        return _StatusEvent(self)
+
+    def send_exit_status(self, status: int) -> NoReturn:
+        """Raise NotImplementedError: servers do that."""
+        raise NotImplementedError("manyhands.paramiko does not offer the server side of SSH")
 
     def get_transport(self) -> Transport:
         """The connection."""
@@ -194,6 +249,8 @@ class Channel(ClosingContextManager):
 
     def send(self, s: Any) -> int:
         """Send some of these bytes; how many. `socket.timeout`, or OSError if it is closed."""
+        if self.closed:
+            raise OSError("Socket is closed")
         with errors.of_streams():
             return int(self._native.send(asbytes(s), self.timeout))
 
@@ -234,16 +291,17 @@ class Channel(ClosingContextManager):
 
     def shutdown(self, how: int) -> None:
         """As of a socket: 0 no more reads, 1 no more writes, 2 neither."""
+        if how in (0, 2):
+            self._reads_no_more = True
         if how in (1, 2) and not self.eof_sent:
             self.eof_sent = True
             if not self.closed:
                 with errors.of_streams():
                     self._native.send_eof(self.timeout)
-        if how == 2:
-            self.close()
 
     def shutdown_read(self) -> None:
-        """Say that nothing more will be read; what comes is kept until the channel is closed."""
+        """Say that nothing more will be read. The server is not told, as SSH has no message for
+        that; what comes is kept until the channel is closed."""
         self.shutdown(0)
 
     def shutdown_write(self) -> None:
@@ -255,8 +313,27 @@ class Channel(ClosingContextManager):
 _AT_ONCE = 1 << 18
 
 
+class _StatusEvent:
+    """Looks like a `threading.Event` that is set when a command has ended."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def is_set(self) -> bool:
+        return self._channel.exit_status_ready()
+
+    isSet = is_set
+
+    def wait(self, timeout: float | None = None) -> bool:
+        with contextlib.suppress(TimeoutError):
+            self._channel._exit_status(timeout)
+        return self.is_set()
+
+
 class ChannelFile(BufferedFile):
     """A file over a channel; closing it does not close the channel."""
+
+    _CHUNK = 1 << 20
 
     def __init__(self, channel: Channel, mode: str = "r", bufsize: int = -1) -> None:
         super().__init__()

@@ -10,13 +10,19 @@ from logging import DEBUG
 from typing import TYPE_CHECKING, Any
 
 from ._policies import AutoAddPolicy, MissingHostKeyPolicy, RejectPolicy, WarningPolicy
+from ._security import algorithms_of
 from .agent import Agent
 from .channel import ChannelFile, ChannelStderrFile, ChannelStdinFile
 from .hostkeys import HostKeys
 from .pkey import PKey
-from .ssh_exception import BadHostKeyException, NoValidConnectionsError, SSHException
-from .transport import Transport, algorithms_of
-from .util import ClosingContextManager, get_logger
+from .ssh_exception import (
+    AuthenticationException,
+    BadHostKeyException,
+    NoValidConnectionsError,
+    SSHException,
+)
+from .transport import Transport
+from .util import ClosingContextManager, asbytes, get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -116,10 +122,14 @@ class SSHClient(ClosingContextManager):
         returned.
 
         Raises NoValidConnectionsError, BadHostKeyException, AuthenticationException, SSHException.
+        Only when authentication has failed is there a connection afterwards, for
+        `get_transport().auth_interactive` and its like; `close`, the next `connect` and the end of
+        the client close it.
         """
         if gss_auth or gss_kex:
             raise NotImplementedError("manyhands.paramiko does not offer GSSAPI")
-        if sock is None:
+        self.close()
+        if not sock:
             sock = _dial(hostname, port, timeout)
         try:
             make = transport_factory or Transport
@@ -152,9 +162,9 @@ class SSHClient(ClosingContextManager):
         name = hostname if port == 22 else f"[{hostname}]:{port}"
         known = self._system_host_keys.get(name) or self._host_keys.get(name)
         if known is not None:
-            self._transport._known_keys = [
+            self._transport._prefer_keys(
                 algorithm for kind in known for algorithm in algorithms_of(kind)
-            ]
+            )
         self._transport.start_client(timeout=timeout)
         key = self._transport.get_remote_server_key()
         if known is None:
@@ -172,6 +182,7 @@ class SSHClient(ClosingContextManager):
         allow_agent: bool,
         look_for_keys: bool,
     ) -> Iterator[Callable[[], PKey]]:
+        """What makes the keys that are to be tried, in order."""
         if pkey is not None:
             yield lambda: pkey
         for file in files:
@@ -190,18 +201,26 @@ class SSHClient(ClosingContextManager):
     ) -> None:
         failure: Exception | None = None
         more: set[str] = set()
+        tried = []
         for make in keys:
             try:
-                wanted = set(self._transport.auth_publickey(user, make()))
+                key = make()
+                tried.append(f"{key.get_name()} {key.fingerprint}")
+                self._log(DEBUG, f"Trying key {tried[-1]}")
+                wanted = set(self._transport.auth_publickey(user, key))
             except (SSHException, OSError) as error:
                 failure = error
+                if not self._transport.is_active():
+                    # As after too many attempts; the next one could not say why.
+                    break
                 continue
             more = wanted & _SECOND_FACTORS
             if not more:
                 return
             break
         try:
-            if password is not None:
+            if password is not None and (failure is None or self._transport.is_active()):
+                tried.append("a password")
                 self._transport.auth_password(user, password)
                 return
             if more:
@@ -209,6 +228,8 @@ class SSHClient(ClosingContextManager):
                 return
         except SSHException as error:
             failure = error
+        if type(failure) is AuthenticationException and len(tried) > 1:
+            raise AuthenticationException(f"{failure} (tried: {', '.join(tried)})") from failure
         raise failure or SSHException("No authentication methods available")
 
     def close(self) -> None:
@@ -238,18 +259,36 @@ class SSHClient(ClosingContextManager):
 
         Raises SSHException if the server refuses.
         """
-        channel = self._open_session(timeout)
-        if get_pty:
-            channel.get_pty()
+        channel = self._command_channel(command, timeout, get_pty, environment)
         channel.settimeout(timeout)
-        if environment:
-            channel.update_environment(environment)
-        channel.exec_command(command)
         return (
             channel.makefile_stdin("wb", bufsize),
             channel.makefile("r", bufsize),
             channel.makefile_stderr("r", bufsize),
         )
+
+    def _command_channel(
+        self,
+        command: str | bytes,
+        timeout: float | None,
+        get_pty: bool,
+        environment: Mapping[Any, Any] | None,
+    ) -> Channel:
+        if isinstance(self._transport, Transport):
+            variables = [
+                (asbytes(name).decode(), asbytes(value).decode())
+                for name, value in (environment or {}).items()
+            ]
+            terminal = ("vt100", (80, 24, 0, 0)) if get_pty else None
+            return self._transport._open_command(asbytes(command), terminal, variables, timeout)
+        # A factory has made something else.
+        channel = self._open_session(timeout)
+        if get_pty:
+            channel.get_pty()
+        if environment:
+            channel.update_environment(environment)
+        channel.exec_command(command)
+        return channel
 
     def invoke_shell(
         self,
@@ -269,7 +308,9 @@ class SSHClient(ClosingContextManager):
         return channel
 
     def open_sftp(self) -> Any:
-        """An `SFTPClient`, where there is one; ImportError says so else."""
+        """An `SFTPClient` of the connection."""
+        if self._transport is None:
+            raise SSHException("the client is not connected")
         return self._transport.open_sftp_client()
 
     def get_transport(self) -> Any:

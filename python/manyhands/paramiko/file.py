@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from .util import ClosingContextManager, u
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-_CHUNK = 64 * 1024
 
 
 class BufferedFile(ClosingContextManager):
@@ -20,6 +19,8 @@ class BufferedFile(ClosingContextManager):
     """
 
     _DEFAULT_BUFSIZE = 8192
+    # How much is asked for at a time when all is read.
+    _CHUNK = 64 * 1024
 
     def __init__(self) -> None:
         self._closed = False
@@ -28,7 +29,8 @@ class BufferedFile(ClosingContextManager):
         self._bufsize = 0
         self._rbuffer = bytearray()
         self._wbuffer = bytearray()
-        self._ended = False
+        # The last line has ended with a carriage return, to which a line feed may belong.
+        self._after_return = False
         self._pos = 0
         self.newlines: Any = None
 
@@ -37,8 +39,8 @@ class BufferedFile(ClosingContextManager):
         self._writable = "w" in mode or "+" in mode or "a" in mode
         self._binary = "b" in mode
         self._universal = "U" in mode
-        # Without a size reads are buffered, and writes are not.
-        self._bufsize = max(bufsize, 0)
+        # Without a size only lines are read ahead.
+        self._bufsize = 0 if bufsize < 0 else bufsize
         self._line_buffered = bufsize == 1
 
     def _read(self, size: int) -> bytes:
@@ -48,11 +50,9 @@ class BufferedFile(ClosingContextManager):
         raise OSError("File not open for writing")
 
     def __del__(self) -> None:
-        self._close_quietly()
-
-    def _close_quietly(self) -> None:
-        if not getattr(self, "_closed", True):
-            BufferedFile.close(self)
+        # So a command whose input nobody holds any more gets the end of it.
+        with contextlib.suppress(Exception):
+            self.close()
 
     def __iter__(self) -> BufferedFile:
         if self._closed:
@@ -107,10 +107,9 @@ class BufferedFile(ClosingContextManager):
     def _fill(self, size: int) -> bool:
         """Read at most so much into the buffer; False at the end."""
         try:
-            more = b"" if self._ended else self._read(size)
+            more = self._read(size) or b""
         except EOFError:
             more = b""
-        self._ended = self._ended or not more
         self._rbuffer += more
         return bool(more)
 
@@ -129,11 +128,15 @@ class BufferedFile(ClosingContextManager):
     def read(self, size: int | None = None) -> bytes:
         """At most so many bytes, all until the end if there is no size; fewer only at the end."""
         self._check_read()
-        whole = size is None or size < 0
-        while whole or len(self._rbuffer) < (size or 0):
-            if not self._fill(_CHUNK):
+        if size is None or size < 0:
+            while self._fill(self._CHUNK):
+                pass
+            return self._take(len(self._rbuffer))
+        while (missing := size - len(self._rbuffer)) > 0:
+            # Without a buffer what is not asked for is left where it is.
+            if not self._fill(max(missing, self._bufsize)):
                 break
-        return self._take(len(self._rbuffer) if whole else (size or 0))
+        return self._take(size)
 
     def readline(self, size: int | None = None) -> Any:
         """The next line with its end, or at most so many bytes of it; empty at the end."""
@@ -141,11 +144,12 @@ class BufferedFile(ClosingContextManager):
         limit = -1 if size is None or size < 0 else size
         searched = 0
         while True:
+            self._drop_line_feed()
             end = self._line_end(searched)
             if end or 0 <= limit <= len(self._rbuffer):
                 break
-            searched = max(len(self._rbuffer) - 1, 0)
-            if not self._fill(_CHUNK):
+            searched = len(self._rbuffer)
+            if not self._fill(max(self._bufsize, self._DEFAULT_BUFSIZE)):
                 end = len(self._rbuffer)
                 break
         if limit >= 0:
@@ -160,23 +164,36 @@ class BufferedFile(ClosingContextManager):
         feed = self._rbuffer.find(b"\n", start)
         if self._universal:
             turn = self._rbuffer.find(b"\r", start, feed if feed >= 0 else len(self._rbuffer))
-            # A carriage return at the end may be half of a line's end.
-            if turn >= 0 and (turn + 1 < len(self._rbuffer) or self._ended):
-                return turn + (2 if self._rbuffer[turn + 1 : turn + 2] == b"\n" else 1)
             if turn >= 0:
-                return 0
+                return turn + (2 if self._rbuffer[turn + 1 : turn + 2] == b"\n" else 1)
         return feed + 1
+
+    def _drop_line_feed(self) -> None:
+        """Drop the second half of a line's end, of which the first was returned as a whole one."""
+        if self._after_return and self._rbuffer:
+            self._after_return = False
+            whole = self._rbuffer.startswith(b"\n")
+            self._note(b"\r\n" if whole else b"\r")
+            if whole:
+                del self._rbuffer[:1]
 
     def _with_newline(self, line: bytes) -> bytes:
         for end in (b"\r\n", b"\r", b"\n"):
             if line.endswith(end):
-                seen = self.newlines
-                if seen is None:
-                    self.newlines = end
-                elif seen != end and not (isinstance(seen, tuple) and end in seen):
-                    self.newlines = (*(seen if isinstance(seen, tuple) else (seen,)), end)
+                if end == b"\r" and not self._rbuffer:
+                    self._after_return = True
+                else:
+                    self._note(end)
                 return line[: -len(end)] + b"\n"
         return line
+
+    def _note(self, end: bytes) -> None:
+        """Keep in `newlines` which ends of lines were seen."""
+        seen = self.newlines
+        if seen is None:
+            self.newlines = end
+        elif seen != end and not (isinstance(seen, tuple) and end in seen):
+            self.newlines = (*(seen if isinstance(seen, tuple) else (seen,)), end)
 
     def readlines(self, sizehint: int | None = None) -> list[Any]:
         """All lines that are left, or at least so many bytes of them."""
@@ -210,8 +227,12 @@ class BufferedFile(ClosingContextManager):
         if not self._writable:
             raise OSError("File not open for writing")
         self._wbuffer += data
-        full = len(self._wbuffer) >= self._bufsize
-        if (b"\n" in data) if self._line_buffered else full:
+        if self._line_buffered:
+            whole = self._wbuffer.rfind(b"\n") + 1
+            lines = bytes(self._wbuffer[:whole])
+            del self._wbuffer[:whole]
+            self._write_all(lines)
+        elif len(self._wbuffer) >= self._bufsize:
             self.flush()
 
     def writelines(self, sequence: Iterable[Any]) -> None:

@@ -2,44 +2,55 @@
 
 from __future__ import annotations
 
-import queue
+import contextlib
+import os
 import socket
 import threading
-from logging import DEBUG, ERROR
-from typing import TYPE_CHECKING, Any
+from logging import DEBUG
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from manyhands._native import ssh
 
 from . import _ssh_errors as errors
+from ._authentication import Authentication
+from ._incoming import Incoming
 from ._pump import descriptor_of
+from ._security import Preferences, SecurityOptions, algorithms_of
 from .channel import Channel
+from .common import OPEN_FAILED_UNKNOWN_CHANNEL_TYPE
+from .message import Message
 from .pkey import PKey
-from .ssh_exception import AuthenticationException, BadAuthenticationType, SSHException
-from .util import ClosingContextManager, b, get_logger, u
+from .ssh_exception import ChannelException, SSHException
+from .util import ClosingContextManager, b, get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-_LOCAL_VERSION = "SSH-2.0-Manyhands"
+__all__ = ["SecurityOptions", "ServiceRequestingTransport", "Transport"]
 
 
-class Transport(ClosingContextManager):
+class Transport(Authentication, Preferences, ClosingContextManager):
     """A connection to a server, over a socket, or to an address: "host:port" or `(host, port)`.
 
     `start_client` or `connect` begins it. Close it when it is done.
     """
+
+    _PROTO_ID = "2.0"
+    _CLIENT_ID = ssh.software()
+
+    server_mode = False
 
     def __init__(
         self,
         sock: Any,
         default_window_size: int | None = None,
         default_max_packet_size: int | None = None,
-        gss_kex: bool = False,
-        gss_deleg_creds: bool = True,
         disabled_algorithms: Mapping[str, Iterable[str]] | None = None,
         server_sig_algs: bool = True,
         strict_kex: bool = True,
         packetizer_class: Any = None,
+        gss_kex: bool = False,
+        gss_deleg_creds: bool = True,
     ) -> None:
         if gss_kex or packetizer_class is not None or not strict_kex:
             raise NotImplementedError(
@@ -51,25 +62,29 @@ class Transport(ClosingContextManager):
         self.handshake_timeout: float | None = 15
         self.auth_timeout: float | None = 30
         self.channel_timeout: float | None = 3600
-        self.local_version = _LOCAL_VERSION
+        self.clear_to_send_timeout: float | None = 30
+        self.local_version = f"SSH-{self._PROTO_ID}-{self._CLIENT_ID}"
+        self.daemon = True
+        self.saved_exception: Exception | None = None
         self.logger = get_logger("paramiko.transport")
         self._log_name = "paramiko.transport"
         self._native: Any = None
-        self._known_keys: list[str] = []
-        self._compress = False
         self._username: str | None = None
-        self._exception: Exception | None = None
-        self._handlers: dict[int, Callable[..., Any] | None] = {}
-        self._incoming: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._acceptor: threading.Thread | None = None
+        self._incoming: Incoming | None = None
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         state = "unconnected"
         if self.is_active():
             authenticated = self.is_authenticated()
             state = "active" if authenticated else "connected; awaiting auth"
-            state = f"cipher {self._native.cipher}) ({state}"
+            state = f"cipher {self._native.negotiated[2]}) ({state}"
         return f"<paramiko.Transport at {id(self) & 0xFFFFFFFF:#x} ({state})>"
+
+    def __del__(self) -> None:
+        # It may not have been made to its end.
+        if hasattr(self, "_lock"):
+            self.close()
 
     def _log(self, level: int, message: str) -> None:
         self.logger.log(level, message)
@@ -83,40 +98,73 @@ class Transport(ClosingContextManager):
         """The name that it logs under."""
         return self._log_name
 
+    def set_hexdump(self, hexdump: bool) -> None:
+        """Raise NotImplementedError if packets are to be logged."""
+        if hexdump:
+            raise NotImplementedError("manyhands.paramiko does not log packets")
+
+    def get_hexdump(self) -> bool:
+        """False: packets are not logged."""
+        return False
+
+    def setDaemon(self, daemon: bool) -> None:
+        """Set `daemon`, which changes nothing: no connection keeps a program from ending."""
+        self.daemon = daemon
+
     def use_compression(self, compress: bool = True) -> None:
-        """Ask for compression; to be called before `start_client`."""
-        self._compress = compress
+        """Ask for compression, or not; to be called before `start_client`."""
+        self._preferred_compression = (
+            ("zlib@openssh.com", "zlib", "none") if compress else ("none",)
+        )
+
+    def get_security_options(self) -> SecurityOptions:
+        """The algorithms, which can be changed before `start_client`."""
+        return SecurityOptions(self)
 
     def start_client(
         self, event: threading.Event | None = None, timeout: float | None = None
     ) -> None:
-        """Exchange keys. Returns when that is done, also if there is an event, which is set then.
+        """Exchange keys. With an event it returns at once; the event is set when that is done or
+        has failed, which `is_active` and `get_exception` tell.
 
         Raises SSHException (`IncompatiblePeer` if there is no common algorithm).
         """
         if self._native is not None:
             raise SSHException("this connection was begun before")
+        if event is None:
+            self._begin(timeout)
+        else:
+            self._later(event, self._begin, timeout)
+
+    def _later(self, event: threading.Event, work: Callable[..., Any], *arguments: Any) -> None:
+        """Do something in another thread; the event says that it is done."""
+
+        def run() -> None:
+            try:
+                work(*arguments)
+            except Exception as error:
+                self.saved_exception = error
+            finally:
+                event.set()
+
+        threading.Thread(target=run, name="paramiko with an event", daemon=True).start()
+
+    def _begin(self, timeout: float | None) -> None:
+        software = self.local_version.removeprefix("SSH-2.0-")
+        limits = (self.banner_timeout, self.handshake_timeout)
+        if timeout is None and None not in limits:
+            timeout = sum(limit or 0 for limit in limits)
+        offered = self._offered()
         descriptor, is_local = descriptor_of(self.sock)
-        disabled = [(kind, list(names)) for kind, names in self.disabled_algorithms.items()]
-        limit = self.banner_timeout if timeout is None else timeout
+        label = _label(self.sock)
         try:
             with errors.of_requests():
                 self._native = ssh.Session.start(
-                    descriptor,
-                    is_local,
-                    _label(self.sock),
-                    disabled,
-                    self._known_keys,
-                    self._compress,
-                    limit,
+                    descriptor, is_local, label, offered, software, self.banner_timeout, timeout
                 )
-        except Exception as error:
-            self._exception = error
-            self.sock.close()
+        except BaseException:
+            self._close_socket()
             raise
-        finally:
-            if event is not None:
-                event.set()
         self._log(DEBUG, f"Connected ({self.remote_version})")
 
     def connect(
@@ -125,23 +173,35 @@ class Transport(ClosingContextManager):
         username: str = "",
         password: str | None = None,
         pkey: PKey | None = None,
+        gss_host: str | None = None,
+        gss_auth: bool = False,
+        gss_kex: bool = False,
+        gss_deleg_creds: bool = True,
+        gss_trust_dns: bool = True,
     ) -> None:
         """Exchange keys, check the server's if there is one to compare with, and authenticate if
         there is a password or key."""
+        if gss_auth or gss_kex:
+            raise NotImplementedError("manyhands.paramiko does not offer GSSAPI")
         if hostkey is not None:
-            self._known_keys = algorithms_of(hostkey.get_name())
+            self._preferred_keys = tuple(algorithms_of(hostkey.get_name()))
         self.start_client()
         if hostkey is not None and self.get_remote_server_key() != hostkey:
+            got = self.get_remote_server_key()
             self.close()
-            raise SSHException("Bad host key from server")
+            raise SSHException(
+                f"Bad host key from server: expected {hostkey.get_name()} {hostkey.fingerprint}, "
+                f"got {got.get_name()} {got.fingerprint}"
+            )
         if pkey is not None:
             self.auth_publickey(username, pkey)
         elif password is not None:
             self.auth_password(username, password)
 
-    def _session(self) -> Any:
+    def _session(self, problem: str = "No existing session") -> Any:
         if not self.is_active():
-            raise SSHException("No existing session")
+            ended = self._native is not None and self._native.end
+            raise SSHException(f"{problem}: {ended}" if ended else problem)
         return self._native
 
     @property
@@ -149,10 +209,41 @@ class Transport(ClosingContextManager):
         """As `is_active`."""
         return self.is_active()
 
+    initial_kex_done = active
+
+    @property
+    def authenticated(self) -> bool:
+        """As `is_authenticated`."""
+        return self.is_authenticated()
+
     @property
     def remote_version(self) -> str:
         """How the server calls itself; empty before `start_client`."""
         return str(self._native.remote_version) if self._native is not None else ""
+
+    def _agreed(self, index: int) -> str:
+        agreed = self._native.negotiated if self._native is not None else None
+        return str(agreed[index]) if agreed else ""
+
+    @property
+    def host_key_type(self) -> str:
+        """The algorithm of the server's key; this and the next ones are empty before
+        `start_client`."""
+        return self._agreed(1)
+
+    @property
+    def local_cipher(self) -> str:
+        """Encryption, of both directions."""
+        return self._agreed(2)
+
+    remote_cipher = local_cipher
+
+    @property
+    def local_mac(self) -> str:
+        """Message authentication, of both directions."""
+        return self._agreed(3)
+
+    remote_mac = local_mac
 
     def is_active(self) -> bool:
         """Whether it was begun, and has not ended."""
@@ -174,8 +265,9 @@ class Transport(ClosingContextManager):
         return None if banner is None else b(banner)
 
     def get_exception(self) -> Exception | None:
-        """What the connection failed with, once; None if it has not."""
-        error, self._exception = self._exception, None
+        """What failed last, of what had an event, or what the connection ended with; None if
+        nothing has. It is told once."""
+        error, self.saved_exception = self.saved_exception, None
         if error is None and self._native is not None and self._native.end:
             return SSHException(self._native.end)
         return error
@@ -194,100 +286,21 @@ class Transport(ClosingContextManager):
         """Close it, with all channels."""
         if self._native is not None:
             self._native.close()
-        self.sock.close()
+        self._close_socket()
+
+    def _close_socket(self) -> None:
+        # What is only like a socket may not let itself be closed twice.
+        with contextlib.suppress(OSError):
+            self.sock.close()
 
     def stop_thread(self) -> None:
         """As `close`: there is no thread per connection."""
         self.close()
 
-    def auth_none(self, username: str) -> list[str]:
-        """Try without proof; AuthenticationException if that is not allowed. Like all that
-        authenticate it returns the methods that the server wants on top of it, mostly none."""
-        return self._auth("none", "auth_none", username)
-
-    def auth_password(
-        self,
-        username: str,
-        password: str | bytes,
-        event: threading.Event | None = None,
-        fallback: bool = True,
-    ) -> list[str]:
-        """Authenticate by a password, which also answers a single question if the server wants that
-        instead and `fallback` is true.
-
-        Raises BadAuthenticationType, AuthenticationException, SSHException.
-        """
-        text = u(password)
-        try:
-            return self._auth("password", "auth_password", username, text)
-        except BadAuthenticationType as error:
-            if not fallback or "keyboard-interactive" not in error.allowed_types:
-                raise
-
-            def answer(_title: str, _text: str, fields: list[tuple[str, bool]]) -> list[str]:
-                if len(fields) > 1:
-                    raise SSHException("Fallback authentication failed.") from None
-                return [text] if fields else []
-
-            return self.auth_interactive(username, answer)
-        finally:
-            if event is not None:
-                event.set()
-
-    def auth_publickey(
-        self, username: str, key: PKey, event: threading.Event | None = None
-    ) -> list[str]:
-        """Authenticate by a key, and its certificate if it has one; errors as `auth_password`."""
-
-        def sign(data: bytes, algorithm: str | None) -> bytes:
-            signature: Any = key.sign_ssh_data(data, algorithm)
-            return bytes(signature.asbytes() if hasattr(signature, "asbytes") else signature)
-
-        blob = key.public_blob
-        certificate = blob.key_blob if blob is not None else None
-        try:
-            return self._auth("publickey", "auth_key", username, key.asbytes(), certificate, sign)
-        except ValueError as error:
-            raise SSHException(f"This key cannot be used: {error}") from None
-        finally:
-            if event is not None:
-                event.set()
-
-    def auth_interactive(
-        self, username: str, handler: Callable[..., Any], submethods: str = ""
-    ) -> list[str]:
-        """Authenticate by answers: `handler(title, instructions, [(prompt, echo)])` gives them."""
-
-        def answer(title: str, text: str, prompts: list[tuple[str, bool]]) -> list[str]:
-            return [u(each) for each in handler(title, text, prompts)]
-
-        return self._auth("keyboard-interactive", "auth_interactive", username, submethods, answer)
-
-    def auth_interactive_dumb(
-        self, username: str, handler: Callable[..., Any] | None = None, submethods: str = ""
-    ) -> list[str]:
-        """As `auth_interactive`; without a handler whoever sits at the terminal is asked."""
-
-        def ask(title: str, text: str, prompts: list[tuple[str, bool]]) -> list[str]:
-            for line in (title, text):
-                if line:
-                    print(line.strip())
-            return [input(f"{prompt.strip()} ") for prompt, _ in prompts]
-
-        return self.auth_interactive(username, handler or ask, submethods)
-
-    def _auth(self, kind: str, method: str, username: str, *args: Any) -> list[str]:
-        native = self._session()
-        self._username = username
-        with errors.of_authentication():
-            outcome, methods = getattr(native, method)(username, *args, self.auth_timeout)
-        if outcome == "success":
-            return []
-        if outcome == "partial":
-            return list(methods)
-        if kind not in methods:
-            raise BadAuthenticationType("Bad authentication type", list(methods))
-        raise AuthenticationException("Authentication failed.")
+    def atfork(self) -> None:
+        """To be called in a forked child: the parent's connection goes on, this process lets go of
+        it."""
+        self._close_socket()
 
     def open_session(
         self,
@@ -298,6 +311,10 @@ class Transport(ClosingContextManager):
         """A channel for a command, shell or subsystem; ChannelException if the server refuses."""
         return self.open_channel("session", timeout=timeout)
 
+    def open_x11_channel(self, src_addr: tuple[str, int] | None = None) -> Channel:
+        """A channel for a connection to a display that the server has."""
+        return self.open_channel("x11", src_addr=src_addr)
+
     def open_channel(
         self,
         kind: str,
@@ -307,23 +324,46 @@ class Transport(ClosingContextManager):
         max_packet_size: int | None = None,
         timeout: float | None = None,
     ) -> Channel:
-        """A channel of a kind: "session", or "direct-tcpip", through which the server connects to
-        `dest_addr`. Windows and packets have the sizes that are fast.
+        """A channel of a kind: "session"; "direct-tcpip", through which the server connects to
+        `dest_addr`; or "x11". Windows and packets have the sizes that are fast.
 
-        Raises ChannelException if the server refuses, SSHException without a connection or after
-        the timeout.
+        Raises ChannelException if the server refuses or the kind is another one, SSHException
+        without a connection or after the timeout.
         """
-        if not self.is_active():
-            raise SSHException("SSH session not active")
+        native = self._session("SSH session not active")
         limit = self.channel_timeout if timeout is None else timeout
+        host, port = src_addr or ("127.0.0.1", 0)
         with errors.of_requests():
             if kind == "session":
-                native = self._native.open(limit)
-            elif kind == "direct-tcpip" and dest_addr is not None:
-                native = self._native.open_direct(dest_addr, src_addr or ("127.0.0.1", 0), limit)
-            else:
-                raise NotImplementedError(f"manyhands.paramiko does not open channels of {kind!r}")
-        return Channel(self, native)
+                return Channel(self, native.open(limit))
+            if kind == "direct-tcpip" and dest_addr is not None:
+                to = (dest_addr[0], int(dest_addr[1]))
+                return Channel(self, native.open_direct(to, (host, int(port)), limit))
+            if kind == "x11":
+                return Channel(self, native.open_x11((host, int(port)), limit))
+        if kind == "direct-tcpip":
+            raise SSHException("a direct-tcpip channel needs a dest_addr")
+        raise ChannelException(
+            OPEN_FAILED_UNKNOWN_CHANNEL_TYPE,
+            f"manyhands.paramiko opens no {kind!r} channels, but session, direct-tcpip and x11",
+        )
+
+    def _open_command(
+        self, command: bytes, terminal: Any, environment: list[tuple[str, str]], limit: Any
+    ) -> Channel:
+        """A channel on which a command runs: what `open_session`, `get_pty`, `update_environment`
+        and `exec_command` do, without waiting in between."""
+        native = self._session("SSH session not active")
+        limit = self.channel_timeout if limit is None else limit
+        with errors.of_requests():
+            return Channel(self, native.open_command(command, terminal, environment, limit))
+
+    def _incoming_channels(self) -> Incoming:
+        native = self._session("SSH session not active")
+        with self._lock:
+            if self._incoming is None:
+                self._incoming = Incoming(self, native)
+            return self._incoming
 
     def request_port_forward(
         self, address: str, port: int, handler: Callable[..., Any] | None = None
@@ -331,18 +371,19 @@ class Transport(ClosingContextManager):
         """Have the server forward a port of its own, 0 for one that it chooses; which.
 
         For each connection `handler(channel, (address, port), (server's address, port))` is called
-        in a thread; without a handler `accept` returns the channels.
+        in a thread, the same one for all; without a handler `accept` returns the channels.
         """
-        if not self.is_active():
-            raise SSHException("SSH session not active")
-        with errors.of_requests():
-            chosen = int(self._native.forward(address, port, self.channel_timeout))
-        self._handlers[chosen] = handler
-        if self._acceptor is None:
-            self._acceptor = threading.Thread(
-                target=self._accept_all, name="paramiko forwarded ports", daemon=True
-            )
-            self._acceptor.start()
+        incoming = self._incoming_channels()
+        if port:
+            # A connection may come before the answer.
+            incoming.ports[port] = handler
+        try:
+            with errors.of_requests():
+                chosen = int(self._native.forward(address, port, self.channel_timeout))
+        except BaseException:
+            incoming.ports.pop(port, None)
+            raise
+        incoming.ports[chosen] = handler
         return chosen
 
     def cancel_port_forward(self, address: str, port: int) -> None:
@@ -350,33 +391,15 @@ class Transport(ClosingContextManager):
         if self.is_active():
             with errors.of_requests():
                 self._native.cancel_forward(address, port, self.channel_timeout)
-            self._handlers.pop(port, None)
-
-    def _accept_all(self) -> None:
-        while True:
-            try:
-                native, origin, server = self._native.accept(None)
-            except errors.NativeError:
-                return
-            channel = Channel(self, native)
-            channel.origin_addr = origin
-            handler = self._handlers.get(server[1])
-            if handler is None:
-                self._incoming.put(channel)
-                continue
-            try:
-                handler(channel, origin, server)
-            except Exception as error:
-                self._log(ERROR, f"The handler of a forwarded port raised {error!r}")
-                channel.close()
+            self._incoming_channels().ports.pop(port, None)
 
     def accept(self, timeout: float | None = None) -> Channel | None:
-        """The next channel of a forwarded port that has no handler; None after the timeout."""
-        try:
-            channel: Channel = self._incoming.get(timeout=timeout)
-        except queue.Empty:
-            return None
-        return channel
+        """The next channel of a forwarded port that has no handler; None after the timeout, or when
+        the connection has ended."""
+        incoming = self._incoming
+        if incoming is None:
+            incoming = self._incoming_channels()
+        return incoming.accept(timeout)
 
     def set_keepalive(self, interval: float) -> None:
         """Ask the server for a sign of life after each so many seconds, 0 for no longer; when it is
@@ -384,21 +407,49 @@ class Transport(ClosingContextManager):
         with errors.of_requests():
             self._session().set_keepalive(float(interval))
 
+    def send_ignore(self, byte_count: int | None = None) -> None:
+        """Send that many bytes, or 10 to 41, that mean nothing: a request that servers ignore."""
+        count = 10 + os.urandom(1)[0] % 32 if byte_count is None else byte_count
+        self.global_request("ignore@manyhands", (os.urandom(count),), wait=False)
+
+    def global_request(self, kind: str, data: Any = None, wait: bool = True) -> Message | None:
+        """Make a request that is about the whole connection, with values that `Message.add` knows.
+
+        The answer; None if the server refuses, or with `wait=False`.
+        """
+        message = Message()
+        if data is not None:
+            message.add(*data)
+        native = self._session("SSH session not active")
+        with errors.of_requests():
+            answer = native.global_request(
+                kind, message.asbytes(), wait, self.channel_timeout if wait else None
+            )
+        return None if answer is None else Message(answer)
+
     def renegotiate_keys(self) -> None:
         """Exchange new keys now."""
         with errors.of_requests():
             self._session().rekey(self.handshake_timeout)
 
     def open_sftp_client(self) -> Any:
-        """An `SFTPClient`, where there is one."""
-        from . import SFTPClient
+        """An `SFTPClient` on a channel of its own."""
+        from .sftp_client import SFTPClient
 
         return SFTPClient.from_transport(self)
 
+    @staticmethod
+    def start_server(*arguments: Any, **named: Any) -> NoReturn:
+        """Raise NotImplementedError, as the others of servers: connections are those of clients."""
+        raise NotImplementedError("manyhands.paramiko does not offer the server side of SSH")
 
-def algorithms_of(key_type: str) -> list[str]:
-    """The algorithms by which a server can prove to have a key of that type."""
-    return ["rsa-sha2-512", "rsa-sha2-256"] if key_type == "ssh-rsa" else [key_type]
+    add_server_key = get_server_key = load_server_moduli = start_server
+    open_forwarded_tcpip_channel = open_forward_agent_channel = start_server
+    set_subsystem_handler = start_server
+
+
+class ServiceRequestingTransport(Transport):
+    """As `Transport`, which asks for the service of authentication once per connection, too."""
 
 
 def _label(sock: Any) -> str:

@@ -78,6 +78,25 @@ impl Channel {
         self.0.request_unanswered(request, &Outside(py), optional(timeout)?).map_err(raise)
     }
 
+    /// Offers this side's agent to what is started next; whether the server takes the offer is not asked.
+    fn offer_agent(&self, py: Python<'_>, timeout: Timeout<'_, '_>) -> PyResult<()> {
+        let limit = optional(timeout)?;
+        self.0.request_unanswered(Request::AgentForwarding, &Outside(py), limit).map_err(raise)
+    }
+
+    /// Offers this side's display to what is started next.
+    fn offer_x11(
+        &self,
+        py: Python<'_>,
+        single: bool,
+        protocol: String,
+        cookie: String,
+        screen: u32,
+        timeout: Timeout<'_, '_>,
+    ) -> PyResult<()> {
+        self.ask(py, Request::X11 { single, protocol, cookie, screen }, timeout)
+    }
+
     fn recv<'py>(
         &self,
         py: Python<'py>,
@@ -152,6 +171,6 @@ impl Channel {
     }
 }
 
-fn sized((columns, rows, width, height): (u32, u32, u32, u32)) -> Size {
+pub(super) fn sized((columns, rows, width, height): (u32, u32, u32, u32)) -> Size {
     Size { columns, rows, width, height }
 }

@@ -21,6 +21,7 @@ fn raise(stop: Stop<PyErr>) -> PyErr {
 fn failed(error: &Error) -> PyErr {
     let (kind, code) = match &error.cause {
         Cause::TimedOut => ("timeout", 0),
+        Cause::NoBanner => ("banner", 0),
         Cause::Io(_, _, number) => ("io", number.unwrap_or(0)),
         Cause::Closed(_) | Cause::Disconnected { .. } | Cause::Lifeless(_) => ("closed", 0),
         Cause::NoCommonAlgorithm { .. } | Cause::Algorithm(_) => ("algorithm", 0),
@@ -38,6 +39,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let ssh = PyModule::new(py, "ssh")?;
     ssh.add_class::<session::Session>()?;
     ssh.add_class::<channel::Channel>()?;
+    ssh.add_function(wrap_pyfunction!(session::algorithms, &ssh)?)?;
+    ssh.add_function(wrap_pyfunction!(session::software, &ssh)?)?;
     ssh.add("Error", py.get_type::<SshError>())?;
     module.add_submodule(&ssh)
 }

@@ -6,16 +6,20 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use manyhands_ssh::{
-    Authentication, Certificate, Options, Origin, PublicKey, Question, Stop, Wire,
+    Algorithms, Authentication, Cause, Certificate, Options, Origin, PublicKey, Question, Request,
+    Stop, Wire,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::channel::Channel;
+use super::channel::{Channel, sized};
 use super::{failed, raise};
 use crate::gate::Outside;
 use crate::timeout::optional;
+
+/// A channel, what it is for, from where and to which address.
+type Accepted = (Channel, &'static str, (String, u32), (String, u32));
 
 type Timeout<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 
@@ -35,14 +39,49 @@ fn told(authentication: Authentication) -> (&'static str, Vec<String>) {
     }
 }
 
+/// The names of one kind of algorithms.
+fn list<'a>(algorithms: &'a mut Algorithms, kind: &str) -> PyResult<&'a mut Vec<String>> {
+    Ok(match kind {
+        "kex" => &mut algorithms.kex,
+        "keys" => &mut algorithms.host_keys,
+        "ciphers" => &mut algorithms.ciphers,
+        "macs" => &mut algorithms.macs,
+        "pubkeys" => &mut algorithms.signatures,
+        "compression" => &mut algorithms.compression,
+        _ => return Err(PyValueError::new_err(format!("unknown kind of algorithms: {kind}"))),
+    })
+}
+
+/// The names of the algorithms that there are, of each kind the most preferred first.
+#[pyfunction]
+pub(crate) fn algorithms() -> PyResult<Vec<(&'static str, Vec<String>)>> {
+    let mut known = Algorithms::default();
+    known.compress();
+    ["kex", "keys", "ciphers", "macs", "pubkeys", "compression"]
+        .into_iter()
+        .map(|kind| Ok((kind, std::mem::take(list(&mut known, kind)?))))
+        .collect()
+}
+
+/// What stands behind `SSH-2.0-` unless something else is asked for.
+#[pyfunction]
+pub(crate) fn software() -> String {
+    Options::default().software
+}
+
+fn seconds(number: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(number).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
 fn invalid(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(format!("invalid key: {error}"))
 }
 
 #[pymethods]
 impl Session {
-    /// Exchanges keys over the descriptor of a connected socket, which is taken over. `disabled` has names of algorithms of
-    /// kinds: "kex", "keys", "ciphers", "macs", "pubkeys".
+    /// Exchanges keys over the descriptor of a connected socket, which is taken over. `algorithms` has the names that are
+    /// offered of each kind that `algorithms()` has; `software` is what stands behind `SSH-2.0-`; `banner_time` how many
+    /// seconds the server may be silent at first.
     #[staticmethod]
     #[expect(clippy::too_many_arguments, reason = "what a connection is made of")]
     fn start(
@@ -50,31 +89,18 @@ impl Session {
         descriptor: i32,
         is_local: bool,
         host: &str,
-        disabled: Vec<(String, Vec<String>)>,
-        first_keys: Vec<String>,
-        compress: bool,
+        algorithms: Vec<(String, Vec<String>)>,
+        software: String,
+        banner_time: Option<f64>,
         timeout: Timeout<'_, '_>,
     ) -> PyResult<Session> {
         // SAFETY: the caller has made the descriptor for this, and uses it no more.
         let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
         let wire = if is_local { Wire::Unix(owned.into()) } else { Wire::Tcp(owned.into()) };
-        let mut options = Options::default();
-        let algorithms = &mut options.algorithms;
-        for (kind, names) in disabled {
-            let list = match kind.as_str() {
-                "kex" => &mut algorithms.kex,
-                "keys" => &mut algorithms.host_keys,
-                "ciphers" => &mut algorithms.ciphers,
-                "macs" => &mut algorithms.macs,
-                "pubkeys" => &mut algorithms.signatures,
-                _ => continue,
-            };
-            list.retain(|name| !names.contains(name));
-        }
-        let first: Vec<&str> = first_keys.iter().map(String::as_str).collect();
-        algorithms.prefer_host_keys(&first);
-        if compress {
-            algorithms.compress();
+        let banner_time = banner_time.map(seconds).transpose()?;
+        let mut options = Options { software, banner_time, ..Options::default() };
+        for (kind, names) in algorithms {
+            *list(&mut options.algorithms, &kind)? = names;
         }
         manyhands_ssh::Session::start(wire, host, &options, &Outside(py), optional(timeout)?)
             .map(Session)
@@ -114,18 +140,25 @@ impl Session {
     ) -> PyResult<(&'static str, Vec<String>)> {
         let key = PublicKey::from_bytes(key).map_err(invalid)?;
         let certificate = certificate.map(Certificate::from_bytes).transpose().map_err(invalid)?;
+        let mut raised = None;
         let signing = |data: &[u8], algorithm: Option<&str>| {
             Python::attach(|py| {
                 let data = PyBytes::new(py, data);
                 sign.bind(py).call1((data, algorithm)).and_then(|made| made.extract())
             })
-            .map_err(|error: PyErr| error.to_string())
+            .map_err(|error: PyErr| raised.insert(error).to_string())
         };
         let limit = optional(timeout)?;
-        self.0
-            .auth_key_with(user, &key, certificate.as_ref(), signing, &Outside(py), limit)
-            .map(told)
-            .map_err(raise)
+        let outcome =
+            self.0.auth_key_with(user, &key, certificate.as_ref(), signing, &Outside(py), limit);
+        match (outcome, raised) {
+            (Err(Stop::Failed(error)), Some(raised))
+                if matches!(error.cause, Cause::Signing(_)) =>
+            {
+                Err(raised)
+            }
+            (outcome, _) => outcome.map(told).map_err(raise),
+        }
     }
 
     /// `answer` is called with a title, instructions and a list of prompts.
@@ -157,6 +190,32 @@ impl Session {
         self.0.open(Vec::new(), &Outside(py), limit).map(Channel).map_err(raise)
     }
 
+    /// A channel on which a command runs, with a terminal and variables if there are any; two round trips.
+    fn open_command(
+        &self,
+        py: Python<'_>,
+        command: Vec<u8>,
+        pty: Option<(String, (u32, u32, u32, u32))>,
+        environment: Vec<(String, String)>,
+        timeout: Timeout<'_, '_>,
+    ) -> PyResult<Channel> {
+        let pty = pty.map(|(term, size)| Request::Pty { term, size: sized(size) });
+        let variables = environment.into_iter().map(|(name, value)| Request::Env(name, value));
+        let requests = pty.into_iter().chain(variables).chain([Request::Exec(command)]).collect();
+        let limit = optional(timeout)?;
+        self.0.open(requests, &Outside(py), limit).map(Channel).map_err(raise)
+    }
+
+    fn open_x11(
+        &self,
+        py: Python<'_>,
+        from: (String, u16),
+        timeout: Timeout<'_, '_>,
+    ) -> PyResult<Channel> {
+        let limit = optional(timeout)?;
+        self.0.open_x11((&from.0, from.1), &Outside(py), limit).map(Channel).map_err(raise)
+    }
+
     fn open_direct(
         &self,
         py: Python<'_>,
@@ -171,25 +230,26 @@ impl Session {
             .map_err(raise)
     }
 
-    /// The next channel that the server opens for a forwarded port, from where, and to which address.
-    #[expect(clippy::type_complexity, reason = "a channel and two addresses")]
-    fn accept(
-        &self,
-        py: Python<'_>,
-        timeout: Timeout<'_, '_>,
-    ) -> PyResult<(Channel, (String, u32), (String, u32))> {
+    /// The next channel that the server opens: what for ("forwarded", "x11" or "agent"), from where, and to which address.
+    fn accept(&self, py: Python<'_>, timeout: Timeout<'_, '_>) -> PyResult<Accepted> {
         let limit = optional(timeout)?;
         let (channel, origin) = self.0.accept(&Outside(py), limit).map_err(raise)?;
-        let (from, to) = match origin {
+        let nowhere = || (String::new(), 0);
+        let (kind, from, to) = match origin {
             Origin::Forwarded { address, port, originator, originator_port } => {
-                ((originator, originator_port), (address, port))
+                ("forwarded", (originator, originator_port), (address, port))
             }
             Origin::X11 { originator, originator_port } => {
-                ((originator, originator_port), (String::new(), 0))
+                ("x11", (originator, originator_port), nowhere())
             }
-            Origin::Agent => ((String::new(), 0), (String::new(), 0)),
+            Origin::Agent => ("agent", nowhere(), nowhere()),
         };
-        Ok((Channel(channel), from, to))
+        Ok((Channel(channel), kind, from, to))
+    }
+
+    /// Lets the server open channels.
+    fn welcome(&self) {
+        self.0.welcome();
     }
 
     fn forward(
@@ -212,20 +272,38 @@ impl Session {
         self.0.cancel_forward(address, port, &Outside(py), optional(timeout)?).map_err(raise)
     }
 
+    /// The server's answer, None if it refuses or is not to answer.
+    fn global_request<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        data: &[u8],
+        answered: bool,
+        timeout: Timeout<'_, 'py>,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let limit = optional(timeout)?;
+        let answer = self.0.global_request(name, data, answered, &Outside(py), limit);
+        Ok(answer.map_err(raise)?.map(|data| PyBytes::new(py, &data)))
+    }
+
     fn rekey(&self, py: Python<'_>, timeout: Timeout<'_, '_>) -> PyResult<()> {
         self.0.rekey(&Outside(py), optional(timeout)?).map_err(raise)
     }
 
-    fn set_keepalive(&self, seconds: f64) -> PyResult<()> {
-        let interval = Duration::try_from_secs_f64(seconds)
-            .map_err(|error| PyValueError::new_err(error.to_string()))?;
-        self.0.set_keepalive(interval, SILENCES).map_err(|error| failed(&error))
+    fn set_keepalive(&self, interval: f64) -> PyResult<()> {
+        self.0.set_keepalive(seconds(interval)?, SILENCES).map_err(|error| failed(&error))
     }
 
     /// The server's key: its type and bytes.
     #[getter]
     fn host_key<'py>(&self, py: Python<'py>) -> Option<(String, Bound<'py, PyBytes>)> {
         self.0.host_key().map(|key| (key.algorithm, PyBytes::new(py, &key.blob)))
+    }
+
+    /// The server, as errors name it.
+    #[getter]
+    fn host(&self) -> &str {
+        self.0.host()
     }
 
     #[getter]
@@ -238,10 +316,11 @@ impl Session {
         self.0.banner()
     }
 
-    /// The cipher that was agreed on.
+    /// What was agreed on: key exchange, algorithm of the host key, cipher, MAC.
     #[getter]
-    fn cipher(&self) -> Option<String> {
-        self.0.negotiated().map(|negotiated| negotiated.cipher)
+    fn negotiated(&self) -> Option<(String, String, String, String)> {
+        let agreed = self.0.negotiated()?;
+        Some((agreed.kex, agreed.host_key, agreed.cipher, agreed.mac))
     }
 
     #[getter]
