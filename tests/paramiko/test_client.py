@@ -54,7 +54,7 @@ def test_terminal_and_environment(client):
 
 def test_buffered_output(client):
     _, stdout, _ = client.exec_command("printf 'one\\ntwo\\nthree'", bufsize=16, timeout=30)
-    assert [line for line in stdout] == ["one\n", "two\n", "three"]
+    assert list(stdout) == ["one\n", "two\n", "three"]
 
 
 def test_shell(client):
@@ -189,7 +189,7 @@ def test_a_server_that_is_none(runtime):
 
         thread = threading.Thread(target=answer)
         thread.start()
-        with pytest.raises(paramiko.SSHException, match="127.0.0.1.*handshake"):
+        with pytest.raises(paramiko.SSHException, match=r"127\.0\.0\.1.*handshake"):
             client.connect(*other.getsockname(), timeout=30)
         thread.join()
 

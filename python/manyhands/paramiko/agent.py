@@ -9,6 +9,7 @@ import struct
 from logging import DEBUG
 from typing import TYPE_CHECKING, Any
 
+from ._agent_forwarding import AgentClientProxy, AgentRequestHandler
 from .message import Message
 from .pkey import PKey, UnknownKeyType
 from .ssh_exception import SSHException
@@ -16,6 +17,8 @@ from .util import asbytes, get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+
+__all__ = ["Agent", "AgentClientProxy", "AgentKey", "AgentRequestHandler", "AgentSSH"]
 
 cSSH2_AGENTC_REQUEST_IDENTITIES = b"\x0b"
 SSH2_AGENT_IDENTITIES_ANSWER = 12

@@ -249,8 +249,6 @@ class Channel(ClosingContextManager):
 
     def send(self, s: Any) -> int:
         """Send some of these bytes; how many. `socket.timeout`, or OSError if it is closed."""
-        if self.closed:
-            raise OSError("Socket is closed")
         with errors.of_streams():
             return int(self._native.send(asbytes(s), self.timeout))
 
