@@ -139,7 +139,7 @@ class AgentKey(PKey):
         self.blob = blob
         self.comment = comment
         self._type = Message(blob).get_string().decode(errors="replace")
-        self._logger = get_logger(__name__)
+        self._logger = get_logger("paramiko.agent")
         # Some agents have keys that only they understand, which can sign all the same.
         with contextlib.suppress(SSHException):
             try:

@@ -107,11 +107,13 @@ class BufferedFile(ClosingContextManager):
     def _fill(self, size: int) -> bool:
         """Read at most so much into the buffer; False at the end."""
         try:
-            more = self._read(size) or b""
+            more = self._read(size)
         except EOFError:
-            more = b""
+            return False
+        if more is None or len(more) == 0:
+            return False
         self._rbuffer += more
-        return bool(more)
+        return True
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._rbuffer[:count])

@@ -19,8 +19,8 @@ from ._security import Preferences, SecurityOptions, algorithms_of
 from .channel import Channel
 from .common import OPEN_FAILED_UNKNOWN_CHANNEL_TYPE
 from .message import Message
-from .pkey import PKey
-from .ssh_exception import ChannelException, SSHException
+from .pkey import PKey, UnknownKeyType, _class_of as class_of
+from .ssh_exception import ChannelException, IncompatiblePeer, SSHException
 from .util import ClosingContextManager, b, get_logger
 
 if TYPE_CHECKING:
@@ -275,7 +275,10 @@ class Transport(Authentication, Preferences, ClosingContextManager):
     def get_remote_server_key(self) -> PKey:
         """The server's key; SSHException without a connection."""
         name, blob = self._session().host_key
-        return PKey.from_type_string(name, blob)
+        try:
+            return class_of(name, blob)(data=blob)
+        except UnknownKeyType:
+            raise IncompatiblePeer(f"The server's key is of an unknown type: {name}") from None
 
     def getpeername(self) -> Any:
         """The server's address; `("unknown", 0)` if the socket does not tell."""

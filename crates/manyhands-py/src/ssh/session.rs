@@ -128,7 +128,6 @@ impl Session {
     }
 
     /// By a key with these public bytes, maybe a certificate's; `sign` is called with the data and the algorithm.
-    #[expect(clippy::too_many_arguments, reason = "what there is to say of a key")]
     fn auth_key(
         &self,
         py: Python<'_>,
