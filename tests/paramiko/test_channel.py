@@ -59,7 +59,6 @@ def test_input(session):
     session.sendall(memoryview(b"view"))
     session.sendall(bytearray(b"!"))
     session.shutdown_write()
-    assert not session.send_ready()
     assert session.makefile("rb").read() == b"text" + b"bytes" * 1000 + b"view!"
     with pytest.raises(OSError, match="closed"):
         session.send(b"more")
@@ -100,8 +99,12 @@ def test_timeouts(session):
 def test_a_server_that_does_not_read(session):
     session.exec_command("sleep 60")
     session.settimeout(0.2)
+    assert session.send_ready()
     with pytest.raises(socket.timeout):
         session.sendall(bytes(64 << 20))
+    assert not session.send_ready()
+    session.close()
+    assert session.send_ready()
 
 
 def test_select(transport):

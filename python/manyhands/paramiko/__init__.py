@@ -143,6 +143,10 @@ _NOT_OFFERED = (
 )
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_OF_FILES})
+
+
 def __getattr__(name: str) -> object:
     """The names for files; ImportError for what paramiko has and this has not: `from ... import`
     shows its message."""

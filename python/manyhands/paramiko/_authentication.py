@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import _ssh_errors as errors
-from ._security import KNOWN
 from .ssh_exception import AuthenticationException, BadAuthenticationType, SSHException
 from .util import u
 
@@ -28,7 +27,7 @@ class Authentication:
     """
 
     auth_timeout: float | None
-    preferred_pubkeys: tuple[str, ...]
+    _can_use_rsa: Callable[[], bool]
     _username: str | None
     _session: Callable[..., Any]
     _later: Callable[..., None]
@@ -85,7 +84,7 @@ class Authentication:
             signature: Any = key.sign_ssh_data(data, algorithm)
             return bytes(signature.asbytes() if hasattr(signature, "asbytes") else signature)
 
-        if key.get_name() == "ssh-rsa" and not set(self.preferred_pubkeys) & set(KNOWN["pubkeys"]):
+        if key.get_name() == "ssh-rsa" and not self._can_use_rsa():
             raise SSHException("An RSA key was specified, but no RSA pubkey algorithms are left")
         blob = key.public_blob
         certificate = blob.key_blob if blob is not None else None

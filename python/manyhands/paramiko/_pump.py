@@ -9,12 +9,18 @@ import socket
 import ssl
 import stat
 import threading
-import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .channel import Channel
 from .proxy import ProxyCommand
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _CHUNK = 64 * 1024
+
+# How often who receives looks whether that is still wanted, in seconds.
+_LOOK = 0.1
 
 
 def descriptor_of(sock: Any) -> tuple[int, bool]:
@@ -42,7 +48,8 @@ def _copy(ours: socket.socket, sock: Any) -> None:
     forth = threading.Thread(target=_forth, args=(ours, sock), name="paramiko proxy", daemon=True)
     forth.start()
     with contextlib.suppress(Exception):
-        while data := _received(sock):
+        receive = _receiving(sock, forth.is_alive)
+        while data := receive():
             ours.sendall(data)
     with contextlib.suppress(OSError):
         ours.shutdown(socket.SHUT_RDWR)
@@ -60,13 +67,23 @@ def _forth(ours: socket.socket, sock: Any) -> None:
         sock.close()
 
 
-def _received(sock: Any) -> bytes:
-    if isinstance(sock, ProxyCommand):
+def _receiving(sock: Any, is_wanted: Callable[[], bool]) -> Callable[[], bytes]:
+    """What receives from it, as much as there is, until nobody wants it any more."""
+
+    def from_command() -> bytes:
         # Its own `recv` waits until it has all that it was asked for.
         select.select([sock], [], [])
         return os.read(sock.fileno(), _CHUNK)
-    while True:
-        try:
-            return bytes(sock.recv(_CHUNK))
-        except TimeoutError:
-            time.sleep(0.001)
+
+    def from_anything() -> bytes:
+        while is_wanted():
+            with contextlib.suppress(TimeoutError):
+                return bytes(sock.recv(_CHUNK))
+        return b""
+
+    if isinstance(sock, ProxyCommand):
+        return from_command
+    if not isinstance(sock, Channel) and hasattr(sock, "settimeout"):
+        # Not all wake who receives when they are closed.
+        sock.settimeout(_LOOK)
+    return from_anything

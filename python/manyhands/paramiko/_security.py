@@ -9,22 +9,26 @@ from manyhands._native import ssh
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-#: What there is of each kind, by the names that `disabled_algorithms` has for them.
-KNOWN: dict[str, tuple[str, ...]] = {kind: tuple(names) for kind, names in ssh.algorithms()}
+#: What is offered of each kind, by the names that `disabled_algorithms` has for them.
+USUAL: dict[str, tuple[str, ...]] = {kind: tuple(names) for kind, names, _ in ssh.algorithms()}
 
-#: What user keys can sign with; only of RSA keys there is a choice.
-_SIGNATURES = KNOWN["keys"]
+#: As well as that, what old servers need, which programs have to ask for.
+KNOWN = {kind: (*names, *old) for kind, names, old in ssh.algorithms()}
+
+#: By what an RSA key of a user can sign; of other keys there is no choice.
+_BY_RSA = KNOWN["pubkeys"]
+KNOWN["pubkeys"] = KNOWN["keys"]
 
 
 class Preferences:
     """Names of algorithms, the most preferred first. Those that are not known here are left out
     when a connection is made."""
 
-    _preferred_ciphers = KNOWN["ciphers"]
-    _preferred_macs = KNOWN["macs"]
-    _preferred_keys = KNOWN["keys"]
-    _preferred_pubkeys = _SIGNATURES
-    _preferred_kex = KNOWN["kex"]
+    _preferred_ciphers = USUAL["ciphers"]
+    _preferred_macs = USUAL["macs"]
+    _preferred_keys = USUAL["keys"]
+    _preferred_pubkeys = USUAL["keys"]
+    _preferred_kex = USUAL["kex"]
     _preferred_compression: tuple[str, ...] = ("none",)
 
     disabled_algorithms: Mapping[str, Iterable[str]]
@@ -66,10 +70,14 @@ class Preferences:
 
     def _offered(self) -> list[tuple[str, list[str]]]:
         """What to offer of each kind; of those for users' keys only what an RSA key can use."""
+        offered = {**KNOWN, "pubkeys": _BY_RSA}
         return [
             (kind, [name for name in self._enabled(kind) if name in known])
-            for kind, known in KNOWN.items()
+            for kind, known in offered.items()
         ]
+
+    def _can_use_rsa(self) -> bool:
+        return any(name in _BY_RSA for name in self.preferred_pubkeys)
 
     def _prefer_keys(self, first: Iterable[str]) -> None:
         """Move these algorithms of server keys to the front, if they may be used."""
@@ -97,7 +105,7 @@ class SecurityOptions:
     def _set(self, kind: str, names: Any) -> None:
         if not isinstance(names, (list, tuple)):
             raise TypeError(f"expected a tuple or list, not {type(names).__name__}")
-        known = _SIGNATURES if kind == "pubkeys" else KNOWN[kind]
+        known = KNOWN[kind]
         if unknown := [name for name in names if name not in known]:
             raise ValueError(
                 f"unknown algorithm {unknown[0]!r}; of this kind there are {', '.join(known)}"

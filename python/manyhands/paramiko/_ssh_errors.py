@@ -39,6 +39,14 @@ def of_request(error: Exception) -> Exception:
     return SSHException(_PREFIXES.get(kind, "") + message)
 
 
+def of_forwarding(error: Exception) -> Exception:
+    """For the forwarding of ports."""
+    kind, message, _ = error.args
+    if kind == "denied":
+        return SSHException(f"TCP forwarding request denied: {message}")
+    return of_request(error)
+
+
 def of_proof(error: Exception) -> Exception:
     """For authentication: a lack of time or of a way in is an `AuthenticationException`."""
     kind, message, _ = error.args

@@ -130,7 +130,7 @@ class Channel(ClosingContextManager):
         `handler(channel, (address, port))` is called for each, in a thread; without a handler
         `Transport.accept` returns the channels. SSHException if the server refuses.
         """
-        cookie = os.urandom(16).hex() if auth_cookie is None else auth_cookie
+        cookie = os.urandom(16).hex().encode() if auth_cookie is None else auth_cookie
         incoming = self.transport._incoming_channels()
         before, incoming.on_display = incoming.on_display, handler
         incoming.welcome()
@@ -243,19 +243,18 @@ class Channel(ClosingContextManager):
             raise errors.of_stream(error) from None
 
     def send_ready(self) -> bool:
-        """Whether it is open for writing: then a `send` of a few bytes waits only if the server
-        does not read."""
-        return not self.closed and not self.eof_sent
+        """Whether a `send` would not wait; as after the end, where it raises."""
+        return self.closed or self.eof_sent or bool(self._native.is_writable)
 
     def send(self, s: Any) -> int:
         """Send some of these bytes; how many. `socket.timeout`, or OSError if it is closed."""
         with errors.of_streams():
-            return int(self._native.send(asbytes(s), self.timeout))
+            return int(self._native.send(_bytes(s), self.timeout))
 
     def send_stderr(self, s: Any) -> int:
         """As `send`, as standard error."""
         with errors.of_streams():
-            return int(self._native.send_error(asbytes(s), self.timeout))
+            return int(self._native.send_error(_bytes(s), self.timeout))
 
     def sendall(self, s: Any) -> None:
         """Send all of these bytes; errors as of `send`, after which some may have been sent."""
@@ -309,6 +308,11 @@ class Channel(ClosingContextManager):
 
 # As much of what is sent is copied at a time.
 _AT_ONCE = 1 << 18
+
+
+def _bytes(data: Any) -> bytes:
+    """What is to be sent: text, bytes, any buffer, or what has an `asbytes()`."""
+    return bytes(memoryview(asbytes(data)))
 
 
 class _StatusEvent:

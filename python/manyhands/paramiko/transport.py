@@ -39,6 +39,7 @@ class Transport(Authentication, Preferences, ClosingContextManager):
     _CLIENT_ID = ssh.software()
 
     server_mode = False
+    advertise_strict_kex = True
 
     def __init__(
         self,
@@ -245,6 +246,12 @@ class Transport(Authentication, Preferences, ClosingContextManager):
 
     remote_mac = local_mac
 
+    @property
+    def agreed_on_strict_kex(self) -> bool:
+        """Whether both sides are strict about the order of packets until keys are exchanged."""
+        agreed = self._native.negotiated if self._native is not None else None
+        return bool(agreed and agreed[4])
+
     def is_active(self) -> bool:
         """Whether it was begun, and has not ended."""
         return self._native is not None and bool(self._native.is_active)
@@ -381,10 +388,11 @@ class Transport(Authentication, Preferences, ClosingContextManager):
             # A connection may come before the answer.
             incoming.ports[port] = handler
         try:
-            with errors.of_requests():
-                chosen = int(self._native.forward(address, port, self.channel_timeout))
-        except BaseException:
+            chosen = int(self._native.forward(address, port, self.channel_timeout))
+        except BaseException as error:
             incoming.ports.pop(port, None)
+            if isinstance(error, errors.NativeError):
+                raise errors.of_forwarding(error) from None
             raise
         incoming.ports[chosen] = handler
         return chosen

@@ -1,4 +1,4 @@
-"""Loaded into a run of paramiko's tests as a plugin of pytest: `paramiko` is Manyhands from then on,
+"""A plugin of pytest for runs of paramiko's tests: `paramiko` is Manyhands from then on,
 and what it does not offer, as the tests need a server to talk to, is paramiko's own under the name
 `peerparamiko`."""
 
@@ -8,7 +8,6 @@ import pkgutil
 import sys
 
 import peerparamiko
-import pytest
 from manyhands import paramiko as ours
 
 #: What servers consist of, and what tests import that look into paramiko's own protocol.
@@ -122,11 +121,5 @@ def stand_in():
 
 
 stand_in()
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    """Say what came of each test, for the runner to read."""
-    report = (yield).get_result()
-    if report.failed or report.when == "call" or report.skipped:
-        print(f"\n@@ {report.outcome} {report.when} {item.nodeid}", file=sys.__stderr__, flush=True)
+# What it reports of is the one that stands in.
+from outcomes import pytest_runtest_makereport  # noqa: E402, F401

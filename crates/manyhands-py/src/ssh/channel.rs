@@ -130,6 +130,11 @@ impl Channel {
         self.0.send_error(bytes, &Outside(py), optional(timeout)?).map_err(raise)
     }
 
+    #[getter]
+    fn is_writable(&self) -> bool {
+        self.0.is_writable()
+    }
+
     fn send_eof(&self, py: Python<'_>, timeout: Timeout<'_, '_>) -> PyResult<()> {
         self.0.send_eof(&Outside(py), optional(timeout)?).map_err(raise)
     }

@@ -52,14 +52,19 @@ fn list<'a>(algorithms: &'a mut Algorithms, kind: &str) -> PyResult<&'a mut Vec<
     })
 }
 
-/// The names of the algorithms that there are, of each kind the most preferred first.
+/// The names of the algorithms that there are, of each kind the most preferred first, and of those that are only
+/// offered if they are asked for.
 #[pyfunction]
-pub(crate) fn algorithms() -> PyResult<Vec<(&'static str, Vec<String>)>> {
+pub(crate) fn algorithms() -> PyResult<Vec<(&'static str, Vec<String>, Vec<String>)>> {
     let mut known = Algorithms::default();
     known.compress();
+    let mut old = Algorithms::old();
     ["kex", "keys", "ciphers", "macs", "pubkeys", "compression"]
         .into_iter()
-        .map(|kind| Ok((kind, std::mem::take(list(&mut known, kind)?))))
+        .map(|kind| {
+            let usual = std::mem::take(list(&mut known, kind)?);
+            Ok((kind, usual, std::mem::take(list(&mut old, kind)?)))
+        })
         .collect()
 }
 
@@ -315,11 +320,12 @@ impl Session {
         self.0.banner()
     }
 
-    /// What was agreed on: key exchange, algorithm of the host key, cipher, MAC.
+    /// What was agreed on: key exchange, algorithm of the host key, cipher, MAC, and whether to be strict about the
+    /// order of packets.
     #[getter]
-    fn negotiated(&self) -> Option<(String, String, String, String)> {
+    fn negotiated(&self) -> Option<(String, String, String, String, bool)> {
         let agreed = self.0.negotiated()?;
-        Some((agreed.kex, agreed.host_key, agreed.cipher, agreed.mac))
+        Some((agreed.kex, agreed.host_key, agreed.cipher, agreed.mac, agreed.strict))
     }
 
     #[getter]
