@@ -129,6 +129,9 @@ pub enum Cause {
     /// Output that nobody had read could not be kept.
     #[error("output that was not read could not be kept: {0}")]
     Spool(String),
+    /// The other side sent something while keys were exchanged that has no place there, as an attacker on the way may do.
+    #[error("{0}")]
+    Order(String),
     /// The other side broke the protocol, or a packet was damaged.
     #[error("{0}")]
     Protocol(String),
@@ -179,6 +182,9 @@ impl From<russh::Error> for Cause {
             }
             russh::Error::Version => {
                 Cause::Protocol("the other side does not speak SSH 2".to_owned())
+            }
+            error @ russh::Error::StrictKeyExchangeViolation { .. } => {
+                Cause::Order(error.to_string())
             }
             other => Cause::Protocol(other.to_string()),
         }

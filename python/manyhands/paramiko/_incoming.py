@@ -54,7 +54,7 @@ class Incoming:
             "agent": (self.on_agent, ()),
         }[kind]
         if handler is None:
-            self._waiting.put(channel)
+            self.queue(channel)
             return
         try:
             handler(channel, *arguments)
@@ -65,6 +65,10 @@ class Incoming:
     def welcome(self) -> None:
         """Let the server open channels; a request to forward ports does that, too."""
         self._native.welcome()
+
+    def queue(self, channel: Channel) -> None:
+        """Keep a channel for who accepts."""
+        self._waiting.put(channel)
 
     def accept(self, timeout: float | None) -> Channel | None:
         """The next channel that has no handler; None after the timeout or the connection's end."""

@@ -11,6 +11,7 @@ from .ssh_exception import (
     AuthenticationException,
     ChannelException,
     IncompatiblePeer,
+    MessageOrderError,
     SSHException,
 )
 
@@ -36,6 +37,8 @@ def of_request(error: Exception) -> Exception:
         return ChannelException(code, message)
     if kind == "algorithm":
         return IncompatiblePeer(message)
+    if kind == "order":
+        return MessageOrderError(message)
     return SSHException(_PREFIXES.get(kind, "") + message)
 
 

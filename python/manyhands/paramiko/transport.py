@@ -404,6 +404,10 @@ class Transport(Authentication, Preferences, ClosingContextManager):
                 self._native.cancel_forward(address, port, self.channel_timeout)
             self._incoming_channels().ports.pop(port, None)
 
+    def _queue_incoming_channel(self, channel: Channel) -> None:
+        """Have `accept` return a channel; handlers of programs call this."""
+        self._incoming_channels().queue(channel)
+
     def accept(self, timeout: float | None = None) -> Channel | None:
         """The next channel of a forwarded port that has no handler; None after the timeout, or when
         the connection has ended."""

@@ -25,6 +25,7 @@ fn failed(error: &Error) -> PyErr {
         Cause::Io(_, _, number) => ("io", number.unwrap_or(0)),
         Cause::Closed(_) | Cause::Disconnected { .. } | Cause::Lifeless(_) => ("closed", 0),
         Cause::NoCommonAlgorithm { .. } | Cause::Algorithm(_) => ("algorithm", 0),
+        Cause::Order(_) => ("order", 0),
         Cause::Refused { code, .. } => ("refused", *code as i32),
         Cause::NotAccepted(_) => ("denied", 0),
         Cause::ChannelClosed => ("channel", 0),
