@@ -449,7 +449,7 @@ class Transport(Authentication, Preferences, ClosingContextManager):
 
     def open_sftp_client(self) -> Any:
         """An `SFTPClient` on a channel of its own."""
-        from .sftp_client import SFTPClient
+        from . import SFTPClient
 
         return SFTPClient.from_transport(self)
 

@@ -52,10 +52,13 @@ fn list<'a>(algorithms: &'a mut Algorithms, kind: &str) -> PyResult<&'a mut Vec<
     })
 }
 
+/// A kind of algorithms, and the names that are offered, and offered if asked for.
+type Known = (&'static str, Vec<String>, Vec<String>);
+
 /// The names of the algorithms that there are, of each kind the most preferred first, and of those that are only
 /// offered if they are asked for.
 #[pyfunction]
-pub(crate) fn algorithms() -> PyResult<Vec<(&'static str, Vec<String>, Vec<String>)>> {
+pub(crate) fn algorithms() -> PyResult<Vec<Known>> {
     let mut known = Algorithms::default();
     known.compress();
     let mut old = Algorithms::old();
