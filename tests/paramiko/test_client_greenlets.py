@@ -1,4 +1,4 @@
-"""SSH in greenlets: what waits lets the others run, and in programs of processes: forks, signals."""
+"""SSH in greenlets, of which the others run while one waits; and signals and ends of programs."""
 
 import os
 import signal

@@ -335,7 +335,7 @@ class _StatusEvent:
 class ChannelFile(BufferedFile):
     """A file over a channel; closing it does not close the channel."""
 
-    _CHUNK = 1 << 20
+    _CHUNK = 1 << 18
 
     def __init__(self, channel: Channel, mode: str = "r", bufsize: int = -1) -> None:
         super().__init__()

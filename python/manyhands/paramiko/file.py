@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from .util import ClosingContextManager, u
@@ -104,16 +105,18 @@ class BufferedFile(ClosingContextManager):
         if not self._readable:
             raise OSError("File is not open for reading")
 
-    def _fill(self, size: int) -> bool:
-        """Read at most so much into the buffer; False at the end."""
+    def _piece(self, size: int) -> bytes:
         try:
             more = self._read(size)
         except EOFError:
-            return False
-        if more is None or len(more) == 0:
-            return False
+            return b""
+        return more if more is not None and len(more) > 0 else b""
+
+    def _fill(self, size: int) -> bool:
+        """Read at most so much into the buffer; False at the end."""
+        more = self._piece(size)
         self._rbuffer += more
-        return True
+        return bool(more)
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._rbuffer[:count])
@@ -131,14 +134,27 @@ class BufferedFile(ClosingContextManager):
         """At most so many bytes, all until the end if there is no size; fewer only at the end."""
         self._check_read()
         if size is None or size < 0:
-            while self._fill(self._CHUNK):
-                pass
-            return self._take(len(self._rbuffer))
+            return self._read_all()
         while (missing := size - len(self._rbuffer)) > 0:
             # Without a buffer what is not asked for is left where it is.
             if not self._fill(max(missing, self._bufsize)):
                 break
         return self._take(size)
+
+    def _read_all(self) -> bytes:
+        # Its value is not copied when it is returned, which matters if it is large.
+        whole = BytesIO()
+        whole.write(self._rbuffer)
+        self._rbuffer.clear()
+        try:
+            while more := self._piece(self._CHUNK):
+                whole.write(more)
+        except BaseException:
+            # Whoever reads on after a timeout finds it.
+            self._rbuffer += whole.getvalue()
+            raise
+        self._pos += whole.tell()
+        return whole.getvalue()
 
     def readline(self, size: int | None = None) -> Any:
         """The next line with its end, or at most so many bytes of it; empty at the end."""

@@ -449,9 +449,9 @@ class Transport(Authentication, Preferences, ClosingContextManager):
 
     def open_sftp_client(self) -> Any:
         """An `SFTPClient` on a channel of its own."""
-        from . import SFTPClient
+        from . import __getattr__ as named
 
-        return SFTPClient.from_transport(self)
+        return named("SFTPClient").from_transport(self)
 
     @staticmethod
     def start_server(*arguments: Any, **named: Any) -> NoReturn:

@@ -11,6 +11,9 @@ use crate::timeout::optional;
 /// The most that one call reads.
 const MOST: usize = 1 << 20;
 
+/// As much as usually comes at once.
+const PACKET: usize = 32 << 10;
+
 // py: manyhands.paramiko.Channel
 #[pyclass(frozen, module = "manyhands._native.ssh")]
 pub(crate) struct Channel(pub(crate) manyhands_ssh::Channel);
@@ -105,12 +108,26 @@ impl Channel {
         timeout: Timeout<'_, 'py>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let limit = optional(timeout)?;
-        // No more room than what is there needs, if anything is.
         let there = usize::try_from(self.0.unread(output(errors))).unwrap_or(MOST);
-        let room = if there == 0 { 64 << 10 } else { there };
-        let mut room = vec![0; count.min(room).min(MOST)];
-        let count = self.0.recv(output(errors), &mut room, &Outside(py), limit).map_err(raise)?;
-        Ok(PyBytes::new(py, room.get(..count).unwrap_or_default()))
+        let take =
+            |room: &mut [u8]| self.0.recv(output(errors), room, &Outside(py), limit).map_err(raise);
+        if there == 0 {
+            let mut room = vec![0; count.min(PACKET)];
+            let count = take(&mut room)?;
+            return Ok(PyBytes::new(py, room.get(..count).unwrap_or_default()));
+        }
+        let size = count.min(there).min(MOST);
+        let mut taken = size;
+        let bytes = PyBytes::new_with(py, size, |room| {
+            taken = take(room)?;
+            Ok(())
+        })?;
+        // Another thread may have taken some of it.
+        Ok(if taken == size {
+            bytes
+        } else {
+            PyBytes::new(py, bytes.as_bytes().get(..taken).unwrap_or_default())
+        })
     }
 
     fn unread(&self, errors: bool) -> u64 {
