@@ -83,6 +83,9 @@ class BufferedFile(ClosingContextManager):
 
     def flush(self) -> None:
         """Write what is in the buffer."""
+        self._write_out()
+
+    def _write_out(self) -> None:
         data = bytes(self._wbuffer)
         self._wbuffer.clear()
         self._write_all(data)
@@ -251,7 +254,7 @@ class BufferedFile(ClosingContextManager):
             del self._wbuffer[:whole]
             self._write_all(lines)
         elif len(self._wbuffer) >= self._bufsize:
-            self.flush()
+            self._write_out()
 
     def writelines(self, sequence: Iterable[Any]) -> None:
         """Write each."""

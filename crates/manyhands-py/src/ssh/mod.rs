@@ -8,6 +8,8 @@ use pyo3::prelude::*;
 mod channel;
 mod session;
 
+pub(crate) use channel::Channel;
+
 create_exception!(ssh, SshError, PyException, "Why a call failed: (kind, message, code).");
 
 /// The exception for a failure; what a signal handler has raised is passed on.
