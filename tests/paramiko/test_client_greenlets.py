@@ -77,8 +77,8 @@ def test_interrupts_from_the_terminal(where, wait):
     program = f"""
     client = connect()
     _, stdout, _ = client.exec_command("sleep 60")
-    print("waiting", flush=True)
     try:
+        print("waiting", flush=True)
         {wait}
     except KeyboardInterrupt:
         print("interrupted", flush=True)
