@@ -1,7 +1,6 @@
 """paramiko's names: clients, connections, channels, keys, known hosts, the agent."""
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from ._policies import AutoAddPolicy, MissingHostKeyPolicy, RejectPolicy, WarningPolicy
@@ -154,11 +153,6 @@ def __getattr__(name: str) -> Any:
     shows its message."""
     home = "sftp" if name.startswith("SFTP_") else _OF_FILES.get(name)
     if home is not None:
-        if find_spec(f"{__name__}.{home}") is None:
-            raise ImportError(
-                f"manyhands.paramiko has no {name} yet: so far there are keys, known hosts,"
-                " connections and channels. Use paramiko for files"
-            )
         return getattr(import_module(f".{home}", __name__), name)
     if name in _NOT_OFFERED:
         raise ImportError(
