@@ -23,6 +23,8 @@ __all__ = [
     "multiprocessing",
     "others_run_until",
     "snapshot",
+    "sftp",
+    "ssh",
     "ssh_keys",
 ]
 
@@ -36,6 +38,8 @@ def _register_green(module: ModuleType) -> None: ...
 def others_run_until(call: Callable[[], Any]) -> None: ...
 
 multiprocessing: ModuleType
+sftp: Any
+ssh: Any
 ssh_keys: ModuleType
 
 # threading

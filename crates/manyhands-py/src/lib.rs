@@ -17,6 +17,10 @@ mod multiprocessing;
 mod news;
 mod queue;
 #[cfg(feature = "ssh")]
+mod sftp;
+#[cfg(feature = "ssh")]
+mod ssh;
+#[cfg(feature = "ssh")]
 mod ssh_keys;
 mod tally;
 mod threading;
@@ -35,6 +39,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     multiprocessing::register(module)?;
     concurrent::register(module)?;
     green::register(module)?;
+    #[cfg(feature = "ssh")]
+    sftp::register(module)?;
+    #[cfg(feature = "ssh")]
+    ssh::register(module)?;
     #[cfg(feature = "ssh")]
     ssh_keys::register(module)?;
     watch::register(module)

@@ -56,6 +56,11 @@ impl Client {
 }
 
 impl Entries {
+    /// The session, its gate and its limit that it uses from now on.
+    pub fn use_client(&mut self, client: &Client) {
+        self.handle.use_client(client);
+    }
+
     /// The names of the next answer; false if there is none.
     fn refill(&mut self) -> Result<bool, Error> {
         while !self.is_over && self.in_flight.len() < self.most {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::client::Client;
 use crate::errors::Error;
 use crate::handle::Handle;
 use crate::reads::{Plan, ReadAhead};
@@ -36,6 +37,14 @@ impl Ranges {
             plans: ranges.into_iter().map(plan).collect(),
             reads: VecDeque::new(),
             source: handle.lend(),
+        }
+    }
+
+    /// The session, its gate and its limit that it uses from now on.
+    pub fn use_client(&mut self, client: &Client) {
+        self.source.use_client(client);
+        for reads in &mut self.reads {
+            reads.use_client(client);
         }
     }
 

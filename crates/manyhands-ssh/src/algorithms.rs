@@ -76,6 +76,14 @@ const HOST_KEYS: &[&str] = &[
 
 const SIGNATURES: &[&str] = &["rsa-sha2-512", "rsa-sha2-256"];
 
+/// What old servers may know nothing better than: SHA-1, block ciphers in the mode CBC, and small groups.
+const OLD_KEX: &[kex::Name] =
+    &[kex::DH_G14_SHA1, kex::DH_GEX_SHA1, kex::DH_G15_SHA512, kex::DH_G17_SHA512, kex::DH_G1_SHA1];
+const OLD_CIPHERS: &[cipher::Name] =
+    &[cipher::AES_128_CBC, cipher::AES_192_CBC, cipher::AES_256_CBC];
+const OLD_MACS: &[mac::Name] = &[mac::HMAC_SHA1_ETM, mac::HMAC_SHA1];
+const OLD_KEYS: &[&str] = &["ssh-rsa"];
+
 fn names<T: AsRef<str>>(list: &[T]) -> Vec<String> {
     list.iter().map(|name| name.as_ref().to_owned()).collect()
 }
@@ -94,6 +102,18 @@ impl Default for Algorithms {
 }
 
 impl Algorithms {
+    /// What can be asked for, and is not offered otherwise, as it is not safe any more or slow.
+    pub fn old() -> Self {
+        Algorithms {
+            kex: names(OLD_KEX),
+            host_keys: names(OLD_KEYS),
+            ciphers: names(OLD_CIPHERS),
+            macs: names(OLD_MACS),
+            compression: Vec::new(),
+            signatures: names(OLD_KEYS),
+        }
+    }
+
     /// Takes the names in `disabled` out of all lists.
     pub fn disable(&mut self, disabled: &[&str]) {
         for list in [

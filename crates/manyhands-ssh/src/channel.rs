@@ -174,6 +174,12 @@ impl Channel {
         self.pen.send(None, bytes, gate, limit)
     }
 
+    /// Whether [`send`](Self::send) would send something at once.
+    #[doc(alias = "paramiko.Channel.send_ready")]
+    pub fn is_writable(&self) -> bool {
+        self.pen.is_writable()
+    }
+
     /// As [`send`](Self::send), as standard error: for channels on which this side is the one that outputs.
     ///
     /// # Errors

@@ -30,6 +30,8 @@ pub struct Options {
     pub rekey_bytes: usize,
     /// After what time keys are exchanged anew.
     pub rekey_time: Duration,
+    /// How long a server may be silent when it is connected to, if not as long as the call's limit.
+    pub banner_time: Option<Duration>,
 }
 
 impl Default for Options {
@@ -40,6 +42,7 @@ impl Default for Options {
             window: 16 << 20,
             rekey_bytes: 1 << 30,
             rekey_time: Duration::from_secs(3600),
+            banner_time: None,
         }
     }
 }
@@ -184,11 +187,20 @@ impl Session {
         let shared = Shared::new(Arc::clone(&host));
         let (line_end, receiver) =
             (Arc::clone(&shared.knife), Receiver::new(Arc::clone(&shared), runtime.clone()));
-        let begun = stage.clone();
+        let (begun, banner_time, arrivals) =
+            (stage.clone(), options.banner_time, Arc::clone(&shared.knife));
         let mut task = Abandoned(runtime.spawn(async move {
             let line = Line::new(source.await?, line_end);
             begun.set(Step::Handshake);
-            connect_stream(config, line, receiver).await.map_err(Cause::from)
+            let mut connecting = Box::pin(connect_stream(config, line, receiver));
+            if let Some(time) = banner_time {
+                match tokio::time::timeout(time, &mut connecting).await {
+                    Ok(connected) => return connected.map_err(Cause::from),
+                    Err(_) if arrivals.arrived() == 0 => return Err(Cause::NoBanner),
+                    Err(_) => {}
+                }
+            }
+            connecting.await.map_err(Cause::from)
         }));
         let driven = drive(&mut task.0, gate, limit);
         if !matches!(driven, Ok(Some(_))) {

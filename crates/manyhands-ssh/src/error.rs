@@ -33,6 +33,7 @@ pub enum Step {
     Receive,
     Send,
     Forward,
+    GlobalRequest,
     Rekey,
     Ping,
     Disconnect,
@@ -50,6 +51,7 @@ impl fmt::Display for Step {
             Step::Receive => "receiving",
             Step::Send => "sending",
             Step::Forward => "port forwarding",
+            Step::GlobalRequest => "request to the server",
             Step::Rekey => "exchanging new keys",
             Step::Ping => "asking for a sign of life",
             Step::Disconnect => "disconnecting",
@@ -64,6 +66,9 @@ pub enum Cause {
     /// The limit of the call was reached.
     #[error("timed out")]
     TimedOut,
+    /// The server was silent from the beginning.
+    #[error("nothing came from the server; it may not speak SSH")]
+    NoBanner,
     /// The system said so.
     #[error("{1}")]
     Io(io::ErrorKind, String, Option<i32>),
@@ -124,6 +129,9 @@ pub enum Cause {
     /// Output that nobody had read could not be kept.
     #[error("output that was not read could not be kept: {0}")]
     Spool(String),
+    /// The other side sent something while keys were exchanged that has no place there, as an attacker on the way may do.
+    #[error("{0}")]
+    Order(String),
     /// The other side broke the protocol, or a packet was damaged.
     #[error("{0}")]
     Protocol(String),
@@ -167,12 +175,16 @@ impl From<russh::Error> for Cause {
             russh::Error::Disconnect | russh::Error::HUP => {
                 Cause::Closed("the server closed it".into())
             }
+            russh::Error::RequestDenied => Cause::NotAccepted("the request".to_owned()),
             russh::Error::NoAuthMethod => Cause::NoMethod,
             russh::Error::SendError | russh::Error::RecvError => {
                 Cause::Closed("it has ended".into())
             }
             russh::Error::Version => {
                 Cause::Protocol("the other side does not speak SSH 2".to_owned())
+            }
+            error @ russh::Error::StrictKeyExchangeViolation { .. } => {
+                Cause::Order(error.to_string())
             }
             other => Cause::Protocol(other.to_string()),
         }

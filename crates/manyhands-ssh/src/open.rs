@@ -19,6 +19,7 @@ type Opened = (Channel, Vec<(u64, String)>);
 enum Opening {
     Session,
     Direct { to: (String, u16), from: (String, u16) },
+    X11 { from: (String, u16) },
 }
 
 impl Opening {
@@ -28,6 +29,9 @@ impl Opening {
             Opening::Direct { to: (host, port), from: (address, from_port) } => {
                 let (port, from_port) = (u32::from(port), u32::from(from_port));
                 handle.channel_open_direct_tcpip(host, port, address, from_port).await
+            }
+            Opening::X11 { from: (address, port) } => {
+                handle.channel_open_x11(address, u32::from(port)).await
             }
         }
     }
@@ -74,6 +78,21 @@ impl Session {
     ) -> Result<Channel, Stop<G::Error>> {
         let to = (host.to_owned(), port);
         let opening = Opening::Direct { to, from: (originator.0.to_owned(), originator.1) };
+        self.opened(gate, limit, Vec::new(), opening).map(|(channel, _)| channel)
+    }
+
+    /// Opens a channel for a connection to a display that the other side has; few servers let clients do that.
+    ///
+    /// # Errors
+    /// As of [`open_direct`](Self::open_direct).
+    #[doc(alias = "paramiko.Transport.open_x11_channel")]
+    pub fn open_x11<G: Gate>(
+        &self,
+        originator: (&str, u16),
+        gate: &G,
+        limit: Limit,
+    ) -> Result<Channel, Stop<G::Error>> {
+        let opening = Opening::X11 { from: (originator.0.to_owned(), originator.1) };
         self.opened(gate, limit, Vec::new(), opening).map(|(channel, _)| channel)
     }
 

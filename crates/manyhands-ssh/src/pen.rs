@@ -184,6 +184,18 @@ impl Pen {
         }
     }
 
+    /// Whether a send would not wait for the server, nor for another thread that does.
+    pub(crate) fn is_writable(&self) -> bool {
+        let Some(core) = self.core.get() else { return false };
+        let Ok(writer) = core.writer.try_lock() else { return false };
+        if self.inbox.is_closed() || writer.ended.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        let size = pin!(writer.half.writable_packet_size()).poll(&mut context);
+        matches!(size, Poll::Ready(1..))
+    }
+
     /// Sends an end of file, once.
     pub(crate) fn end<G: Gate>(&self, gate: &G, limit: Limit) -> Result<(), Stop<G::Error>> {
         let core = self.core(Step::Send)?;

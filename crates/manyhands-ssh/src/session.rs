@@ -243,6 +243,29 @@ impl Session {
         }
     }
 
+    /// Makes a request that is about the connection as a whole, with data as the protocol encodes it. Returns what the
+    /// server answers, `None` if it refuses; nothing, without waiting, if it is not to answer.
+    ///
+    /// # Errors
+    /// The connection ends or has ended, or the limit is reached.
+    #[doc(alias = "paramiko.Transport.global_request")]
+    pub fn global_request<G: Gate>(
+        &self,
+        name: &str,
+        data: &[u8],
+        answered: bool,
+        gate: &G,
+        limit: Limit,
+    ) -> Result<Option<Vec<u8>>, Stop<G::Error>> {
+        self.ask(Step::GlobalRequest, gate, limit, async |handle| {
+            match handle.send_global_request(name, data, answered).await {
+                Ok(answer) => Ok(answer.map(|data| data.to_vec())),
+                Err(russh::Error::RequestDenied) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
     /// Asks the server to forward connections to a port of its own; 0 has it choose one. Returns which. Such a connection comes as
     /// a channel to [`accept`](Self::accept).
     ///

@@ -331,3 +331,65 @@ fn ports_are_forwarded_both_ways_and_connections_jump() {
     assert_eq!(outcome, Authentication::Success);
     assert_eq!(output(&far, "seq 1 20000").len(), 108_894);
 }
+
+#[test]
+fn a_server_that_is_silent_at_first_is_given_up_before_the_limit() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let options = Options { banner_time: Some(Duration::from_millis(50)), ..Options::default() };
+    let error = Session::connect("127.0.0.1", port, &options, &Patient, soon())
+        .map_err(Error::from)
+        .unwrap_err();
+    assert!(matches!(error.cause, Cause::NoBanner), "{error}");
+    assert_eq!(error.step, Step::Handshake);
+    // One that has answered has the whole limit.
+    let server = Server::start(&[]);
+    let session = server.login_with(&options);
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(output(&session, "echo here"), "here\n");
+}
+
+#[test]
+fn old_algorithms_have_names_that_can_be_offered() {
+    let server = Server::start(&["Ciphers +aes256-cbc", "MACs +hmac-sha1"]);
+    let old = Algorithms::old();
+    let mut options = Options::default();
+    options.algorithms.kex.extend(old.kex);
+    options.algorithms.host_keys.extend(old.host_keys);
+    options.algorithms.ciphers = old.ciphers;
+    options.algorithms.macs = vec!["hmac-sha1".to_owned()];
+    let session = server.login_with(&options);
+    let negotiated = session.negotiated().unwrap();
+    assert_eq!((&*negotiated.cipher, &*negotiated.mac), ("aes256-cbc", "hmac-sha1"));
+    assert_eq!(output(&session, "echo old"), "old\n");
+}
+
+#[test]
+fn requests_to_the_server_are_answered_or_refused() {
+    let server = Server::start(&[]);
+    let session = server.login();
+    let ask = |answered| {
+        session.global_request("none@example.org", b"", answered, &Patient, soon()).unwrap()
+    };
+    assert_eq!(ask(true), None);
+    assert_eq!(ask(false), None);
+    let refused = session.open_x11(("127.0.0.1", 6000), &Patient, soon());
+    let error = refused.map(drop).map_err(Error::from).unwrap_err();
+    assert!(matches!(error.cause, Cause::Refused { .. }), "{error}");
+    assert_eq!(output(&session, "echo still"), "still\n");
+}
+
+#[test]
+fn a_channel_knows_whether_it_can_be_written() {
+    let server = Server::start(&[]);
+    let session = server.login();
+    let request = vec![Request::Exec(b"sleep 60".to_vec())];
+    let channel = session.open(request, &Patient, soon()).unwrap();
+    assert!(channel.is_writable());
+    let limit = Limit::after(Duration::from_millis(200));
+    let error = channel.send_all(&vec![0; 64 << 20], &Patient, limit);
+    assert!(Error::from(error.unwrap_err()).is_timeout());
+    assert!(!channel.is_writable());
+    channel.close();
+    assert!(!channel.is_writable());
+}

@@ -1,4 +1,7 @@
-"""paramiko's names: keys, known hosts, configuration, the agent and exceptions."""
+"""paramiko's names: clients, connections, channels, keys, known hosts, the agent."""
+
+from importlib import import_module
+from typing import Any
 
 from ._policies import AutoAddPolicy, MissingHostKeyPolicy, RejectPolicy, WarningPolicy
 from .agent import Agent, AgentKey
@@ -14,9 +17,23 @@ from .auth_strategy import (
     PrivateKey,
     SourceResult,
 )
+from .channel import Channel, ChannelFile, ChannelStderrFile, ChannelStdinFile
+from .client import SSHClient
+from .common import (
+    AUTH_FAILED,
+    AUTH_PARTIALLY_SUCCESSFUL,
+    AUTH_SUCCESSFUL,
+    OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED,
+    OPEN_FAILED_CONNECT_FAILED,
+    OPEN_FAILED_RESOURCE_SHORTAGE,
+    OPEN_FAILED_UNKNOWN_CHANNEL_TYPE,
+    OPEN_SUCCEEDED,
+    io_sleep,
+)
 from .config import SSHConfig, SSHConfigDict
 from .ecdsakey import ECDSAKey
 from .ed25519key import Ed25519Key
+from .file import BufferedFile
 from .hostkeys import HostKeys
 from .message import Message
 from .pkey import PKey, PublicBlob, UnknownKeyType
@@ -35,8 +52,17 @@ from .ssh_exception import (
     ProxyCommandFailure,
     SSHException,
 )
+from .transport import SecurityOptions, ServiceRequestingTransport, Transport
 
 __all__ = [
+    "AUTH_FAILED",
+    "AUTH_PARTIALLY_SUCCESSFUL",
+    "AUTH_SUCCESSFUL",
+    "OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED",
+    "OPEN_FAILED_CONNECT_FAILED",
+    "OPEN_FAILED_RESOURCE_SHORTAGE",
+    "OPEN_FAILED_UNKNOWN_CHANNEL_TYPE",
+    "OPEN_SUCCEEDED",
     "Agent",
     "AgentKey",
     "AuthFailure",
@@ -47,7 +73,12 @@ __all__ = [
     "AutoAddPolicy",
     "BadAuthenticationType",
     "BadHostKeyException",
+    "BufferedFile",
+    "Channel",
     "ChannelException",
+    "ChannelFile",
+    "ChannelStderrFile",
+    "ChannelStdinFile",
     "ConfigParseError",
     "CouldNotCanonicalize",
     "ECDSAKey",
@@ -69,38 +100,60 @@ __all__ = [
     "PublicBlob",
     "RSAKey",
     "RejectPolicy",
+    "SSHClient",
     "SSHConfig",
     "SSHConfigDict",
     "SSHException",
+    "SecurityOptions",
+    "ServiceRequestingTransport",
     "SourceResult",
+    "Transport",
     "UnknownKeyType",
     "WarningPolicy",
+    "io_sleep",
     "key_classes",
 ]
 
 key_classes = [RSAKey, Ed25519Key, ECDSAKey]
 
-#: What paramiko has and this does not have yet.
-_NOT_YET = (
-    *("BufferedFile", "Channel", "ChannelFile", "ChannelStderrFile", "ChannelStdinFile"),
-    *("SFTP", "SFTPClient", "SFTPError", "SFTPFile", "SSHClient", "Transport"),
-)
+#: The version of paramiko whose names these are; programs look at it.
+__version__ = "5.1.0"
+
+#: Where the names for files are, which are loaded when they are needed.
+_OF_FILES = {
+    "SFTP": "sftp_client",
+    "SFTPAttributes": "sftp_attr",
+    "SFTPClient": "sftp_client",
+    "SFTPError": "sftp",
+    "SFTPFile": "sftp_file",
+}
 
 #: What it will not have.
 _NOT_OFFERED = (
-    *("GSSAuth", "GSS_AUTH_AVAILABLE", "GSS_EXCEPTIONS", "InteractiveQuery", "Packetizer"),
-    *("SFTPHandle", "SFTPServer", "SFTPServerInterface", "SecurityOptions"),
+    *(
+        "AuthHandler",
+        "BaseSFTP",
+        "GSSAuth",
+        "GSS_AUTH_AVAILABLE",
+        "GSS_EXCEPTIONS",
+        "InteractiveQuery",
+        "Packetizer",
+    ),
+    *("SFTPHandle", "SFTPServer", "SFTPServerInterface"),
     *("ServerInterface", "SubsystemHandler"),
 )
 
 
-def __getattr__(name: str) -> object:
-    """ImportError for what paramiko has and this has not: `from ... import` shows its message."""
-    if name in _NOT_YET:
-        raise ImportError(
-            f"manyhands.paramiko has no {name} yet: so far there are keys, known hosts,"
-            " configuration, the agent and exceptions. Use paramiko for connections"
-        )
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_OF_FILES})
+
+
+def __getattr__(name: str) -> Any:
+    """The names for files; ImportError for what paramiko has and this has not: `from ... import`
+    shows its message."""
+    home = "sftp" if name.startswith("SFTP_") else _OF_FILES.get(name)
+    if home is not None:
+        return getattr(import_module(f".{home}", __name__), name)
     if name in _NOT_OFFERED:
         raise ImportError(
             f"manyhands.paramiko does not offer {name}: there is no server side, no GSSAPI,"

@@ -9,6 +9,7 @@ import struct
 from logging import DEBUG
 from typing import TYPE_CHECKING, Any
 
+from ._agent_forwarding import AgentClientProxy, AgentRequestHandler
 from .message import Message
 from .pkey import PKey, UnknownKeyType
 from .ssh_exception import SSHException
@@ -16,6 +17,8 @@ from .util import asbytes, get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+
+__all__ = ["Agent", "AgentClientProxy", "AgentKey", "AgentRequestHandler", "AgentSSH"]
 
 cSSH2_AGENTC_REQUEST_IDENTITIES = b"\x0b"
 SSH2_AGENT_IDENTITIES_ANSWER = 12
@@ -136,7 +139,7 @@ class AgentKey(PKey):
         self.blob = blob
         self.comment = comment
         self._type = Message(blob).get_string().decode(errors="replace")
-        self._logger = get_logger(__name__)
+        self._logger = get_logger("paramiko.agent")
         # Some agents have keys that only they understand, which can sign all the same.
         with contextlib.suppress(SSHException):
             try:

@@ -130,7 +130,7 @@ class AuthStrategy:
 
     def __init__(self, ssh_config: Any) -> None:
         self.ssh_config = ssh_config
-        self.log = get_logger(__name__)
+        self.log = get_logger("paramiko.auth_strategy")
 
     def get_sources(self) -> Iterator[AuthSource]:
         """The ways, one after the other; the next one is asked for when the last one has failed."""
@@ -143,11 +143,12 @@ class AuthStrategy:
         """
         tried = AuthResult(self)
         for source in self.get_sources():
-            self.log.debug("Trying %s", source)
+            self.log.debug(f"Trying {source}")
             try:
                 result = source.authenticate(transport)
             except Exception as error:
-                self.log.info("Authentication via %s failed with %s", source, type(error).__name__)
+                told = type(error).__name__
+                self.log.info(f"Authentication via {source} failed with {told}")
                 tried.append(SourceResult(source, error))
             else:
                 tried.append(SourceResult(source, result))

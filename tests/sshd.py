@@ -1,0 +1,150 @@
+"""An OpenSSH server of the tests' own, on the loopback interface."""
+
+import contextlib
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from manyhands import paramiko
+
+LIMIT = 30
+
+
+def make_key(folder, name, *options):
+    command = ["ssh-keygen", "-q", "-C", "test", "-f", folder / name, "-t", *options]
+    if "-N" not in options:
+        command += ["-N", ""]
+    subprocess.run(command, check=True, timeout=LIMIT, stdin=subprocess.DEVNULL)
+    return folder / name
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+class Server:
+    """An sshd that accepts the key `user` of its folder, and those that are authorized."""
+
+    user = getpass.getuser()
+
+    def __init__(self, folder, *lines):
+        self.folder = folder
+        self.port = free_port()
+        folder.chmod(0o700)
+        for name, *kind in (
+            ("host", "ed25519"),
+            ("host_rsa", "rsa", "-b", "2048"),
+            ("user", "ed25519"),
+            ("other", "ed25519"),
+        ):
+            make_key(folder, name, *kind)
+        shutil.copy(folder / "user.pub", folder / "authorized")
+        # What the server insists on, though it is of no use here.
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        # Of lines that say the same the first one counts.
+        config = (
+            *lines,
+            f"HostKey {folder}/host",
+            f"HostKey {folder}/host_rsa",
+            f"ListenAddress 127.0.0.1:{self.port}",
+            f"AuthorizedKeysFile {folder}/authorized",
+            # The user's own files, which a shell would read, are not the tests' business.
+            f"SetEnv HOME={folder}",
+            "PidFile none",
+            "StrictModes no",
+            "UsePAM no",
+            "PermitRootLogin yes",
+            "MaxSessions 100",
+            "MaxStartups 200",
+            "AcceptEnv FRUIT",
+            "Subsystem sftp internal-sftp",
+        )
+        (folder / "config").write_text("\n".join(config) + "\n")
+        with open(folder / "log", "w") as log:
+            command = ["/usr/sbin/sshd", "-D", "-e", "-f", folder / "config"]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
+        end = time.monotonic() + LIMIT
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                break
+            except OSError:
+                assert self.process.poll() is None, self.log()
+                assert time.monotonic() < end, self.log()
+                time.sleep(0.01)
+
+    def log(self):
+        return (self.folder / "log").read_text()
+
+    def stop(self):
+        for pid in self.tree():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait(LIMIT)
+
+    def tree(self):
+        """The processes below the server."""
+        found, new = [], [self.process.pid]
+        while new:
+            new = [child for parent in new for child in children(parent)]
+            found += new
+        return found
+
+    def path(self, name):
+        return str(self.folder / name)
+
+    def key(self, name="user"):
+        return paramiko.PKey.from_path(self.path(name))
+
+    def authorize(self, name):
+        with open(self.folder / "authorized", "a") as file:
+            file.write((self.folder / f"{name}.pub").read_text())
+
+    def transport(self, **options):
+        """A connection that has exchanged keys."""
+        transport = paramiko.Transport(("127.0.0.1", self.port), **options)
+        try:
+            transport.start_client(timeout=LIMIT)
+        except BaseException:
+            transport.close()
+            raise
+        return transport
+
+    def client(self, **options):
+        """A client that is connected, by the key `user` unless something else is said."""
+        client = paramiko.SSHClient()
+        client.set_missing_host_key_policy(options.pop("policy", paramiko.AutoAddPolicy))
+        if not {"pkey", "key_filename", "password", "auth_strategy"} & set(options):
+            options["key_filename"] = self.path("user")
+        connection = {
+            "username": self.user,
+            "allow_agent": False,
+            "look_for_keys": False,
+            "timeout": LIMIT,
+            **options,
+        }
+        try:
+            client.connect("127.0.0.1", self.port, **connection)
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+
+def children(parent):
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                # The name, which may have anything in it, is in brackets; the parent comes second.
+                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                    found.append(int(entry.name))
+    return found
