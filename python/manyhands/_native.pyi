@@ -22,8 +22,8 @@ __all__ = [
     "concurrent",
     "multiprocessing",
     "others_run_until",
-    "snapshot",
     "sftp",
+    "snapshot",
     "ssh",
     "ssh_keys",
 ]

@@ -60,7 +60,8 @@ def unpack(sdist, root):
     (source,) = (path for path in root.iterdir() if path.is_dir())
     package = root / "peerparamiko"
     (source / "paramiko").rename(package)
-    for file in package.glob("*.py"):
+    # The server that tests of files talk to is one of paramiko's, too.
+    for file in (*package.glob("*.py"), source / "tests" / "_stub_sftp.py"):
         text = file.read_text(encoding="utf-8")
         text = re.sub(r"^(\s*)(from|import) paramiko\b", r"\1\2 peerparamiko", text, flags=re.M)
         text = text.replace('metadata.version("paramiko")', repr(version(source)))
