@@ -20,7 +20,8 @@ def _handle_and_close(handle, close, args):
 
 
 def _handle_two_and_close(handle, close, first, second):
-    # Since CPython 3.11 such a call takes nothing of the C stack, of which each that is parked has a copy.
+    # Since CPython 3.11 such a call takes nothing of the C stack, of which each that is parked has
+    # a copy.
     try:
         return handle(first, second)
     finally:
