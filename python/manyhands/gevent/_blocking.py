@@ -107,7 +107,7 @@ def _holder(hub):
     parked = {id(it) for it in hub.loop._parked()}
     greenlets = [it for it in gc.get_objects() if isinstance(it, RawGreenlet)]
     for it in (hub, main, *greenlets):
-        if it and it.gr_frame is None and id(it) not in parked:
-            if it is main or it.parent in (hub, main):
-                return it
+        runs = it and it.gr_frame is None and id(it) not in parked
+        if runs and (it is main or it.parent in (hub, main)):
+            return it
     return main
