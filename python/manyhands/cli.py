@@ -52,8 +52,9 @@ RUN_HELP = f"""\
 {RUN_USAGE}
 
 Run a Python program, and all Python programs that it starts, on the engine: whoever imports
-threading, queue or multiprocessing there gets Manyhands' modules. Everything else is as with
-python, whose options are all understood: -u, -O, -X dev, -W error, ...
+threading, queue, multiprocessing or concurrent.futures there gets Manyhands' modules, and whoever
+imports gevent gets Manyhands' greenlets, whether or not gevent is installed. Everything else is as
+with python, whose options are all understood: -u, -O, -X dev, -W error, ...
 
 options:
   -h, --help             show this text

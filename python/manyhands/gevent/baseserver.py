@@ -3,6 +3,7 @@
 import _socket
 import errno
 import sys
+import time
 
 from manyhands.gevent._hub_local import get_hub
 from manyhands.gevent.event import Event
@@ -10,6 +11,11 @@ from manyhands.gevent.greenlet import Greenlet
 from manyhands.gevent.pool import Pool
 
 __all__ = ["BaseServer"]
+
+#: What the system says when it has no room for another connection, until somebody gives some back.
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+#: After how many seconds that is told again.
+_TOLD_AGAIN = 60
 
 
 def _handle_and_close(handle, close, args):
@@ -20,7 +26,8 @@ def _handle_and_close(handle, close, args):
 
 
 def _handle_two_and_close(handle, close, first, second):
-    # Since CPython 3.11 such a call takes nothing of the C stack, which is copied when it is parked.
+    # Since CPython 3.11 such a call takes nothing of the C stack, of which each that is parked has
+    # a copy.
     try:
         return handle(first, second)
     finally:
@@ -51,6 +58,7 @@ class BaseServer:
     fatal_errors = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 
     _spawn = Greenlet.spawn
+    _told_again = 0.0
 
     def __init__(self, listener, handle=None, spawn="default"):
         self._stop_event = Event()
@@ -172,9 +180,8 @@ class BaseServer:
                 self.delay = self.min_delay
                 if not args:
                     return
-            except BaseException:
-                self.loop.handle_error(self, *sys.exc_info())
-                error = sys.exc_info()[1]
+            except BaseException as error:
+                self._tell(error)
                 if self.is_fatal_error(error):
                     self.close()
                     sys.stderr.write(f"ERROR: {self} failed with {error or repr(error)}\n")
@@ -187,6 +194,15 @@ class BaseServer:
                 self.loop.handle_error((args[1:], self), *sys.exc_info())
                 self._pause()
                 return
+
+    def _tell(self, error):
+        # With room for one connection after the other, each of them is followed by a failure.
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            now = time.monotonic()
+            if now < self._told_again:
+                return
+            self._told_again = now + _TOLD_AGAIN
+        self.loop.handle_error(self, type(error), error, error.__traceback__)
 
     def full(self):
         """Whether nobody is to be accepted, as too many are being handled."""

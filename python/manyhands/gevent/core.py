@@ -4,10 +4,10 @@ import os
 import sys
 import time
 
-from manyhands.gevent import _watchers
+from manyhands.gevent import _watcher, _watchers, _watchers_system
 from manyhands.gevent._green import Callback as callback, Loop
 from manyhands.gevent._interfaces import ICallback, ILoop, IWatcher, classImplements
-from manyhands.gevent._watchers import EVENTS, READ, WRITE, _events_to_str  # noqa: F401
+from manyhands.gevent._watcher import EVENTS, READ, WRITE, _events_to_str  # noqa: F401
 
 __all__ = [
     "EVENTS",
@@ -69,7 +69,7 @@ class loop(Loop):
 
     @property
     def WatcherType(self):
-        return _watchers.watcher
+        return _watcher.watcher
 
     @property
     def depth(self):
@@ -166,7 +166,7 @@ class loop(Loop):
         return _watchers.timer(self, after, repeat, ref, priority)
 
     def signal(self, signum, ref=True, priority=None):
-        return _watchers.signal(self, signum, ref, priority)
+        return _watchers_system.signal(self, signum, ref, priority)
 
     def idle(self, ref=True, priority=None):
         return _watchers.idle(self, ref, priority)
@@ -184,10 +184,10 @@ class loop(Loop):
         return _watchers.async_(self, ref, priority)
 
     def child(self, pid, trace=0, ref=True):
-        return _watchers.child(self, pid, trace, ref)
+        return _watchers_system.child(self, pid, trace, ref)
 
     def stat(self, path, interval=0.0, ref=True, priority=None):
-        return _watchers.stat(self, path, interval, ref, priority)
+        return _watchers_system.stat(self, path, interval, ref, priority)
 
     def _format(self):
         if self._closed():
@@ -203,7 +203,7 @@ setattr(loop, "async", loop.async_)  # its name until that became a keyword
 
 classImplements(loop, ILoop)
 classImplements(callback, ICallback)
-classImplements(_watchers.watcher, IWatcher)
+classImplements(_watcher.watcher, IWatcher)
 
 
 def _is_backend(flags):

@@ -46,7 +46,3 @@ class HubDestroyed(GreenletExit):
     def __init__(self, destroy_loop):
         GreenletExit.__init__(self, destroy_loop)
         self.destroy_loop = destroy_loop
-
-
-class UnsupportedOperation(Exception):
-    """What was asked for cannot be done here."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import sys
-import traceback
 from _thread import get_ident as _get_thread_ident
 
 from greenlet import GreenletExit, getcurrent, greenlet as RawGreenlet
@@ -10,6 +9,7 @@ from greenlet import GreenletExit, getcurrent, greenlet as RawGreenlet
 from manyhands.gevent import _green
 from manyhands.gevent._config import config
 from manyhands.gevent._greenlet_primitives import TrackedRawGreenlet
+from manyhands.gevent._hub_errors import _TellsOfErrors
 from manyhands.gevent._hub_local import (
     get_hub,
     get_hub_if_exists as _get_hub,
@@ -21,7 +21,7 @@ from manyhands.gevent._hub_local import (
 from manyhands.gevent._hub_primitives import WaitOperationsGreenlet, iwait, wait
 from manyhands.gevent._ident import IdentRegistry
 from manyhands.gevent._waiter import Waiter
-from manyhands.gevent.exceptions import HubDestroyed, LoopExit
+from manyhands.gevent.exceptions import LoopExit
 
 __all__ = [
     "GreenletExit",
@@ -156,14 +156,9 @@ def reinit(hub=None):
             restart()
 
 
-class Hub(WaitOperationsGreenlet):
+class Hub(_TellsOfErrors, WaitOperationsGreenlet):
     """The greenlet in which a thread's loop runs. It is made when it is first needed; `get_hub()`
     gives it."""
-
-    #: These end a program: in whatever greenlet they are raised, they go on in the main one.
-    SYSTEM_ERROR = (KeyboardInterrupt, SystemExit, SystemError)
-    #: These are no errors: nobody is told.
-    NOT_ERROR = (GreenletExit, SystemExit)
 
     #: How many threads the pool has at most.
     threadpool_size = 10
@@ -175,7 +170,6 @@ class Hub(WaitOperationsGreenlet):
     _resolver = None
     _threadpool = None
     _aio = None  # what runs its event loop: see aio.py
-    _exception_stream = None
 
     def __init__(self, loop=None, default=None):
         WaitOperationsGreenlet.__init__(self, None, None)
@@ -230,83 +224,6 @@ class Hub(WaitOperationsGreenlet):
         if self._threadpool is not None:
             result += f" threadpool={self._threadpool!r}"
         return f"{result} thread_ident={self.thread_ident:#x}>"
-
-    def _normalize_exception(self, type, value, tb):
-        if value is None and type is not None:
-            value = type() if callable(type) else type
-        if isinstance(value, BaseException):
-            type = value.__class__ if type is None else type
-            tb = value.__traceback__ if tb is None else tb
-        return type, value, tb
-
-    def handle_error(self, context, type, value, tb):
-        """An exception has ended a greenlet or left a callback: print it, and if it is to end the
-        program, have it go on in the main greenlet. `context` says where it was; None: that
-        matters to the main greenlet."""
-        type, value, tb = self._normalize_exception(type, value, tb)
-        if type is HubDestroyed:
-            self.parent.throw(value)
-            return
-        if not issubclass(type, self.NOT_ERROR):
-            self.print_exception(context, type, value, tb)
-        if context is None or issubclass(type, self.SYSTEM_ERROR):
-            self.handle_system_error(type, value, tb)
-
-    def handle_system_error(self, type, value, tb=None):
-        """Have it go on in the main greenlet; whoever calls this goes on later, if the program
-        does."""
-        type, value, tb = self._normalize_exception(type, value, tb)
-        current = getcurrent()
-        if current is self or current is self.parent or self.loop is None:
-            self.parent.throw(type, value, tb)
-            return
-        turn = self.loop.run_callback(current.switch)
-        try:
-            self.parent.throw(type, value, tb)
-        finally:
-            turn.stop()
-
-    @property
-    def exception_stream(self):
-        """Where exceptions are printed to; None: nowhere."""
-        stream = self._exception_stream
-        if stream is None:
-            stream = sys.stderr
-        return stream
-
-    @exception_stream.setter
-    def exception_stream(self, stream):
-        self._exception_stream = stream
-
-    @exception_stream.deleter
-    def exception_stream(self):
-        self._exception_stream = None
-
-    def print_exception(self, context, t, v, tb):
-        """Say that there was one, and where."""
-        stream = self.exception_stream
-        if stream is None:  # such as under pythonw, or late in the program's end
-            return
-        if t is not None and issubclass(t, self.NOT_ERROR):
-            return
-        t, v, tb = self._normalize_exception(t, v, tb)
-        lines = traceback.format_exception(t, v, tb)
-        if context is not None:
-            shown = context
-            if not isinstance(context, str):
-                try:
-                    shown = self.format_context(context)
-                except Exception:
-                    shown = repr(type(context))
-            import time
-
-            name = getattr(t, "__name__", str(t))
-            lines.append(f"{time.ctime()} {shown} failed with {name}\n\n")
-        try:
-            stream.write("".join(lines))
-            stream.flush()
-        except Exception:
-            pass  # closed, or something of a program's own that fails: there is nobody to tell
 
     def run(self):
         """The loop, for ever: whoever waits for nothing that can come gets a LoopExit in the main
