@@ -220,6 +220,12 @@ def test_whole_files(sftp, there, tmp_path):
     assert (there / "file").read_bytes() == data[:100]
 
 
+def test_text_goes_as_utf_8(sftp, there):
+    text = "täxt€" * 100_000
+    sftp.putfo(io.StringIO(text), str(there / "file"))
+    assert (there / "file").read_text("utf-8") == text
+
+
 def test_a_callback_that_raises_ends_the_transfer(sftp, there, tmp_path):
     (there / "file").write_bytes(bytes(10 << 20))
 
@@ -243,12 +249,12 @@ def test_errors_of_files_on_this_side(sftp, there, tmp_path):
 
     class Odd:
         def read(self, count):
-            return "text"
+            return 5
 
         def write(self, data):
             raise ZeroDivisionError
 
-    with pytest.raises(TypeError, match="bytes"):
+    with pytest.raises(TypeError, match="bytes or text"):
         sftp.putfo(Odd(), str(there / "other"))
     with pytest.raises(ZeroDivisionError):
         sftp.getfo(str(there / "file"), Odd())

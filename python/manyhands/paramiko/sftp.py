@@ -37,6 +37,11 @@ class SFTPError(Exception):
     """What a server said makes no sense, or cannot be done so."""
 
 
+def strings(*parts: bytes) -> bytes:
+    """As the protocol has them, one after the other."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
 def of_native(error: Exception) -> Exception:
     """What a failure is in paramiko's exceptions."""
     kind, message, code = error.args

@@ -21,6 +21,7 @@ from .sftp import (
     NativeError,
     SFTPError,
     of_native,
+    strings,
 )
 from .sftp_attr import SFTPAttributes
 from .sftp_file import SFTPFile
@@ -197,7 +198,9 @@ class SFTPClient(ClosingContextManager):
 
     def posix_rename(self, oldpath: Path, newpath: Path) -> None:
         """Rename; what has the new name is replaced. OSError if the server cannot do that."""
-        self._call("posix_rename", self._path(oldpath), self._path(newpath))
+        # Some servers know it and do not say so.
+        paths = (self._path(oldpath), self._path(newpath))
+        self._call("extended", b"posix-rename@openssh.com", strings(*paths))
 
     def stat(self, path: Path) -> SFTPAttributes:
         """The attributes of a file, or of what a link leads to."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from manyhands.threading import Lock
 
 from .file import BufferedFile
-from .sftp import NativeError, SFTPError, of_native
+from .sftp import NativeError, SFTPError, of_native, strings
 from .sftp_attr import SFTPAttributes
 from .util import asbytes
 
@@ -212,8 +212,7 @@ class SFTPFile(BufferedFile):
         block of `block_size` bytes (0: one). OSError if it cannot; OpenSSH's cannot."""
         self._check_open()
         handle, name = self._call("handle", limited=False), hash_algorithm.encode()
-        fields = b"".join(struct.pack(">I", len(part)) + part for part in (handle, name))
-        fields += struct.pack(">QQI", offset, length, block_size)
+        fields = strings(handle, name) + struct.pack(">QQI", offset, length, block_size)
         answer = self.sftp._call("extended", b"check-file", fields)
         for _ in range(2):
             size = int.from_bytes(answer[:4], "big")

@@ -172,16 +172,6 @@ impl Client {
         self.run(py, timeout, |client| client.rename(&from, &to))
     }
 
-    fn posix_rename(
-        &self,
-        py: Python<'_>,
-        from: Vec<u8>,
-        to: Vec<u8>,
-        timeout: Timeout<'_, '_>,
-    ) -> PyResult<()> {
-        self.run(py, timeout, |client| client.posix_rename(&from, &to))
-    }
-
     fn symlink(
         &self,
         py: Python<'_>,
@@ -271,7 +261,7 @@ impl Client {
                     client.put(&mut *borrowed(descriptor), &path, size, options, &mut progress)
                 }
                 Target::Object(file) => {
-                    let reader = &mut WhatIsRead { file, place };
+                    let reader = &mut WhatIsRead { file, place, left: Vec::new() };
                     client.put(reader, &path, size, options, &mut progress)
                 }
             };

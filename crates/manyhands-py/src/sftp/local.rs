@@ -9,7 +9,7 @@ use std::os::fd::FromRawFd;
 use pyo3::exceptions::{PyOSError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 
 use super::wait::Place;
 
@@ -52,31 +52,38 @@ impl Write for Written {
     }
 }
 
-/// Something of Python's with `read(count)`.
+/// Something of Python's with `read(count)`, of bytes or text.
 pub(super) struct WhatIsRead {
     pub(super) file: Py<PyAny>,
     pub(super) place: Place,
+    /// What was read and did not fit: characters take more than a byte each.
+    pub(super) left: Vec<u8>,
 }
 
 impl Read for WhatIsRead {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let count = self.place.call(|py| {
-            let data = self.file.bind(py).call_method1(intern!(py, "read"), (room.len(),))?;
-            let data: Vec<u8> = match data.cast::<PyBytes>() {
-                Ok(bytes) => bytes.as_bytes().to_vec(),
-                Err(_) => data.extract().map_err(|_| {
-                    PyTypeError::new_err(format!(
-                        "read() is to return bytes, not {}",
-                        data.get_type()
-                    ))
-                })?,
-            };
-            let Some(place) = room.get_mut(..data.len()) else {
-                return Err(PyOSError::new_err("read() returned more than it was asked for"));
-            };
-            place.copy_from_slice(&data);
-            Ok(data.len())
-        });
-        count.map_err(|error: PyErr| io::Error::other(error))
+        if self.left.is_empty() {
+            let read = self.place.call(|py| {
+                let data = self.file.bind(py).call_method1(intern!(py, "read"), (room.len(),))?;
+                if let Ok(text) = data.cast::<PyString>() {
+                    return Ok(text.to_str()?.as_bytes().to_vec());
+                }
+                match data.cast::<PyBytes>() {
+                    Ok(bytes) => Ok(bytes.as_bytes().to_vec()),
+                    Err(_) => data.extract().map_err(|_| {
+                        let kind = data.get_type();
+                        PyTypeError::new_err(format!(
+                            "read() is to return bytes or text, not {kind}"
+                        ))
+                    }),
+                }
+            });
+            self.left = read.map_err(|error: PyErr| io::Error::other(error))?;
+        }
+        let count = self.left.len().min(room.len());
+        for (place, byte) in room.iter_mut().zip(self.left.drain(..count)) {
+            *place = byte;
+        }
+        Ok(count)
     }
 }
