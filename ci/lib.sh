@@ -60,6 +60,14 @@ tools() {
     fi
 }
 
+# Installs the OpenSSH server that tests start for themselves, where that is possible.
+ssh_server() {
+    if [ ! -x /usr/sbin/sshd ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "openssh-server"
+        apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y openssh-server >/dev/null
+    fi
+}
+
 # Prints the interpreters of this machine that are supported, one for each version, but not the
 # default one.
 other_pythons() {

@@ -7,6 +7,7 @@ python=${1:-$PYTHON}
 what=${2:-all}
 dir=$(install "$python")
 tools "$dir"
+ssh_server >&2
 empty=$(mktemp -d)
 trap 'rm -rf "$empty"' EXIT
 

@@ -12,6 +12,7 @@ has_time() { [ -n "${MANYHANDS_TEST_ALL:-}" ] || [ "$SECONDS" -lt "$((MINUTES * 
 others() {
     ci/test-cpython.sh
     ci/test-gevent.sh
+    ci/test-paramiko.sh
     ci/test-python.sh "$PYTHON" rest
     for python in $(other_pythons | tac); do
         if ! has_time; then
@@ -20,6 +21,7 @@ others() {
             ci/test-python.sh "$python"
             ci/test-cpython.sh "$python"
             ci/test-gevent.sh "$python"
+            ci/test-paramiko.sh "$python"
         else
             ci/test-python.sh "$python" brief
             if [ "$(version_of "$python")" = "$FUTURES_OF" ] && has_time; then
