@@ -18,8 +18,8 @@ Nothing here imports anything that the interpreter has not imported already.
 import os
 import sys
 
-from manyhands._start_gevent import GeventFinder
 from manyhands._start_imports import MirrorFinder
+from manyhands._start_stand_ins import STAND_INS, StandInFinder
 
 #: The modules that the engine puts ours in the place of.
 MIRRORED = ("threading", "queue", "multiprocessing", "concurrent.futures")
@@ -54,10 +54,10 @@ def start() -> None:
     early = [name for name in MIRRORED if name in sys.modules]
     if early:
         say(_imported_early(early))
-    if "gevent" not in sys.modules:
-        sys.meta_path.insert(0, GeventFinder())
+    stand_ins = StandInFinder([name for name in STAND_INS if name not in sys.modules])
     left = [*early, "multiprocessing"] if _is_stdlib_child() else early
-    sys.meta_path.insert(1, MirrorFinder([name for name in MIRRORED if name not in left]))
+    mirrors = MirrorFinder([name for name in MIRRORED if name not in left])
+    sys.meta_path[:0] = [stand_ins, mirrors]
     global shows_progress_in
     if os.environ.pop(PROGRESS, None) is not None:
         shows_progress_in = os.getpid()

@@ -8,7 +8,7 @@ no name in `sys.modules`, then imports `manyhands.queue`, and hands this out: it
 get the same; none can ever get hold of the original or of something half done.
 
 Programs that patch the standard library for greenlets are left to it: see
-`MirrorFinder.withdraw`. Our own `gevent` stands in for gevent's (`manyhands._start_gevent`), and
+`MirrorFinder.withdraw`. Our own `gevent` stands in for gevent's (`manyhands._start_stand_ins`), and
 needs only some: `MirrorFinder.release`.
 """
 

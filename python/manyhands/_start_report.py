@@ -4,11 +4,8 @@ import os
 import sys
 from _frozen_importlib import ModuleSpec
 
-from manyhands._start_gevent import GeventFinder, find_ours
 from manyhands._start_imports import MirrorFinder, is_stdlib
-
-#: What the engine will mirror too, and does not yet.
-PLANNED = ("paramiko",)
+from manyhands._start_stand_ins import STAND_INS, StandInFinder, find_ours
 
 
 def report(mirrored: tuple[str, ...]) -> str:
@@ -16,7 +13,7 @@ def report(mirrored: tuple[str, ...]) -> str:
     version = ".".join(map(str, sys.version_info[:3]))
     lines = [f"the engine is on in {sys.executable} (Python {version})"]
     rows = [(name, *_row(name, True)) for name in mirrored]
-    rows += [_gevent_row(), *((name, *_row(name, False)) for name in PLANNED)]
+    rows += [_stand_in_row(name) for name in STAND_INS]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for name, source, path in rows:
         lines.append(f"  {name:{widths[0]}}  {source:{widths[1]}}  {path}".rstrip())
@@ -38,13 +35,13 @@ def _row(name: str, mirrored: bool) -> tuple[str, str]:
     return "stdlib", spec.origin or ""
 
 
-def _gevent_row() -> tuple[str, str, str]:
+def _stand_in_row(name: str) -> tuple[str, str, str]:
     for finder in sys.meta_path:
-        if isinstance(finder, GeventFinder):
-            spec = find_ours("gevent")
+        if isinstance(finder, StandInFinder) and name in finder.packages:
+            spec = find_ours(name)
             if spec is not None:
-                return "gevent", "manyhands", spec.origin or ""
-    return "gevent", *_row("gevent", False)
+                return name, "manyhands", spec.origin or ""
+    return name, *_row(name, False)
 
 
 def _find(name: str) -> ModuleSpec | None:
@@ -57,7 +54,7 @@ def _find(name: str) -> ModuleSpec | None:
             return None
         path = found.submodule_search_locations
     for finder in sys.meta_path:
-        if not isinstance(finder, (GeventFinder, MirrorFinder)) and hasattr(finder, "find_spec"):
+        if not isinstance(finder, (StandInFinder, MirrorFinder)) and hasattr(finder, "find_spec"):
             spec = finder.find_spec(name, path)
             if spec is not None:
                 return spec

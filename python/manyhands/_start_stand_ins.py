@@ -1,4 +1,4 @@
-"""Gives whoever imports `gevent` our package of that name, whether or not gevent is installed.
+"""Gives whoever imports `gevent` or `paramiko` our package of that name, installed or not.
 
 `gevent.pool` is the module `manyhands.gevent.pool` under a second name. Only gevent's own test
 suite, `gevent.tests` and `gevent.testing`, is the installed one's, so that it can be run against
@@ -12,14 +12,18 @@ from _frozen_importlib_external import PathFinder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from importlib.abc import Loader
     from types import CodeType, ModuleType
     from typing import Any
 else:
     Loader = object
 
-NAME = "gevent"
+#: The packages, each with what it needs.
+STAND_INS = {
+    "gevent": ("greenlet", "manyhands._native"),
+    "paramiko": ("manyhands._native",),
+}
 
 #: What is not ours: to be found where gevent is installed.
 INSTALLED = ("gevent.testing", "gevent.tests")
@@ -29,8 +33,11 @@ INSTALLED = ("gevent.testing", "gevent.tests")
 _SECOND_NAMES = {f"manyhands.{name}": name for name in INSTALLED}
 
 
-class GeventFinder:
-    """Finds our modules under gevent's names."""
+class StandInFinder:
+    """Finds our modules under the names of others."""
+
+    def __init__(self, packages: "Collection[str]" = tuple(STAND_INS)) -> None:
+        self.packages = frozenset(packages)
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
@@ -38,18 +45,19 @@ class GeventFinder:
         """Part of the import system's protocol."""
         if name in _SECOND_NAMES:
             return ModuleSpec(name, _SecondLoader(_SECOND_NAMES[name]))
-        if name != NAME and not name.startswith(f"{NAME}."):
+        package = name.partition(".")[0]
+        if package not in self.packages:
             return None
         if name in INSTALLED:
             return find_installed(name)
-        if name.startswith(tuple(f"{package}." for package in INSTALLED)):
+        if name.startswith(tuple(f"{other}." for other in INSTALLED)):
             return None
-        if name != NAME and not is_ours():
+        if name != package and not is_ours(package):
             return None
-        if name == NAME and _is_programs_own(find_installed(name)):
+        if name == package and _is_programs_own(name, find_installed(name)):
             return None
         ours = find_ours(name)
-        if ours is None or not _has_engine():
+        if ours is None or not _has_all(STAND_INS[package]):
             return None
         alias = ModuleSpec(name, _AliasLoader(ours), origin=ours.origin)
         alias.submodule_search_locations = ours.submodule_search_locations
@@ -109,10 +117,10 @@ class _SecondLoader(Loader):
         module.__spec__ = self._own_spec
 
 
-def is_ours() -> bool:
-    """Whether who imports `gevent` gets, or has got, our package."""
-    module = sys.modules.get(NAME)
-    return module is not None and module is sys.modules.get(f"manyhands.{NAME}")
+def is_ours(package: str) -> bool:
+    """Whether who imports the package gets, or has got, ours."""
+    module = sys.modules.get(package)
+    return module is not None and module is sys.modules.get(f"manyhands.{package}")
 
 
 def find_installed(name: str) -> ModuleSpec | None:
@@ -127,7 +135,7 @@ def find_installed(name: str) -> ModuleSpec | None:
     return PathFinder.find_spec(name, path)
 
 
-def _is_programs_own(spec: ModuleSpec | None) -> bool:
+def _is_programs_own(package: str, spec: ModuleSpec | None) -> bool:
     if spec is None or spec.origin is None:
         return spec is not None
     folder = os.path.dirname(os.path.dirname(spec.origin))
@@ -136,23 +144,22 @@ def _is_programs_own(spec: ModuleSpec | None) -> bool:
     except OSError:
         return True
     return not any(
-        entry.startswith(f"{NAME}-") and entry.endswith((".dist-info", ".egg-info"))
+        entry.startswith(f"{package}-") and entry.endswith((".dist-info", ".egg-info"))
         for entry in beside
     )
 
 
-def _has_engine() -> bool:
+def _has_all(modules: "Sequence[str]") -> bool:
     try:
-        import greenlet  # noqa: F401
-
-        import manyhands._native  # noqa: F401
+        for module in modules:
+            __import__(module)
     except ImportError:
         return False  # the installed one serves; the finder of mirrors tells why
     return True
 
 
 def find_ours(name: str) -> ModuleSpec | None:
-    """Our module for a name of gevent's, without importing anything."""
+    """Our module for a name of another package's, without importing anything."""
     spec = PathFinder.find_spec("manyhands")
     full = "manyhands"
     for part in name.split("."):
