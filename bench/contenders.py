@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from types import ModuleType, SimpleNamespace
 
-from bench import greens, pools
+from bench import greens, pools, shells
 
 SYNC = ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Event", "Condition", "Barrier")
 QUEUES = ("Queue", "LifoQueue", "PriorityQueue", "SimpleQueue")
@@ -38,7 +39,7 @@ def _manyhands() -> SimpleNamespace:
         _with_executors(of, import_module("manyhands.concurrent.futures"))
     with contextlib.suppress(ModuleNotFoundError):
         of.green = greens.of_gevent("manyhands.gevent", "manyhands")
-    return of
+    return _with_ssh(of, shells.Manyhands, "manyhands.paramiko")
 
 
 def _billiard() -> SimpleNamespace:
@@ -158,6 +159,28 @@ def _trio() -> SimpleNamespace:
     return SimpleNamespace(green=greens.of_trio())
 
 
+def _paramiko() -> SimpleNamespace:
+    return _with_ssh(SimpleNamespace(), shells.Paramiko, "paramiko")
+
+
+def _asyncssh() -> SimpleNamespace:
+    import_module("asyncssh")
+    return SimpleNamespace(ssh=shells.AsyncSSH, ssh_class=shells.AsyncSSH, ssh_package="asyncssh")
+
+
+def _openssh() -> SimpleNamespace:
+    if shutil.which("ssh") is None:
+        raise ImportError("there is no ssh")
+    return SimpleNamespace(ssh=shells.OpenSSH, ssh_class=shells.OpenSSH)
+
+
+def _with_ssh(of: SimpleNamespace, shell: type[shells.Paramiko], package: str) -> SimpleNamespace:
+    """Adds connections of SSH: `of.ssh(kind="ed25519")`."""
+    import_module(package)
+    of.ssh, of.ssh_class, of.ssh_package = partial(shell, package), shell, package
+    return of
+
+
 def _with_processes(of: SimpleNamespace, multiprocessing: ModuleType) -> SimpleNamespace:
     """Adds what is between processes, as the module gives it: `of.multiprocessing`."""
     of.multiprocessing = multiprocessing
@@ -217,4 +240,7 @@ CONTENDERS = {
     "asyncio": _asyncio,
     "uvloop": _uvloop,
     "trio": _trio,
+    "paramiko": _paramiko,
+    "asyncssh": _asyncssh,
+    "openssh": _openssh,
 }

@@ -127,6 +127,7 @@ _MODULES = (
     "pools",
     "managers",
     "greenlets",
+    "ssh",
 )
 
 for _module in _MODULES:

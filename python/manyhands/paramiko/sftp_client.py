@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import time
+from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from manyhands._native import sftp as _native
@@ -28,20 +29,20 @@ from .sftp_file import SFTPFile
 from .util import ClosingContextManager
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from .transport import Transport
 
-    Path = str | bytes | os.PathLike[Any]
-    Progress = Callable[[int, int], object]
-
 __all__ = ["SFTP", "SFTPClient", "SFTPError"]
+
+_Path = str | bytes | os.PathLike[Any]
+_Progress = Callable[[int, int], object]
 
 #: How many files `get_many` and `put_many` have under way.
 _AT_ONCE = 64
 
 
-def _bytes_of(path: Path) -> bytes:
+def _bytes_of(path: _Path) -> bytes:
     path = os.fspath(path)
     return path.encode("utf-8", "surrogateescape") if isinstance(path, str) else bytes(path)
 
@@ -123,7 +124,7 @@ class SFTPClient(ClosingContextManager):
         """The channel."""
         return self.sock
 
-    def _path(self, path: Path) -> bytes:
+    def _path(self, path: _Path) -> bytes:
         """As the server is to be told it."""
         given = _bytes_of(path)
         if self._cwd is None or given.startswith(b"/"):
@@ -132,15 +133,15 @@ class SFTPClient(ClosingContextManager):
 
     # Directories.
 
-    def listdir(self, path: Path = ".") -> list[str]:
+    def listdir(self, path: _Path = ".") -> list[str]:
         """The names in a directory, without "." and "..", in no order."""
         return [_text(name) for name, _, _ in self._call("list", self._path(path))]
 
-    def listdir_attr(self, path: Path = ".") -> list[SFTPAttributes]:
+    def listdir_attr(self, path: _Path = ".") -> list[SFTPAttributes]:
         """As `listdir`, with attributes: each has `filename` and `longname`, too."""
         return [_entry(*listed) for listed in self._call("list", self._path(path))]
 
-    def listdir_iter(self, path: Path = b".", read_aheads: int = 50) -> Iterator[SFTPAttributes]:
+    def listdir_iter(self, path: _Path = b".", read_aheads: int = 50) -> Iterator[SFTPAttributes]:
         """As `listdir_attr`, as they come. How many requests are under way is the session's own
         affair, whatever `read_aheads` is."""
         entries = self._call("entries", self._path(path))
@@ -156,15 +157,15 @@ class SFTPClient(ClosingContextManager):
                 return
             yield _entry(*listed)
 
-    def mkdir(self, path: Path, mode: int = 0o777) -> None:
+    def mkdir(self, path: _Path, mode: int = 0o777) -> None:
         """Make a directory."""
         self._call("mkdir", self._path(path), mode)
 
-    def rmdir(self, path: Path) -> None:
+    def rmdir(self, path: _Path) -> None:
         """Remove an empty directory."""
         self._call("rmdir", self._path(path))
 
-    def chdir(self, path: Path | None = None) -> None:
+    def chdir(self, path: _Path | None = None) -> None:
         """Have paths be relative to this directory from now on; to the server's own one if it is
         None. SFTPError if it is no directory."""
         if path is None:
@@ -180,63 +181,63 @@ class SFTPClient(ClosingContextManager):
         """What was last given to `chdir`, without links and dots."""
         return None if self._cwd is None else _text(self._cwd)
 
-    def normalize(self, path: Path) -> str:
+    def normalize(self, path: _Path) -> str:
         """The absolute path, without links and dots."""
         return _text(self._call("realpath", self._path(path)))
 
     # Names and attributes.
 
-    def remove(self, path: Path) -> None:
+    def remove(self, path: _Path) -> None:
         """Remove a file."""
         self._call("remove", self._path(path))
 
     unlink = remove
 
-    def rename(self, oldpath: Path, newpath: Path) -> None:
+    def rename(self, oldpath: _Path, newpath: _Path) -> None:
         """Rename; OSError if the new name is there already."""
         self._call("rename", self._path(oldpath), self._path(newpath))
 
-    def posix_rename(self, oldpath: Path, newpath: Path) -> None:
+    def posix_rename(self, oldpath: _Path, newpath: _Path) -> None:
         """Rename; what has the new name is replaced. OSError if the server cannot do that."""
         # Some servers know it and do not say so.
         paths = (self._path(oldpath), self._path(newpath))
         self._call("extended", b"posix-rename@openssh.com", strings(*paths))
 
-    def stat(self, path: Path) -> SFTPAttributes:
+    def stat(self, path: _Path) -> SFTPAttributes:
         """The attributes of a file, or of what a link leads to."""
         return SFTPAttributes._from_fields(self._call("stat", self._path(path)))
 
-    def lstat(self, path: Path) -> SFTPAttributes:
+    def lstat(self, path: _Path) -> SFTPAttributes:
         """The attributes of a file, or of a link itself."""
         return SFTPAttributes._from_fields(self._call("lstat", self._path(path)))
 
-    def symlink(self, source: Path, dest: Path) -> None:
+    def symlink(self, source: _Path, dest: _Path) -> None:
         """Make a link `dest` that leads to `source`."""
         self._call("symlink", _bytes_of(source), self._path(dest))
 
-    def readlink(self, path: Path) -> str | None:
+    def readlink(self, path: _Path) -> str | None:
         """What a link leads to."""
         return _text(self._call("readlink", self._path(path)))
 
-    def chmod(self, path: Path, mode: int) -> None:
+    def chmod(self, path: _Path, mode: int) -> None:
         """Set the permissions."""
         self._call("set_stat", self._path(path), (None, None, mode, None, []))
 
-    def chown(self, path: Path, uid: int, gid: int) -> None:
+    def chown(self, path: _Path, uid: int, gid: int) -> None:
         """Set the numbers of user and group."""
         self._call("set_stat", self._path(path), (None, (uid, gid), None, None, []))
 
-    def utime(self, path: Path, times: tuple[float, float] | None) -> None:
+    def utime(self, path: _Path, times: tuple[float, float] | None) -> None:
         """Set the times of access and change, in seconds since 1970; None is now."""
         self._call("set_stat", self._path(path), (None, None, None, _seconds(times), []))
 
-    def truncate(self, path: Path, size: int) -> None:
+    def truncate(self, path: _Path, size: int) -> None:
         """Set the size of a file."""
         self._call("set_stat", self._path(path), (size, None, None, None, []))
 
     # Files.
 
-    def open(self, filename: Path, mode: str = "r", bufsize: int = -1) -> SFTPFile:
+    def open(self, filename: _Path, mode: str = "r", bufsize: int = -1) -> SFTPFile:
         """Open a file. `mode` is as of Python's `open`, with "x" for one that must not exist.
 
         Who reads on and on is read ahead for, and writes are not waited for: see `SFTPFile`.
@@ -248,9 +249,9 @@ class SFTPClient(ClosingContextManager):
 
     def get(
         self,
-        remotepath: Path,
-        localpath: Path,
-        callback: Progress | None = None,
+        remotepath: _Path,
+        localpath: _Path,
+        callback: _Progress | None = None,
         prefetch: bool = True,
         max_concurrent_prefetch_requests: int | None = None,
     ) -> None:
@@ -269,24 +270,26 @@ class SFTPClient(ClosingContextManager):
 
     def getfo(
         self,
-        remotepath: Path,
+        remotepath: _Path,
         fl: IO[bytes],
-        callback: Progress | None = None,
+        callback: _Progress | None = None,
         prefetch: bool = True,
         max_concurrent_prefetch_requests: int | None = None,
     ) -> int:
         """Copy a file from the server to what has `write(bytes)`; the number of bytes."""
         return self._get(remotepath, fl, callback, prefetch, max_concurrent_prefetch_requests)
 
-    def _get(self, path: Path, target: Any, callback: Any, prefetch: bool, most: int | None) -> int:
+    def _get(
+        self, path: _Path, target: Any, callback: Any, prefetch: bool, most: int | None
+    ) -> int:
         most = most if prefetch else 1
         return cast("int", self._call("get", self._path(path), target, most, callback))
 
     def put(
         self,
-        localpath: Path,
-        remotepath: Path,
-        callback: Progress | None = None,
+        localpath: _Path,
+        remotepath: _Path,
+        callback: _Progress | None = None,
         confirm: bool = True,
     ) -> SFTPAttributes:
         """Copy a file to the server; its attributes there.
@@ -300,26 +303,26 @@ class SFTPClient(ClosingContextManager):
     def putfo(
         self,
         fl: IO[bytes],
-        remotepath: Path,
+        remotepath: _Path,
         file_size: int = 0,
-        callback: Progress | None = None,
+        callback: _Progress | None = None,
         confirm: bool = True,
     ) -> SFTPAttributes:
         """As `put`, from what has `read(count)`. `file_size` is only for the callback."""
         return self._put(fl, remotepath, file_size, callback, confirm)
 
     def _put(
-        self, source: Any, path: Path, size: int, callback: Any, confirm: bool
+        self, source: Any, path: _Path, size: int, callback: Any, confirm: bool
     ) -> SFTPAttributes:
         fields = self._call("put", source, self._path(path), size, confirm, callback)
         return SFTPAttributes._from_fields(fields)
 
     def get_many(
         self,
-        pairs: Iterable[tuple[Path, Path]],
+        pairs: Iterable[tuple[_Path, _Path]],
         *,
         at_once: int = _AT_ONCE,
-        callback: Progress | None = None,
+        callback: _Progress | None = None,
     ) -> list[int | Exception]:
         """Copy files from the server, each a remote and a local path, many at once.
 
@@ -331,10 +334,10 @@ class SFTPClient(ClosingContextManager):
 
     def put_many(
         self,
-        pairs: Iterable[tuple[Path, Path]],
+        pairs: Iterable[tuple[_Path, _Path]],
         *,
         at_once: int = _AT_ONCE,
-        callback: Progress | None = None,
+        callback: _Progress | None = None,
     ) -> list[int | Exception]:
         """As `get_many`, to the server: each pair is a local and a remote path."""
         files = [(self._path(remote), os.fspath(local)) for local, remote in pairs]
