@@ -220,6 +220,24 @@ def test_keepalive_notices_a_server_that_is_stopped(start):
             os.kill(pid, signal.SIGCONT)
 
 
+def test_keepalive_may_be_set_before_the_start(start):
+    server = start()
+    transport = paramiko.Transport(("127.0.0.1", server.port))
+    transport.set_keepalive(0.05)
+    with transport:
+        transport.start_client(timeout=30)
+        for pid in server.tree():
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            end = time.monotonic() + 30
+            while transport.is_active():
+                assert time.monotonic() < end
+                time.sleep(0.01)
+        finally:
+            for pid in server.tree():
+                os.kill(pid, signal.SIGCONT)
+
+
 def test_keepalive(transport):
     transport.set_keepalive(0.5)
     with transport.open_session() as channel:

@@ -70,6 +70,7 @@ class Transport(Authentication, Preferences, ClosingContextManager):
         self.logger = get_logger("paramiko.transport")
         self._log_name = "paramiko.transport"
         self._native: Any = None
+        self._keepalive = 0.0
         self._username: str | None = None
         self._incoming: Incoming | None = None
         self._lock = threading.Lock()
@@ -166,6 +167,8 @@ class Transport(Authentication, Preferences, ClosingContextManager):
         except BaseException:
             self._close_socket()
             raise
+        if self._keepalive:
+            self.set_keepalive(self._keepalive)
         self._log(DEBUG, f"Connected ({self.remote_version})")
 
     def connect(
@@ -418,9 +421,11 @@ class Transport(Authentication, Preferences, ClosingContextManager):
 
     def set_keepalive(self, interval: float) -> None:
         """Ask the server for a sign of life after each so many seconds, 0 for no longer; when it is
-        silent for three of them the connection ends."""
-        with errors.of_requests():
-            self._session().set_keepalive(float(interval))
+        silent for three of them the connection ends. Before `start_client` it is for later."""
+        self._keepalive = float(interval)
+        if self._native is not None:
+            with errors.of_requests():
+                self._session().set_keepalive(self._keepalive)
 
     def send_ignore(self, byte_count: int | None = None) -> None:
         """Send that many bytes, or 10 to 41, that mean nothing: a request that servers ignore."""
