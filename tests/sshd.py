@@ -83,10 +83,14 @@ class Server:
     def log(self):
         return (self.folder / "log").read_text()
 
-    def stop(self):
+    def send(self, number):
+        """A signal to the processes below the server."""
         for pid in self.tree():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
+
+    def stop(self):
+        self.send(signal.SIGKILL)
         self.process.kill()
         self.process.wait(LIMIT)
 

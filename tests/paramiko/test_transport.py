@@ -212,12 +212,10 @@ def test_keepalive_notices_a_server_that_is_stopped(start):
         transport.set_keepalive(0.05)
         channel = transport.open_session()
         channel.exec_command("sleep 60")
-        for pid in server.tree():
-            os.kill(pid, signal.SIGSTOP)
+        server.send(signal.SIGSTOP)
         assert channel.recv_exit_status() == -1
         assert "no sign of life" in str(transport.get_exception())
-        for pid in server.tree():
-            os.kill(pid, signal.SIGCONT)
+        server.send(signal.SIGCONT)
 
 
 def test_keepalive_may_be_set_before_the_start(start):
@@ -226,16 +224,14 @@ def test_keepalive_may_be_set_before_the_start(start):
     transport.set_keepalive(0.05)
     with transport:
         transport.start_client(timeout=30)
-        for pid in server.tree():
-            os.kill(pid, signal.SIGSTOP)
+        server.send(signal.SIGSTOP)
         try:
             end = time.monotonic() + 30
             while transport.is_active():
                 assert time.monotonic() < end
                 time.sleep(0.01)
         finally:
-            for pid in server.tree():
-                os.kill(pid, signal.SIGCONT)
+            server.send(signal.SIGCONT)
 
 
 def test_keepalive(transport):
@@ -248,26 +244,22 @@ def test_keepalive(transport):
 
 def test_timeouts(server):
     with server.client() as client:
-        for pid in server.tree():
-            os.kill(pid, signal.SIGSTOP)
+        server.send(signal.SIGSTOP)
         try:
             with pytest.raises(paramiko.SSHException, match="opening a channel: timed out"):
                 client.get_transport().open_session(timeout=0.05)
             with pytest.raises(paramiko.SSHException, match="timed out"):
                 client.exec_command("true", timeout=0.05)
         finally:
-            for pid in server.tree():
-                os.kill(pid, signal.SIGCONT)
+            server.send(signal.SIGCONT)
     with server.transport() as transport:
         transport.auth_timeout = 0.05
-        for pid in server.tree():
-            os.kill(pid, signal.SIGSTOP)
+        server.send(signal.SIGSTOP)
         try:
             with pytest.raises(paramiko.AuthenticationException, match="Authentication timeout"):
                 transport.auth_publickey(server.user, server.key())
         finally:
-            for pid in server.tree():
-                os.kill(pid, signal.SIGCONT)
+            server.send(signal.SIGCONT)
 
 
 def test_interrupts(transport):

@@ -374,23 +374,44 @@ impl Client {
     /// # Errors
     /// The server's status, no answer in time, a session that is over.
     pub fn call(&self, request: &Request) -> Result<Reply, Error> {
+        self.ask(request)?.wait()
+    }
+
+    /// Sends a request, whose answer can be waited for. The server obeys the order of requests.
+    pub(crate) fn ask(&self, request: &Request) -> Result<Pending, Error> {
         let inbox = Inbox::new();
         let ticket = self.post(request.encode(), &inbox, 0, request.opens())?;
-        match self.wait(&inbox) {
-            Ok((_, Reply::Status(status))) if status.code != StatusCode::OK => {
-                Err(Error::Status(status))
-            }
-            Ok((_, reply)) => Ok(reply),
-            Err(error) => {
-                self.abandon(ticket);
-                // It may have come just now.
-                if let (true, Some((_, Reply::Handle(handle)))) =
-                    (request.opens(), inbox.try_take())
-                {
-                    self.release(handle);
-                }
-                Err(error)
-            }
+        Ok(Pending { client: self.clone(), inbox, ticket: Some(ticket) })
+    }
+}
+
+/// A request that was sent, and whose answer nobody has taken. Dropping it forgets the answer, and closes what it opens.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    client: Client,
+    inbox: Arc<Inbox>,
+    ticket: Option<Ticket>,
+}
+
+impl Pending {
+    /// Waits for the answer, as [`Client::call`].
+    pub(crate) fn wait(mut self) -> Result<Reply, Error> {
+        let (_, reply) = self.client.wait(&self.inbox)?;
+        self.ticket = None;
+        match reply {
+            Reply::Status(status) if status.code != StatusCode::OK => Err(Error::Status(status)),
+            reply => Ok(reply),
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket.take() else { return };
+        self.client.abandon(ticket);
+        // It may have come just now.
+        if let Some((_, Reply::Handle(handle))) = self.inbox.try_take() {
+            self.client.release(handle);
         }
     }
 }

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 
 use crate::attributes::Attributes;
-use crate::client::Client;
+use crate::client::{Client, Pending};
 use crate::errors::Error;
 use crate::extensions::{Extensions, FileSystem};
 use crate::handle::Handle;
-use crate::packet::{Name, OpenFlags, Reply, Request};
+use crate::packet::{Name, OpenFlags, Reply, Request, StatusCode};
 use crate::wire::{Fields, put_string, put_u32, put_u64};
 
 pub(crate) fn owned(bytes: &[u8]) -> Bytes {
@@ -23,17 +23,11 @@ fn strings(fields: &[&[u8]]) -> Vec<u8> {
 /// All of these fail with the server's status, or as [`Client::call`] does.
 impl Client {
     fn done(&self, request: &Request) -> Result<(), Error> {
-        match self.call(request)? {
-            Reply::Status(_) => Ok(()),
-            other => Err(Error::unexpected("a status", other.kind())),
-        }
+        self.ask(request)?.done()
     }
 
     fn attributes(&self, request: &Request) -> Result<Attributes, Error> {
-        match self.call(request)? {
-            Reply::Attributes(attributes) => Ok(attributes),
-            other => Err(Error::unexpected("attributes", other.kind())),
-        }
+        self.ask(request)?.attributes()
     }
 
     fn handle(&self, request: &Request) -> Result<Handle, Error> {
@@ -224,12 +218,52 @@ fn decode_names(fields: Bytes) -> Option<(Vec<Bytes>, Vec<Bytes>)> {
     Some((next()?, next()?))
 }
 
+impl Pending {
+    pub(crate) fn done(self) -> Result<(), Error> {
+        match self.wait()? {
+            Reply::Status(_) => Ok(()),
+            other => Err(Error::unexpected("a status", other.kind())),
+        }
+    }
+
+    pub(crate) fn attributes(self) -> Result<Attributes, Error> {
+        match self.wait()? {
+            Reply::Attributes(attributes) => Ok(attributes),
+            other => Err(Error::unexpected("attributes", other.kind())),
+        }
+    }
+
+    /// What was read of the `length` bytes that were asked for; `None` at the end of the file.
+    pub(crate) fn data(self, length: u32) -> Result<Option<Bytes>, Error> {
+        match self.wait() {
+            Ok(Reply::Data(data)) if data.len() <= length as usize => Ok(Some(data)),
+            Ok(Reply::Data(_)) => Err(Error::unexpected("data", "more data than was asked for")),
+            Ok(other) => Err(Error::unexpected("data", other.kind())),
+            Err(error) if error.code() == Some(StatusCode::EOF) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// All of these fail with the server's status, or as [`Client::call`] does.
 impl Handle {
+    pub(crate) fn ask_stat(&self) -> Result<Pending, Error> {
+        self.client().ask(&Request::FStat { handle: self.bytes() })
+    }
+
+    pub(crate) fn ask_read(&self, offset: u64, length: u32) -> Result<Pending, Error> {
+        self.client().ask(&Request::Read { handle: self.bytes(), offset, length })
+    }
+
+    pub(crate) fn ask_close(self) -> Result<Pending, Error> {
+        let (client, handle) = self.into_parts();
+        client.ask(&Request::Close { handle })
+    }
+
     /// The attributes of what is open.
     #[doc(alias = "paramiko.sftp_file.SFTPFile.stat")]
     pub fn stat(&self) -> Result<Attributes, Error> {
-        self.client().attributes(&Request::FStat { handle: self.bytes() })
+        self.ask_stat()?.attributes()
     }
 
     /// Changes those attributes that are given.
@@ -244,13 +278,7 @@ impl Handle {
 
     /// What the server gives of `length` bytes at `offset`, which may be fewer; `None` at the end.
     pub fn read(&self, offset: u64, length: u32) -> Result<Option<Bytes>, Error> {
-        match self.client().call(&Request::Read { handle: self.bytes(), offset, length }) {
-            Ok(Reply::Data(data)) if data.len() <= length as usize => Ok(Some(data)),
-            Ok(Reply::Data(_)) => Err(Error::unexpected("data", "more data than was asked for")),
-            Ok(other) => Err(Error::unexpected("data", other.kind())),
-            Err(error) if error.code() == Some(crate::packet::StatusCode::EOF) => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.ask_read(offset, length)?.data(length)
     }
 
     /// Writes all of `data`, which fits into one packet, at `offset`.
@@ -287,7 +315,6 @@ impl Handle {
     /// Closes it, and says what the server says to that.
     #[doc(alias = "paramiko.sftp_file.SFTPFile.close")]
     pub fn close(self) -> Result<(), Error> {
-        let (client, handle) = self.into_parts();
-        client.done(&Request::Close { handle })
+        self.ask_close()?.done()
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 
 use crate::attributes::Attributes;
-use crate::client::Client;
+use crate::client::{Client, Pending};
 use crate::errors::Error;
 use crate::handle::Handle;
 use crate::inbox::Cancelled;
@@ -52,10 +52,18 @@ impl Client {
         progress: &mut Progress<'_>,
     ) -> Result<u64, Error> {
         let handle = self.open_handle(path, OpenFlags::READ, &Attributes::default())?;
-        let size = handle.stat()?.size.unwrap_or(0);
-        let done = read_all(&handle, 0, size, writer, options, progress)?;
-        handle.close()?;
-        Ok(done)
+        // The size, and all of a small file: one round trip. Nobody waits for the close.
+        let length = self.limits().read;
+        let (stat, first) = (handle.ask_stat()?, handle.ask_read(0, length)?);
+        let size = stat.attributes()?.size.unwrap_or(0);
+        let Some(data) = first.data(length)?.filter(|data| !data.is_empty()) else { return Ok(0) };
+        let here = data.len() as u64;
+        writer.write_all(&data)?;
+        report(progress, here, size)?;
+        if here == size {
+            return Ok(here);
+        }
+        read_all(&handle, here, size, writer, options, progress)
     }
 
     /// Writes all that `reader` has into a file of the server's, which is made or emptied, and returns its attributes afterwards
@@ -75,12 +83,14 @@ impl Client {
     ) -> Result<Attributes, Error> {
         let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE;
         let handle = self.open_handle(path, flags, &Attributes::default())?;
-        let sent = write_all(&handle, 0, reader, size, progress)?;
-        handle.close()?;
-        if !options.confirm {
-            return Ok(Attributes::default());
-        }
-        let attributes = self.stat(path)?;
+        let mut writes = WriteBehind::new(&handle);
+        let sent = send_all(&handle, &mut writes, 0, reader, size, progress)?;
+        // The server obeys the order, so nobody has to wait for the writes before that.
+        let stat = options.confirm.then(|| handle.ask_stat()).transpose()?;
+        let close = handle.ask_close()?;
+        writes.finish()?;
+        let attributes = stat.map_or(Ok(Attributes::default()), Pending::attributes)?;
+        close.done()?;
         match attributes.size {
             Some(actual) if actual != sent => {
                 Err(Error::SizeMismatch { operation: "put", actual, expected: sent })
@@ -121,6 +131,20 @@ pub(crate) fn write_all(
     progress: &mut Progress<'_>,
 ) -> Result<u64, Error> {
     let mut writes = WriteBehind::new(handle);
+    let done = send_all(handle, &mut writes, offset, reader, size, progress)?;
+    writes.finish()?;
+    Ok(done)
+}
+
+/// As [`write_all`], without waiting for what is under way.
+fn send_all(
+    handle: &Handle,
+    writes: &mut WriteBehind,
+    offset: u64,
+    reader: &mut dyn Read,
+    size: u64,
+    progress: &mut Progress<'_>,
+) -> Result<u64, Error> {
     let name = handle.bytes();
     let chunk = handle.client().limits().write as usize;
     let mut done = offset;
@@ -133,7 +157,6 @@ pub(crate) fn write_all(
         done += length as u64;
         report(progress, done, size)?;
     }
-    writes.finish()?;
     Ok(done)
 }
 

@@ -208,9 +208,15 @@ fn more_data_than_was_asked_for_is_refused() {
 #[test]
 fn an_old_server_is_refused() {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    (&theirs).write_all(b"\0\0\0\x05\x02\0\0\0\x02").unwrap();
+    let server = thread::spawn(move || {
+        // It speaks when it was spoken to.
+        (&theirs).read_exact(&mut [0; 9]).unwrap();
+        (&theirs).write_all(b"\0\0\0\x05\x02\0\0\0\x02").unwrap();
+        theirs
+    });
     let reason = ended(connect(ours));
     assert_eq!(reason, Ended::Version(2));
+    drop(server.join().unwrap());
 }
 
 #[test]

@@ -37,6 +37,8 @@ fn files_of_all_sizes_are_put_and_got() {
             assert_eq!(count.unwrap(), size as u64);
             assert!(got == data, "get of {size}");
         }
+        // A `get` does not wait for its close, which is answered before this.
+        served.client.stat(&served.path("file")).unwrap();
         assert_eq!(served.client.in_flight(), 0);
     }
 }

@@ -100,7 +100,12 @@ class SFTPFile(BufferedFile):
     def write(self, data: Any) -> None:
         """Write bytes, or text as UTF-8, at the position."""
         self._to_position()
-        super().write(asbytes(data))
+        data = asbytes(data)
+        if self._bufsize or not isinstance(data, bytes) or self._closed or not self._writable:
+            super().write(data)
+        else:
+            self._call("write", data)
+            self._pos += len(data)
 
     def _to_position(self) -> None:
         """Forget what was read for lines that nobody has taken yet."""
