@@ -119,13 +119,15 @@ key_classes = [RSAKey, Ed25519Key, ECDSAKey]
 #: The version of paramiko whose names these are; programs look at it.
 __version__ = "5.1.0"
 
-#: Where the names for files are, which are loaded when they are needed.
-_OF_FILES = {
+#: Where the names are that are loaded when they are needed.
+_LATER = {
+    "HostResult": "_many",
     "SFTP": "sftp_client",
     "SFTPAttributes": "sftp_attr",
     "SFTPClient": "sftp_client",
     "SFTPError": "sftp",
     "SFTPFile": "sftp_file",
+    "run_many": "_many",
 }
 
 #: What it will not have.
@@ -145,13 +147,13 @@ _NOT_OFFERED = (
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_OF_FILES})
+    return sorted({*globals(), *_LATER})
 
 
 def __getattr__(name: str) -> Any:
-    """The names for files; ImportError for what paramiko has and this has not: `from ... import`
-    shows its message."""
-    home = "sftp" if name.startswith("SFTP_") else _OF_FILES.get(name)
+    """The names that are loaded later; ImportError for what paramiko has and this has not, whose
+    message `from ... import` shows."""
+    home = "sftp" if name.startswith("SFTP_") else _LATER.get(name)
     if home is not None:
         return getattr(import_module(f".{home}", __name__), name)
     if name in _NOT_OFFERED:
