@@ -16,10 +16,6 @@ from manyhands.gevent import aio
 from manyhands.gevent.event import AsyncResult, Event
 from manyhands.gevent.lock import Semaphore
 
-# Made now, as they stay.
-gevent.get_hub()
-aio.run(asyncio.sleep(0))
-
 variable = contextvars.ContextVar("variable", default="nothing")
 
 

@@ -16,10 +16,6 @@ from coroutines import LIMIT, Cleaning, in_thread, value, with_hub
 from manyhands.gevent import aio, socket
 from manyhands.gevent.event import Event
 
-# Made now, as they stay.
-gevent.get_hub()
-aio.run(asyncio.sleep(0))
-
 
 @pytest.fixture(autouse=True)
 def limit():

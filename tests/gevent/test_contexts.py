@@ -12,9 +12,6 @@ from manyhands.gevent import config
 from manyhands.gevent.pool import Group, Pool
 from manyhands.gevent.threadpool import ThreadPool
 
-# Made now, as it stays.
-gevent.get_hub()
-
 variable = contextvars.ContextVar("variable", default="nothing")
 
 

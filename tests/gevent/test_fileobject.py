@@ -11,9 +11,6 @@ pytest.importorskip("greenlet")
 import manyhands.gevent as gevent
 from manyhands.gevent.fileobject import FileObjectPosix
 
-# Made now, as it stays.
-gevent.get_hub()
-
 
 def test_more_than_a_pipe_holds():
     reads, writes = os.pipe()

@@ -11,9 +11,6 @@ import greenlet
 import manyhands.gevent as gevent
 from manyhands.gevent.local import all_local_dicts_for_greenlet, local
 
-# Made now, as it stays.
-gevent.get_hub()
-
 
 class Thing:
     """Can be asked whether it is still there."""

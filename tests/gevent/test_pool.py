@@ -8,9 +8,6 @@ import manyhands.gevent as gevent
 from manyhands.gevent.event import Event
 from manyhands.gevent.pool import Group, Pool, PoolFull
 
-# Made now, as it stays.
-gevent.get_hub()
-
 
 @pytest.fixture
 def quiet():

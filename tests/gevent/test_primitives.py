@@ -11,9 +11,6 @@ from manyhands.gevent.lock import RLock, Semaphore
 from manyhands.gevent.queue import Channel, Full, Queue, SimpleQueue
 from parking import QUEUES, Hooked, kill_once_woken, parked
 
-# Made before a test looks at what it leaves behind.
-gevent.get_hub()
-
 # Order.
 
 

@@ -24,9 +24,6 @@ from manyhands.gevent.queue import (
 )
 from parking import QUEUES, Hooked, parked
 
-# Made before a test looks at what it leaves behind.
-gevent.get_hub()
-
 # Links.
 
 

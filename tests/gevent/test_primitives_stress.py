@@ -12,9 +12,6 @@ from manyhands import gevent
 from manyhands.gevent.lock import RLock, Semaphore
 from manyhands.gevent.queue import Channel, LifoQueue, PriorityQueue, Queue
 
-# Made before a test looks at what it leaves behind.
-gevent.get_hub()
-
 #: How many kills there are.
 KILLS = int(os.environ.get("MANYHANDS_STRESS", "1")) * 400
 

@@ -12,9 +12,6 @@ from manyhands.gevent.event import Event
 from manyhands.gevent.hub import get_hub
 from manyhands.gevent.lock import BoundedSemaphore, RLock, Semaphore
 
-# Made before a test looks at what it leaves behind.
-gevent.get_hub()
-
 
 @pytest.fixture
 def threads():

@@ -18,8 +18,8 @@ from manyhands import gevent
 from manyhands.gevent import pool, server, socket, ssl as green_ssl
 from manyhands.gevent.event import Event
 from manyhands.gevent.socket import socket as GreenSocket
+from support import until_blocked
 
-HUB = gevent.get_hub()  # its descriptors stay
 LIMIT = 20  # seconds: a watchdog, never a measure
 
 
@@ -33,9 +33,9 @@ def limit():
 def errors():
     """What the hub is told of, instead of a traceback."""
     seen = []
-    HUB.handle_error = lambda _where, _kind, error, _trace: seen.append(error)
+    gevent.get_hub().handle_error = lambda _where, _kind, error, _trace: seen.append(error)
     yield seen
-    del HUB.handle_error
+    del gevent.get_hub().handle_error
 
 
 @pytest.fixture
@@ -277,7 +277,7 @@ def test_without_spawn_it_is_handled_at_once_in_the_hub(made, errors):
         with connect(it.address) as client:
             assert client.recv(1) == b"x"
             assert client.recv(1) == b""
-    assert seen == [HUB, HUB]
+    assert seen == [gevent.get_hub(), gevent.get_hub()]
     assert len(errors) == 2
 
 
@@ -470,6 +470,7 @@ def test_ctrl_c_ends_serve_forever(implementation):
         port = int(process.stdout.readline())
         with connect(("127.0.0.1", port)) as client:
             assert client.recv(1) == b"x"
+            until_blocked(process.pid, process.pid)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=LIMIT)
             assert out == "interrupted False [True]\n"
@@ -502,7 +503,7 @@ def test_accepting_that_fails_pauses_longer_and_longer_and_goes_on(made, errors)
 
     class Loop:
         def __getattr__(self, name):
-            return getattr(HUB.loop, name)
+            return getattr(gevent.get_hub().loop, name)
 
         def timer(self, after):
             delays.append(after)

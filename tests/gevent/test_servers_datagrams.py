@@ -12,7 +12,6 @@ from manyhands.gevent import server
 from manyhands.gevent.event import Event
 from manyhands.gevent.socket import socket as GreenSocket
 
-HUB = gevent.get_hub()  # its descriptors stay
 HERE = ("127.0.0.1", 0)
 LIMIT = 20  # seconds: a watchdog, never a measure
 
@@ -26,9 +25,9 @@ def limit():
 @pytest.fixture
 def errors():
     seen = []
-    HUB.handle_error = lambda _where, _kind, error, _trace: seen.append(error)
+    gevent.get_hub().handle_error = lambda _where, _kind, error, _trace: seen.append(error)
     yield seen
-    del HUB.handle_error
+    del gevent.get_hub().handle_error
 
 
 @pytest.fixture
@@ -138,7 +137,7 @@ def test_without_spawn_it_is_handled_at_once_in_the_hub(made, client):
     it = made(HERE, handle, spawn=None)
     client.sendto(b"buns", it.address)
     assert client.recv(10) == b"x"
-    assert seen == [(b"buns", HUB)]
+    assert seen == [(b"buns", gevent.get_hub())]
 
 
 def test_an_answer_to_who_has_gone_harms_nobody(made, client, errors):

@@ -13,8 +13,6 @@ pytest.importorskip("greenlet")
 from manyhands import gevent
 from manyhands.gevent import select, socket
 
-gevent.get_hub()  # its descriptors stay
-
 
 @pytest.fixture
 def pair():

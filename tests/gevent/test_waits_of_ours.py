@@ -20,9 +20,6 @@ from manyhands import gevent
 #: What a wait that is not to be over gets.
 SHORT = 0.02
 
-# What a hub has of the system it keeps.
-gevent.get_hub()
-
 
 @pytest.fixture
 def ended():
