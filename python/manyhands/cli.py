@@ -52,9 +52,10 @@ RUN_HELP = f"""\
 {RUN_USAGE}
 
 Run a Python program, and all Python programs that it starts, on the engine: whoever imports
-threading, queue, multiprocessing or concurrent.futures there gets Manyhands' modules, and whoever
-imports gevent gets Manyhands' greenlets, whether or not gevent is installed. Everything else is as
-with python, whose options are all understood: -u, -O, -X dev, -W error, ...
+threading, queue, multiprocessing or concurrent.futures there gets Manyhands' modules. Whoever
+imports gevent gets Manyhands' greenlets, which need the package greenlet, and whoever imports
+paramiko gets Manyhands' SSH client, whether or not gevent or paramiko is installed. Everything else
+is as with python, whose options are all understood: -u, -O, -X dev, -W error, ...
 
 options:
   -h, --help             show this text

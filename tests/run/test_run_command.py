@@ -5,6 +5,7 @@ import shutil
 import sys
 
 import pytest
+from manyhands._start_stand_ins import STAND_INS
 from manyhands.cli import scan
 from programs import COMMAND, OFF, ON, WHICH, Clone, environment
 
@@ -42,6 +43,12 @@ def test_the_command_and_the_module_are_the_same(place):
         assert (script.stdout, script.stderr) == (module.stdout, module.stderr)
         assert script.returncode == module.returncode == (0 if arguments else 2)
     assert place.call([command, "run", "-c", WHICH]).stdout == ON
+
+
+def test_the_help_names_the_packages_that_are_served(place):
+    told = place.call([sys.executable, "-m", "manyhands", "run", "--help"]).stdout
+    for package in STAND_INS:
+        assert f"imports {package}" in " ".join(told.split())
 
 
 @pytest.mark.parametrize(
