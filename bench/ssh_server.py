@@ -40,6 +40,7 @@ class Server:
             HostKey {self.folder}/host
             ListenAddress 127.0.0.1:{self.port}
             AuthorizedKeysFile {self.folder}/authorized
+            SetEnv HOME={self.folder}
             PidFile none
             StrictModes no
             UsePAM no

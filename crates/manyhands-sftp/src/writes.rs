@@ -2,24 +2,31 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::client::{Client, Ticket};
 use crate::errors::Error;
 use crate::handle::Handle;
 use crate::inbox::Inbox;
 use crate::packet::{Packet, Reply, StatusCode};
-use crate::window::REQUESTS;
+use crate::window::{Flow, REQUESTS};
 
-/// Data of one file that is on its way to the server at most.
-const BYTES: usize = 16 << 20;
+#[derive(Debug)]
+struct Write {
+    mark: u64,
+    ticket: Ticket,
+    length: usize,
+    sent: Instant,
+}
 
 /// Writes that are under way. An error is kept until somebody asks; then nothing more is sent before.
 #[derive(Debug)]
 pub(crate) struct WriteBehind {
     client: Client,
     inbox: Arc<Inbox>,
-    in_flight: VecDeque<(u64, Ticket, usize)>,
+    in_flight: VecDeque<Write>,
     bytes: usize,
+    flow: Flow,
     next: u64,
     error: Option<Error>,
 }
@@ -31,6 +38,7 @@ impl WriteBehind {
             inbox: Inbox::new(),
             in_flight: VecDeque::new(),
             bytes: 0,
+            flow: Flow::new(),
             next: 0,
             error: None,
         }
@@ -49,7 +57,7 @@ impl WriteBehind {
             self.take(mark, reply);
         }
         let length = packet.len();
-        while self.in_flight.len() >= REQUESTS || (self.bytes > 0 && self.bytes + length > BYTES) {
+        while self.in_flight.len() >= REQUESTS || !self.flow.has_room(self.bytes, length) {
             self.wait()?;
         }
         self.check()?;
@@ -57,7 +65,7 @@ impl WriteBehind {
         let ticket = self.client.post(packet, &self.inbox, mark, false)?;
         self.next += 1;
         self.bytes += length;
-        self.in_flight.push_back((mark, ticket, length));
+        self.in_flight.push_back(Write { mark, ticket, length, sent: Instant::now() });
         Ok(())
     }
 
@@ -83,9 +91,10 @@ impl WriteBehind {
     }
 
     fn take(&mut self, mark: u64, reply: Reply) {
-        let index = self.in_flight.iter().position(|(other, ..)| *other == mark);
-        if let Some((.., length)) = index.and_then(|index| self.in_flight.remove(index)) {
-            self.bytes -= length;
+        let index = self.in_flight.iter().position(|write| write.mark == mark);
+        if let Some(write) = index.and_then(|index| self.in_flight.remove(index)) {
+            self.flow.learn(write.length, write.sent.elapsed(), self.bytes);
+            self.bytes -= write.length;
         }
         let error = match reply {
             Reply::Status(status) if status.code == StatusCode::OK => return,
@@ -98,8 +107,8 @@ impl WriteBehind {
 
 impl Drop for WriteBehind {
     fn drop(&mut self) {
-        for (_, ticket, _) in self.in_flight.drain(..) {
-            self.client.abandon(ticket);
+        for write in self.in_flight.drain(..) {
+            self.client.abandon(write.ticket);
         }
     }
 }

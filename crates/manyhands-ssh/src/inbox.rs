@@ -9,6 +9,7 @@ use manyhands_sync::{Exclusion, Gate, Limit, Locked, Protected, Waitable, Waits,
 use manyhands_watch::Kind;
 use rustix::event::EventfdFlags;
 
+use crate::runtime::wake_soon;
 use crate::spool::Spool;
 use crate::{Cause, ExitSignal};
 
@@ -185,7 +186,8 @@ impl Inbox {
 
     /// Keeps output. When that is not possible the channel has failed: what is there can be read, then the error comes.
     pub(crate) fn push(&self, output: Output, bytes: &[u8]) {
-        self.change(|state, wakes| {
+        let mut wakes = Wakes::default();
+        self.cell.with(|state| {
             let output = if state.combined { Output::Standard } else { output };
             if state.ended {
                 return;
@@ -193,11 +195,13 @@ impl Inbox {
             if let Err(error) = state.spool(output).push(bytes) {
                 state.failure.get_or_insert(Cause::Spool(error.to_string()));
                 state.ended = true;
-                state.wake_all(wakes);
-                return;
+                state.wake_all(&mut wakes);
+            } else {
+                state.waits.wake_one(output.line() as usize, &mut wakes);
             }
-            state.waits.wake_one(output.line() as usize, wakes);
+            state.show();
         });
+        wake_soon(wakes, bytes.len());
     }
 
     pub(crate) fn end(&self) {

@@ -1,58 +1,63 @@
-"""paramiko's names: clients, connections, channels, keys, known hosts, the agent."""
+"""paramiko's names: clients, connections, channels, keys, known hosts, the agent.
 
-from importlib import import_module
-from typing import Any
+Modules are loaded when one of their names is asked for."""
 
-from ._policies import AutoAddPolicy, MissingHostKeyPolicy, RejectPolicy, WarningPolicy
-from .agent import Agent, AgentKey
-from .auth_strategy import (
-    AuthFailure,
-    AuthResult,
-    AuthSource,
-    AuthStrategy,
-    InMemoryPrivateKey,
-    NoneAuth,
-    OnDiskPrivateKey,
-    Password,
-    PrivateKey,
-    SourceResult,
-)
-from .channel import Channel, ChannelFile, ChannelStderrFile, ChannelStdinFile
-from .client import SSHClient
-from .common import (
-    AUTH_FAILED,
-    AUTH_PARTIALLY_SUCCESSFUL,
-    AUTH_SUCCESSFUL,
-    OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED,
-    OPEN_FAILED_CONNECT_FAILED,
-    OPEN_FAILED_RESOURCE_SHORTAGE,
-    OPEN_FAILED_UNKNOWN_CHANNEL_TYPE,
-    OPEN_SUCCEEDED,
-    io_sleep,
-)
-from .config import SSHConfig, SSHConfigDict
-from .ecdsakey import ECDSAKey
-from .ed25519key import Ed25519Key
-from .file import BufferedFile
-from .hostkeys import HostKeys
-from .message import Message
-from .pkey import PKey, PublicBlob, UnknownKeyType
-from .proxy import ProxyCommand
-from .rsakey import RSAKey
-from .ssh_exception import (
-    AuthenticationException,
-    BadAuthenticationType,
-    BadHostKeyException,
-    ChannelException,
-    ConfigParseError,
-    CouldNotCanonicalize,
-    IncompatiblePeer,
-    MessageOrderError,
-    PasswordRequiredException,
-    ProxyCommandFailure,
-    SSHException,
-)
-from .transport import SecurityOptions, ServiceRequestingTransport, Transport
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._policies import AutoAddPolicy, MissingHostKeyPolicy, RejectPolicy, WarningPolicy
+    from .agent import Agent, AgentKey
+    from .auth_strategy import (
+        AuthFailure,
+        AuthResult,
+        AuthSource,
+        AuthStrategy,
+        InMemoryPrivateKey,
+        NoneAuth,
+        OnDiskPrivateKey,
+        Password,
+        PrivateKey,
+        SourceResult,
+    )
+    from .channel import Channel, ChannelFile, ChannelStderrFile, ChannelStdinFile
+    from .client import SSHClient
+    from .common import (
+        AUTH_FAILED,
+        AUTH_PARTIALLY_SUCCESSFUL,
+        AUTH_SUCCESSFUL,
+        OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED,
+        OPEN_FAILED_CONNECT_FAILED,
+        OPEN_FAILED_RESOURCE_SHORTAGE,
+        OPEN_FAILED_UNKNOWN_CHANNEL_TYPE,
+        OPEN_SUCCEEDED,
+        io_sleep,
+    )
+    from .config import SSHConfig, SSHConfigDict
+    from .ecdsakey import ECDSAKey
+    from .ed25519key import Ed25519Key
+    from .file import BufferedFile
+    from .hostkeys import HostKeys
+    from .message import Message
+    from .pkey import PKey, PublicBlob, UnknownKeyType
+    from .proxy import ProxyCommand
+    from .rsakey import RSAKey
+    from .ssh_exception import (
+        AuthenticationException,
+        BadAuthenticationType,
+        BadHostKeyException,
+        ChannelException,
+        ConfigParseError,
+        CouldNotCanonicalize,
+        IncompatiblePeer,
+        MessageOrderError,
+        PasswordRequiredException,
+        ProxyCommandFailure,
+        SSHException,
+    )
+    from .transport import SecurityOptions, ServiceRequestingTransport, Transport
+
+    key_classes: list[type[PKey]]
 
 __all__ = [
     "AUTH_FAILED",
@@ -114,21 +119,72 @@ __all__ = [
     "key_classes",
 ]
 
-key_classes = [RSAKey, Ed25519Key, ECDSAKey]
-
 #: The version of paramiko whose names these are; programs look at it.
 __version__ = "5.1.0"
 
-#: Where the names are that are loaded when they are needed.
-_LATER = {
-    "HostResult": "_many",
-    "SFTP": "sftp_client",
-    "SFTPAttributes": "sftp_attr",
-    "SFTPClient": "sftp_client",
-    "SFTPError": "sftp",
-    "SFTPFile": "sftp_file",
-    "run_many": "_many",
+#: Which names each module has.
+_NAMES = {
+    "_many": ("HostResult", "run_many"),
+    "_policies": ("AutoAddPolicy", "MissingHostKeyPolicy", "RejectPolicy", "WarningPolicy"),
+    "agent": ("Agent", "AgentKey"),
+    "auth_strategy": (
+        "AuthFailure",
+        "AuthResult",
+        "AuthSource",
+        "AuthStrategy",
+        "InMemoryPrivateKey",
+        "NoneAuth",
+        "OnDiskPrivateKey",
+        "Password",
+        "PrivateKey",
+        "SourceResult",
+    ),
+    "channel": ("Channel", "ChannelFile", "ChannelStderrFile", "ChannelStdinFile"),
+    "client": ("SSHClient",),
+    "common": (
+        "AUTH_FAILED",
+        "AUTH_PARTIALLY_SUCCESSFUL",
+        "AUTH_SUCCESSFUL",
+        "OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED",
+        "OPEN_FAILED_CONNECT_FAILED",
+        "OPEN_FAILED_RESOURCE_SHORTAGE",
+        "OPEN_FAILED_UNKNOWN_CHANNEL_TYPE",
+        "OPEN_SUCCEEDED",
+        "io_sleep",
+    ),
+    "config": ("SSHConfig", "SSHConfigDict"),
+    "ecdsakey": ("ECDSAKey",),
+    "ed25519key": ("Ed25519Key",),
+    "file": ("BufferedFile",),
+    "hostkeys": ("HostKeys",),
+    "message": ("Message",),
+    "pkey": ("PKey", "PublicBlob", "UnknownKeyType"),
+    "proxy": ("ProxyCommand",),
+    "rsakey": ("RSAKey",),
+    "sftp": ("SFTPError",),
+    "sftp_attr": ("SFTPAttributes",),
+    "sftp_client": ("SFTP", "SFTPClient"),
+    "sftp_file": ("SFTPFile",),
+    "ssh_exception": (
+        "AuthenticationException",
+        "BadAuthenticationType",
+        "BadHostKeyException",
+        "ChannelException",
+        "ConfigParseError",
+        "CouldNotCanonicalize",
+        "IncompatiblePeer",
+        "MessageOrderError",
+        "PasswordRequiredException",
+        "ProxyCommandFailure",
+        "SSHException",
+    ),
+    "transport": ("SecurityOptions", "ServiceRequestingTransport", "Transport"),
 }
+
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
+
+#: Modules whose names are not here, too.
+_MODULES = {*_NAMES, "util"}
 
 #: What it will not have.
 _NOT_OFFERED = (
@@ -147,18 +203,28 @@ _NOT_OFFERED = (
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *_HOMES, *_MODULES, "key_classes"})
 
 
-def __getattr__(name: str) -> Any:
-    """The names that are loaded later; ImportError for what paramiko has and this has not, whose
+def __getattr__(name: str) -> "Any":
+    """What has not been asked for before; ImportError for what paramiko has and this has not, whose
     message `from ... import` shows."""
-    home = "sftp" if name.startswith("SFTP_") else _LATER.get(name)
-    if home is not None:
-        return getattr(import_module(f".{home}", __name__), name)
-    if name in _NOT_OFFERED:
+    from importlib import import_module
+
+    if name.startswith("SFTP_"):
+        return getattr(import_module(".sftp", __name__), name)
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    if name in _HOMES:
+        found = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    elif name == "key_classes":
+        found = [__getattr__(key) for key in ("RSAKey", "Ed25519Key", "ECDSAKey")]
+    elif name in _NOT_OFFERED:
         raise ImportError(
             f"manyhands.paramiko does not offer {name}: there is no server side, no GSSAPI,"
             " and none of the classes within paramiko's protocol"
         )
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import subprocess
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .ssh_exception import ConfigParseError
@@ -35,6 +34,8 @@ class Commands:
         """
         if hide != "stdout" or not warn:
             raise ValueError("commands of Match exec run with hide='stdout' and warn=True")
+        import subprocess
+
         done = subprocess.run(command, shell=True, stdout=subprocess.DEVNULL, check=False)
         return Outcome(done.returncode == 0)
 

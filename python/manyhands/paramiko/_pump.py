@@ -6,13 +6,12 @@ import contextlib
 import os
 import select
 import socket
-import ssl
 import stat
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from .channel import Channel
-from .proxy import ProxyCommand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +34,8 @@ def descriptor_of(sock: Any) -> tuple[int, bool]:
 
 def _is_plain(sock: Any) -> bool:
     """Whether what is sent goes into its descriptor as it is."""
-    if isinstance(sock, ssl.SSLSocket) or not hasattr(sock, "family"):
+    ssl = sys.modules.get("ssl")
+    if (ssl is not None and isinstance(sock, ssl.SSLSocket)) or not hasattr(sock, "family"):
         return False
     try:
         return stat.S_ISSOCK(os.fstat(sock.fileno()).st_mode)
@@ -80,6 +80,8 @@ def _receiving(sock: Any, is_wanted: Callable[[], bool]) -> Callable[[], bytes]:
             with contextlib.suppress(TimeoutError):
                 return bytes(sock.recv(_CHUNK))
         return b""
+
+    from .proxy import ProxyCommand
 
     if isinstance(sock, ProxyCommand):
         return from_command

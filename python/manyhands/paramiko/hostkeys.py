@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import binascii
-import hashlib
-import hmac
 import os
 import re
 from base64 import b64decode, b64encode
@@ -171,12 +169,15 @@ class HostKeys(MutableMapping[str, Any]):
 
         `salt` is 20 bytes in base64, or a hashed name whose salt is taken; a random one if None.
         """
+        import hmac
+        from hashlib import sha1
+
         if salt is None:
-            raw = os.urandom(hashlib.sha1().digest_size)
+            raw = os.urandom(sha1().digest_size)
         else:
             raw = b64decode(salt.split("|")[2] if salt.startswith(_HASHED) else salt)
-        assert len(raw) == hashlib.sha1().digest_size
-        digest = hmac.new(raw, hostname.encode(), hashlib.sha1).digest()
+        assert len(raw) == sha1().digest_size
+        digest = hmac.new(raw, hostname.encode(), sha1).digest()
         return f"{_HASHED}{b64encode(raw).decode()}|{b64encode(digest).decode()}"
 
 

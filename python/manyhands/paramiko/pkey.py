@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from base64 import b64decode, b64encode
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from manyhands._native import ssh_keys
@@ -100,6 +98,8 @@ class PKey:
         a TypeError) if it is
         encrypted, `SSHException` (also a ValueError) if it is no key, or the passphrase is wrong.
         """
+        from pathlib import Path
+
         name = str(path).removesuffix(_CERTIFICATE_FILE)
         key_path = Path(name).expanduser()
         cert_path = Path(name + _CERTIFICATE_FILE).expanduser()
@@ -222,12 +222,16 @@ class PKey:
 
     def get_fingerprint(self) -> bytes:
         """The MD5 of the public part: 16 bytes."""
-        return hashlib.md5(self.asbytes(), usedforsecurity=False).digest()
+        from hashlib import md5
+
+        return md5(self.asbytes(), usedforsecurity=False).digest()
 
     @property
     def fingerprint(self) -> str:
         """The fingerprint as OpenSSH shows it: `SHA256:` and base64."""
-        digest = hashlib.sha256(self.asbytes()).digest()
+        from hashlib import sha256
+
+        digest = sha256(self.asbytes()).digest()
         return "SHA256:" + b64encode(digest).decode().rstrip("=")
 
     def get_base64(self) -> str:

@@ -3,22 +3,19 @@ text."""
 
 from __future__ import annotations
 
-import hmac
 import itertools
 import logging
 import sys
 import threading
-import traceback
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .common import DEBUG
-from .config import SSHConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
 
-    from .config import SSHConfigDict
+    from .config import SSHConfig, SSHConfigDict
     from .hostkeys import HostKeys
 
 _T = TypeVar("_T")
@@ -69,6 +66,8 @@ def mod_inverse(x: int, m: int) -> int:
 
 def tb_strings() -> list[str]:
     """The traceback of the exception that is being handled, a line each."""
+    import traceback
+
     return "".join(traceback.format_exception(*sys.exc_info())).split("\n")
 
 
@@ -95,6 +94,8 @@ def load_host_keys(filename: str) -> HostKeys:
 
 def parse_ssh_config(file_obj: Iterable[str]) -> SSHConfig:
     """The `SSHConfig` of an open file."""
+    from .config import SSHConfig
+
     return SSHConfig.from_file(file_obj)
 
 
@@ -150,6 +151,8 @@ def log_to_file(filename: str, level: int = DEBUG) -> None:
 
 def constant_time_bytes_eq(a: str | bytes, b: str | bytes) -> bool:
     """Whether both are the same, in a time that does not tell where they differ."""
+    import hmac
+
     return hmac.compare_digest(_bytes_of(a), _bytes_of(b))
 
 
