@@ -168,6 +168,16 @@ def _asyncssh() -> SimpleNamespace:
     return SimpleNamespace(ssh=shells.AsyncSSH, ssh_class=shells.AsyncSSH, ssh_package="asyncssh")
 
 
+def _ssh2() -> SimpleNamespace:
+    import_module("ssh2.session")
+    return SimpleNamespace(ssh=shells.SSH2, ssh_class=shells.SSH2)
+
+
+def _hussh() -> SimpleNamespace:
+    import_module("hussh")
+    return SimpleNamespace(ssh=shells.Hussh, ssh_class=shells.Hussh, ssh_package="hussh")
+
+
 def _openssh() -> SimpleNamespace:
     if shutil.which("ssh") is None:
         raise ImportError("there is no ssh")
@@ -242,5 +252,7 @@ CONTENDERS = {
     "trio": _trio,
     "paramiko": _paramiko,
     "asyncssh": _asyncssh,
+    "ssh2-python": _ssh2,
+    "hussh": _hussh,
     "openssh": _openssh,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from collections.abc import Iterable
 from importlib import import_module
@@ -17,15 +18,20 @@ Pairs = Iterable[tuple[str, str]]
 class Paramiko:
     """A connection by paramiko, or what has its names."""
 
+    takes_password = True
+
     def __init__(self, package: str, kind: str = "ed25519") -> None:
         paramiko: Any = import_module(package)
         self.client = paramiko.SSHClient()
         self.client.set_missing_host_key_policy(paramiko.AutoAddPolicy)
+        secret = {"password": server().password}
+        if kind != "password":
+            secret = {"key_filename": server().key(kind)}
         self.client.connect(
             "127.0.0.1",
             server().port,
             username=server().user,
-            key_filename=server().key(kind),
+            **secret,
             allow_agent=False,
             look_for_keys=False,
         )
@@ -76,6 +82,8 @@ class Manyhands(Paramiko):
 
 
 class AsyncSSH:
+    takes_password = True
+
     def __init__(self, kind: str = "ed25519") -> None:
         import asyncio
 
@@ -86,7 +94,8 @@ class AsyncSSH:
             "127.0.0.1",
             server().port,
             username=server().user,
-            client_keys=[server().key(kind)],
+            password=server().password if kind == "password" else None,
+            client_keys=None if kind == "password" else [server().key(kind)],
             known_hosts=None,
             agent_path=None,
             config=None,
@@ -117,6 +126,90 @@ class AsyncSSH:
     def put(self, pairs: Pairs) -> None:
         for remote, local in pairs:
             self.wait(self.sftp().put(local, remote))
+
+
+class SSH2:
+    """`ssh2-python`, which is libssh2."""
+
+    takes_password = True
+
+    def __init__(self, kind: str = "ed25519") -> None:
+        from ssh2 import sftp
+        from ssh2.session import Session
+
+        self.sock = socket.create_connection(("127.0.0.1", server().port))
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.session: Any = Session()
+        self.session.handshake(self.sock)
+        if kind == "password":
+            self.session.userauth_password(server().user, server().password)
+        else:
+            self.session.userauth_publickey_fromfile(server().user, server().key(kind))
+        self.files: Any = None
+        self.reading = sftp.LIBSSH2_FXF_READ
+        self.writing = sftp.LIBSSH2_FXF_WRITE | sftp.LIBSSH2_FXF_CREAT | sftp.LIBSSH2_FXF_TRUNC
+
+    def close(self) -> None:
+        self.session.disconnect()
+        self.sock.close()
+
+    def run(self, command: str) -> int:
+        channel = self.session.open_session()
+        channel.execute(command)
+        count = 0
+        while (got := channel.read(1 << 20)[0]) > 0:
+            count += got
+        channel.close()
+        channel.wait_closed()
+        return count
+
+    def sftp(self) -> Any:
+        if self.files is None:
+            self.files = self.session.sftp_init()
+        return self.files
+
+    def get(self, pairs: Pairs) -> None:
+        for remote, local in pairs:
+            with open(local, "wb") as target, self.sftp().open(remote, self.reading, 0) as source:
+                for _, data in source:
+                    target.write(data)
+
+    def put(self, pairs: Pairs) -> None:
+        for remote, local in pairs:
+            opened = self.sftp().open(remote, self.writing, 0o600)
+            with open(local, "rb") as source, opened as target:
+                while data := source.read(1 << 20):
+                    target.write(data)
+
+
+class Hussh:
+    """`hussh`, which is libssh2 by way of Rust."""
+
+    takes_password = True
+
+    def __init__(self, kind: str = "ed25519") -> None:
+        import hussh
+
+        secret = {"password": server().password}
+        if kind != "password":
+            secret = {"private_key": server().key(kind)}
+        self.connection: Any = hussh.Connection(
+            host="127.0.0.1", port=server().port, username=server().user, **secret
+        )
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def run(self, command: str) -> int:
+        return len(self.connection.execute(command).stdout)
+
+    def get(self, pairs: Pairs) -> None:
+        for remote, local in pairs:
+            self.connection.sftp_read(remote, local)
+
+    def put(self, pairs: Pairs) -> None:
+        for remote, local in pairs:
+            self.connection.sftp_write(local, remote)
 
 
 class OpenSSH:
