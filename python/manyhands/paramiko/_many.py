@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from manyhands.concurrent.futures import ThreadPoolExecutor
 
+from ._jumps import jump_client, parts
 from ._policies import RejectPolicy
 from .client import SSHClient
 
@@ -44,7 +46,8 @@ def run_many(
     The results are in the order of the hosts. One that fails does not keep the others. `timeout` is
     how many seconds each waits for the connection, and for output. Hosts are looked up in the
     user's known hosts; `policy` says what of those that are not there. The other options are those
-    of `SSHClient.connect`.
+    of `SSHClient.connect`; with a `proxy_jump` all go through one connection to that, and what
+    fails of it is raised.
     """
     if at_once < 1:
         raise ValueError(f"at_once is to be at least 1, not {at_once}")
@@ -57,34 +60,29 @@ def run_many(
             return HostResult(host, error=error)
 
     wanted = list(hosts)
-    with ThreadPoolExecutor(max(1, min(at_once, len(wanted)))) as pool:
-        return list(pool.map(one, wanted))
+    with contextlib.ExitStack() as stack:
+        if wanted and isinstance(options.get("proxy_jump"), str):
+            jump = jump_client(_client(policy), options["proxy_jump"], options)
+            options["proxy_jump"] = jump
+            if jump is not None:
+                stack.enter_context(jump)
+        with ThreadPoolExecutor(max(1, min(at_once, len(wanted)))) as pool:
+            return list(pool.map(one, wanted))
+
+
+def _client(policy: Any) -> SSHClient:
+    client = SSHClient()
+    client.load_system_host_keys()
+    client.set_missing_host_key_policy(policy)
+    return client
 
 
 def _run(
     host: str, command: str, timeout: float | None, policy: Any, options: dict[str, Any]
 ) -> HostResult:
-    with SSHClient() as client:
-        client.load_system_host_keys()
-        client.set_missing_host_key_policy(policy)
-        client.connect(**{**options, **_parts(host)})
+    with _client(policy) as client:
+        client.connect(**{**options, **parts(host)})
         _, stdout, stderr = client.exec_command(command, timeout=timeout)
         stdout.channel.shutdown_write()
         output, errors = stdout.read(), stderr.read()
         return HostResult(host, output, errors, stdout.channel.recv_exit_status())
-
-
-def _parts(host: str) -> dict[str, Any]:
-    """`[user@]host[:port]` for `connect`; an IPv6 address with a port is in brackets."""
-    user, _, address = host.rpartition("@")
-    parts: dict[str, Any] = {"username": user} if user else {}
-    name, colon, port = address.rpartition(":")
-    if address.startswith("[") and address.endswith("]"):
-        parts["hostname"] = address[1:-1]
-    elif colon and port.isdigit() and (":" not in name or name.startswith("[")):
-        parts.update(hostname=name.strip("[]"), port=int(port))
-    else:
-        parts["hostname"] = address
-    if not parts["hostname"]:
-        raise ValueError(f"no host in {host!r}")
-    return parts
