@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from manyhands.concurrent.futures import ThreadPoolExecutor
@@ -49,25 +48,44 @@ def run_many(
     of `SSHClient.connect`; with a `proxy_jump` all go through one connection to that, and what
     fails of it is raised.
     """
+    checked(at_once)
+    options.setdefault("timeout", timeout)
+    wanted = list(hosts)
+    jump = way(wanted, policy, options)
+    try:
+        with ThreadPoolExecutor(max(1, min(at_once, len(wanted)))) as pool:
+            return list(
+                pool.map(lambda host: outcome(host, command, timeout, policy, options), wanted)
+            )
+    finally:
+        if jump is not None:
+            jump.close()
+
+
+def checked(at_once: int) -> int:
+    """How many may be under way, which is to be one at least."""
     if at_once < 1:
         raise ValueError(f"at_once is to be at least 1, not {at_once}")
-    options.setdefault("timeout", timeout)
+    return at_once
 
-    def one(host: str) -> HostResult:
-        try:
-            return _run(host, command, timeout, policy, options)
-        except Exception as error:
-            return HostResult(host, error=error)
 
-    wanted = list(hosts)
-    with contextlib.ExitStack() as stack:
-        if wanted and isinstance(options.get("proxy_jump"), str):
-            jump = jump_client(_client(policy), options["proxy_jump"], options)
-            options["proxy_jump"] = jump
-            if jump is not None:
-                stack.enter_context(jump)
-        with ThreadPoolExecutor(max(1, min(at_once, len(wanted)))) as pool:
-            return list(pool.map(one, wanted))
+def way(hosts: list[str], policy: Any, options: dict[str, Any]) -> SSHClient | None:
+    """A connection that all go through, if the options name one, which then have it."""
+    if not hosts or not isinstance(options.get("proxy_jump"), str):
+        return None
+    jump: SSHClient | None = jump_client(_client(policy), options["proxy_jump"], options)
+    options["proxy_jump"] = jump
+    return jump
+
+
+def outcome(
+    host: str, command: str, timeout: float | None, policy: Any, options: dict[str, Any]
+) -> HostResult:
+    """What comes of the command on one host."""
+    try:
+        return _run(host, command, timeout, policy, options)
+    except Exception as error:
+        return HostResult(host, error=error)
 
 
 def _client(policy: Any) -> SSHClient:

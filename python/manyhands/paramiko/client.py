@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import getpass
 import os
-import socket
-from errno import ECONNREFUSED, EHOSTUNREACH
 from logging import DEBUG
 from typing import TYPE_CHECKING, Any
 
+from ._dial import dial
 from ._jumps import channel_through, jump_client
 from ._policies import AutoAddPolicy, MissingHostKeyPolicy, RejectPolicy, WarningPolicy
 from ._security import algorithms_of
@@ -19,7 +18,6 @@ from .pkey import PKey
 from .ssh_exception import (
     AuthenticationException,
     BadHostKeyException,
-    NoValidConnectionsError,
     SSHException,
 )
 from .transport import Transport
@@ -171,7 +169,7 @@ class SSHClient(ClosingContextManager):
             if proxy_jump is not None:
                 sock = channel_through(proxy_jump, hostname, port, timeout)
             elif not sock:
-                sock = _dial(hostname, port, timeout)
+                sock = dial(hostname, port, timeout)
         except BaseException:
             self.close()
             raise
@@ -364,23 +362,3 @@ class SSHClient(ClosingContextManager):
     def get_transport(self) -> Any:
         """The connection; None without one."""
         return self._transport
-
-
-def _dial(hostname: str, port: int, timeout: float | None) -> socket.socket:
-    """A socket that is connected to the first address that answers."""
-    found: dict[Any, OSError] = {}
-    for family, _, _, _, address in socket.getaddrinfo(
-        hostname, port, socket.AF_UNSPEC, socket.SOCK_STREAM
-    ):
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(timeout)
-            sock.connect(address)
-        except BaseException as error:
-            sock.close()
-            if not isinstance(error, OSError) or error.errno not in (ECONNREFUSED, EHOSTUNREACH):
-                raise
-            found[address] = error
-        else:
-            return sock
-    raise NoValidConnectionsError(found)
