@@ -124,20 +124,22 @@ def silent():
 
 def test_who_is_cancelled_gives_up(server):
     async def main():
+        loop = asyncio.get_running_loop()
         with silent() as listener:
             client = aio.SSHClient()
             port = listener.getsockname()[1]
             task = asyncio.ensure_future(client.connect("127.0.0.1", port, "ann", password="x"))
-            connection, _ = await asyncio.get_running_loop().run_in_executor(None, listener.accept)
+            connection, _ = await loop.run_in_executor(None, listener.accept)
             with connection:
                 connection.settimeout(30)
-                assert connection.recv(100).startswith(b"SSH-2.0-")
+                banner = await loop.run_in_executor(None, connection.recv, 100)
+                assert banner.startswith(b"SSH-2.0-")
                 await others_go_on()
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
                 # It has hung up.
-                while connection.recv(4096):
+                while await loop.run_in_executor(None, connection.recv, 4096):
                     pass
             assert client.get_transport() is None
         async with await connected(server) as client:
