@@ -351,9 +351,10 @@ class Transport(Authentication, Preferences, ClosingContextManager):
         native = self._session("SSH session not active")
         limit = self.channel_timeout if timeout is None else timeout
         host, port = src_addr or ("127.0.0.1", 0)
-        with errors.of_requests():
-            if kind == "session":
+        if kind == "session":
+            with errors.of_sessions():
                 return Channel(self, native.open(limit))
+        with errors.of_requests():
             if kind == "direct-tcpip" and dest_addr is not None:
                 to = (dest_addr[0], int(dest_addr[1]))
                 channel = Channel(self, native.open_direct(to, (host, int(port)), limit))
@@ -375,7 +376,7 @@ class Transport(Authentication, Preferences, ClosingContextManager):
         and `exec_command` do, without waiting in between."""
         native = self._session("SSH session not active")
         limit = self.channel_timeout if limit is None else limit
-        with errors.of_requests():
+        with errors.of_sessions():
             return Channel(self, native.open_command(command, terminal, environment, limit))
 
     def _incoming_channels(self) -> Incoming:
