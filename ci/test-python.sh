@@ -25,6 +25,7 @@ esac
 if [ "$what" != brief ]; then
     tools "$dir" ci/requirements-trials.txt
     tools "$dir" ci/requirements-trials-gevent.txt
+    tools "$dir" ci/requirements-trials-paramiko.txt
 fi
 
 cd "$empty"

@@ -41,7 +41,7 @@ ci/miri.sh
 # Tests wait as long as they work, so two go side by side. Those between processes of the default
 # interpreter take longest, and come first.
 export MANYHANDS_TEST_PATIENCE=${MANYHANDS_TEST_PATIENCE:-120}
-for file in ci/requirements-trials.txt ci/requirements-trials-gevent.txt; do
+for file in ci/requirements-trials{,-gevent,-paramiko}.txt; do
     tools "$(install "$PYTHON")" "$file"
 done
 set -m

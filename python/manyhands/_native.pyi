@@ -19,6 +19,7 @@ __all__ = [
     "Semaphore",
     "SimpleQueue",
     "_register_green",
+    "awaited",
     "concurrent",
     "multiprocessing",
     "others_run_until",
@@ -37,6 +38,7 @@ concurrent: ModuleType
 def _register_green(module: ModuleType) -> None: ...
 def others_run_until(call: Callable[[], Any]) -> None: ...
 
+awaited: Any
 multiprocessing: ModuleType
 sftp: Any
 ssh: Any

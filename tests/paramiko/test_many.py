@@ -2,7 +2,7 @@
 
 import pytest
 from manyhands import paramiko
-from manyhands.paramiko import _many
+from manyhands.paramiko import _jumps
 
 
 def test_many_hosts(server, start, tmp_path, monkeypatch):
@@ -58,7 +58,7 @@ def test_input_has_ended(server, tmp_path, monkeypatch):
     ],
 )
 def test_hosts(host, parts):
-    assert _many._parts(host) == parts
+    assert _jumps.parts(host) == parts
 
 
 def test_what_makes_no_sense():

@@ -125,10 +125,25 @@ def test_too_many_sessions(start):
     with server.client() as client:
         transport = client.get_transport()
         channels = [transport.open_session(), transport.open_session()]
-        with pytest.raises(paramiko.ChannelException, match="refused by the server"):
-            transport.open_session()
+        words = rf"127.0.0.1:{server.port}: .*refused by the server.*no more sessions.*MaxSessions"
+        for attempt in (transport.open_session, client.open_sftp):
+            with pytest.raises(paramiko.ChannelException, match=words):
+                attempt()
+        with pytest.raises(paramiko.ChannelException, match=words):
+            client.exec_command("true")
         channels[0].exec_command("echo the others go on")
         assert channels[0].makefile().read() == b"the others go on\n"
+        channels[0].close()
+        # As soon as the server has noticed there is room again.
+        end = time.monotonic() + 30
+        while True:
+            try:
+                _, stdout, _ = client.exec_command("echo again")
+                break
+            except paramiko.ChannelException:
+                assert time.monotonic() < end
+                time.sleep(0.01)
+        assert stdout.read() == b"again\n"
 
 
 def test_forwarding(transport):

@@ -8,7 +8,7 @@ use manyhands_sync::{Deadline, Gate, Parked, Waiter, Wakes};
 use manyhands_sys::thread;
 use pyo3::prelude::*;
 
-use crate::green::guest;
+use crate::green::{awaited, guest};
 
 /// How long the main thread sleeps at most before it looks for signals.
 ///
@@ -17,13 +17,16 @@ use crate::green::guest;
 pub(crate) const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(500);
 
 /// Waits outside of the interpreter; given up when a signal handler raises. A greenlet of a thread that has a hub is parked
-/// instead, and given up when something is thrown into it.
+/// instead, and given up when something is thrown into it; so is a call that a coroutine awaits.
 pub(crate) struct Outside<'py>(pub(crate) Python<'py>);
 
 impl Gate for Outside<'_> {
     type Error = PyErr;
 
     fn wait(&self, waiter: &Arc<Waiter>, deadline: Option<Deadline>) -> PyResult<bool> {
+        if let Some(stack) = awaited::here(self.0) {
+            return awaited::until_notified(&stack, waiter, deadline);
+        }
         if guest::is_here(self.0) {
             return guest::until_notified(self.0, waiter, deadline);
         }

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 
 use manyhands_sync::{Gate, Limit};
 
 use crate::inbox::{Exit, Output};
 use crate::pen::Pen;
-use crate::{Cause, Error, Request, Step, Stop};
+use crate::{Cause, ChannelWire, Error, Request, Step, Stop, Wire};
 
 /// A channel of a connection. Dropping it closes it.
 ///
@@ -17,7 +18,7 @@ use crate::{Cause, Error, Request, Step, Stop};
 /// # Fork safety
 /// Of no use in a forked child, where all calls fail and say so.
 pub struct Channel {
-    pen: Pen,
+    pen: Arc<Pen>,
 }
 
 /// By what signal a command was ended.
@@ -64,10 +65,10 @@ pub(crate) struct Incoming {
 
 impl Channel {
     pub(crate) fn new(pen: Pen) -> Channel {
-        Channel { pen }
+        Channel { pen: Arc::new(pen) }
     }
 
-    pub(crate) fn pen(&self) -> &Pen {
+    pub(crate) fn pen(&self) -> &Arc<Pen> {
         &self.pen
     }
 
@@ -272,6 +273,13 @@ impl Channel {
     /// Whether it is closed, by either side.
     pub fn is_closed(&self) -> bool {
         self.pen.check(Step::Receive).is_err() || self.pen.inbox.is_closed()
+    }
+
+    /// The channel as what another connection can run on ([`Session::start`](crate::Session::start)), which has its output from
+    /// then on. It is
+    /// closed with that.
+    pub fn as_wire(&self) -> Wire {
+        Wire::Channel(ChannelWire::new(self))
     }
 
     /// Closes the channel without waiting. What has come can still be read; what is sent before goes first.

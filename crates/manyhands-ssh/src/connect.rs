@@ -11,11 +11,13 @@ use manyhands_sync::{Gate, Limit};
 use russh::client::{Config, connect_stream};
 use russh::{Limits, SshId};
 
+use crate::channel::Channel;
 use crate::handler::Receiver;
 use crate::line::{Line, Stream};
+use crate::pen::Pen;
 use crate::shared::Shared;
 use crate::wait::drive;
-use crate::{Algorithms, Cause, Error, Session, Step, Stop, runtime};
+use crate::{Algorithms, Cause, ChannelWire, Error, Session, Step, Stop, runtime};
 
 /// How a connection is made.
 #[derive(Clone, Debug)]
@@ -70,6 +72,8 @@ pub enum Wire {
     Tcp(TcpStream),
     /// A connected local socket, say one end of a pair whose other end a command has.
     Unix(UnixStream),
+    /// A channel of another connection.
+    Channel(ChannelWire),
 }
 
 impl Wire {
@@ -86,6 +90,7 @@ impl Wire {
                 stream.set_nonblocking(true)?;
                 Ok(Box::new(tokio::net::UnixStream::from_std(stream)?))
             }
+            Wire::Channel(channel) => Ok(Box::new(channel.into_stream()?)),
         }
     }
 }
@@ -158,15 +163,17 @@ impl Session {
     ) -> Result<Session, Stop<G::Error>> {
         let handle = self.ready(Step::OpenChannel)?;
         let shared = Arc::clone(self.shared());
+        let runtime = self.core(Step::OpenChannel)?.runtime.clone();
         let name = host.to_owned();
         let opening = async move {
             let channel = handle
                 .channel_open_direct_tcpip(name, u32::from(port), "127.0.0.1", 0)
                 .await
                 .map_err(|error| shared.ended().unwrap_or_else(|| error.into()))?;
-            // What comes is read from the channel itself.
-            shared.forget(channel.id());
-            Ok(Box::new(channel.into_stream()) as Box<dyn Stream>)
+            let (_, half) = channel.split();
+            let inbox = shared.adopt(half.id());
+            let channel = Channel::new(Pen::new(shared, runtime, half, inbox));
+            Ok(channel.as_wire().into_stream()?)
         };
         let stage = Stage::new(Step::Connect);
         Session::begin(&label(host, port), options, opening, stage, gate, limit)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use manyhands_sync::{Exclusion, Gate, Limit, Locked, Protected, Waitable, Waits, Wakes, block};
 use manyhands_watch::Kind;
@@ -77,6 +78,8 @@ pub(crate) struct State {
     readiness: Option<OwnedFd>,
     /// What `readiness` says.
     is_ready: bool,
+    /// The connection that runs on this channel, if one does.
+    guest: Option<Waker>,
     waits: Waits<LINES>,
 }
 
@@ -95,6 +98,17 @@ impl State {
         match output {
             Output::Standard => &mut self.standard,
             Output::Error => &mut self.errors,
+        }
+    }
+
+    fn taken(&mut self, output: Output, room: &mut [u8]) -> Option<Result<usize, Cause>> {
+        let spool = self.spool(output);
+        if !spool.is_empty() {
+            return Some(spool.take(room).map_err(|error| Cause::Spool(error.to_string())));
+        }
+        match &self.failure {
+            Some(failure) if self.ended => Some(Err(failure.clone())),
+            _ => (self.ended || room.is_empty()).then_some(Ok(0)),
         }
     }
 
@@ -143,6 +157,7 @@ impl Inbox {
                 failure: None,
                 readiness: None,
                 is_ready: false,
+                guest: None,
                 waits: Waits::default(),
             }),
         })
@@ -151,12 +166,15 @@ impl Inbox {
     /// Changes the state, and wakes who is to be woken.
     fn change<R>(&self, body: impl FnOnce(&mut State, &mut Wakes) -> R) -> R {
         let mut wakes = Wakes::default();
-        let result = self.cell.with(|state| {
+        let (result, guest) = self.cell.with(|state| {
             let result = body(state, &mut wakes);
             state.show();
-            result
+            (result, state.guest.take())
         });
         wakes.send();
+        if let Some(guest) = guest {
+            guest.wake();
+        }
         result
     }
 
@@ -260,14 +278,37 @@ impl Inbox {
         gate: &G,
         limit: Limit,
     ) -> Result<Option<Result<usize, Cause>>, G::Error> {
-        self.wait(output.line(), "recv", gate, limit, |state| {
-            let spool = state.spool(output);
-            if !spool.is_empty() {
-                return Some(spool.take(room).map_err(|error| Cause::Spool(error.to_string())));
+        self.wait(output.line(), "recv", gate, limit, |state| state.taken(output, room))
+    }
+
+    /// As [`take`](Self::take), for the connection that runs on this channel.
+    pub(crate) fn poll_take(
+        &self,
+        output: Output,
+        room: &mut [u8],
+        context: &Context<'_>,
+    ) -> Poll<Result<usize, Cause>> {
+        self.poll(context, |state| state.taken(output, room))
+    }
+
+    /// Ready when the channel is closed.
+    pub(crate) fn poll_closed(&self, context: &Context<'_>) -> Poll<()> {
+        self.poll(context, |state| state.closed.then_some(()))
+    }
+
+    fn poll<R>(
+        &self,
+        context: &Context<'_>,
+        attempt: impl FnOnce(&mut State) -> Option<R>,
+    ) -> Poll<R> {
+        self.look(|state| match attempt(state) {
+            Some(result) => {
+                state.show();
+                Poll::Ready(result)
             }
-            match &state.failure {
-                Some(failure) if state.ended => Some(Err(failure.clone())),
-                _ => (state.ended || room.is_empty()).then_some(Ok(0)),
+            None => {
+                state.guest = Some(context.waker().clone());
+                Poll::Pending
             }
         })
     }

@@ -19,6 +19,7 @@ mod runtime;
 mod session;
 mod shared;
 mod spool;
+mod stream;
 mod wait;
 
 pub use algorithms::Algorithms;
@@ -31,3 +32,4 @@ pub use inbox::{Exit, Output};
 pub use request::{Request, Size};
 pub use russh::keys::ssh_key::{Certificate, PrivateKey, PublicKey};
 pub use session::Session;
+pub use stream::ChannelWire;

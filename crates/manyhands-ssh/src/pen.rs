@@ -10,6 +10,7 @@ use bytes::Bytes;
 use manyhands_sync::{Gate, Limit};
 use russh::client::Msg;
 use russh::{ChannelId, ChannelWriteHalf};
+use tokio::io::AsyncWrite;
 use tokio::sync::Mutex;
 
 use crate::home::Homebound;
@@ -81,8 +82,19 @@ impl Pen {
         self.core(step).map(drop)
     }
 
+    /// Why nothing can be sent any more.
+    pub(crate) fn end_cause(&self) -> Cause {
+        self.inbox.failure().unwrap_or(Cause::ChannelClosed)
+    }
+
+    /// What sends past the operations of this; none while one of them is under way.
+    pub(crate) fn writer(&self) -> Option<Pin<Box<dyn AsyncWrite + Send>>> {
+        let writer = self.core.get()?.writer.try_lock().ok()?;
+        Some(Box::pin(writer.half.make_writer()))
+    }
+
     fn closed(&self, step: Step) -> Error {
-        self.shared.error(step, self.inbox.failure().unwrap_or(Cause::ChannelClosed))
+        self.shared.error(step, self.end_cause())
     }
 
     /// Sends a request; returns its number if it will be answered. To be used on the connection's thread.

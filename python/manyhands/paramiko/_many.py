@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from manyhands.concurrent.futures import ThreadPoolExecutor
 
+from ._jumps import jump_client, parts
 from ._policies import RejectPolicy
 from .client import SSHClient
 
@@ -44,47 +45,62 @@ def run_many(
     The results are in the order of the hosts. One that fails does not keep the others. `timeout` is
     how many seconds each waits for the connection, and for output. Hosts are looked up in the
     user's known hosts; `policy` says what of those that are not there. The other options are those
-    of `SSHClient.connect`.
+    of `SSHClient.connect`; with a `proxy_jump` all go through one connection to that, and what
+    fails of it is raised.
     """
+    checked(at_once)
+    options.setdefault("timeout", timeout)
+    wanted = list(hosts)
+    jump = way(wanted, policy, options)
+    try:
+        with ThreadPoolExecutor(max(1, min(at_once, len(wanted)))) as pool:
+            return list(
+                pool.map(lambda host: outcome(host, command, timeout, policy, options), wanted)
+            )
+    finally:
+        if jump is not None:
+            jump.close()
+
+
+def checked(at_once: int) -> int:
+    """How many may be under way, which is to be one at least."""
     if at_once < 1:
         raise ValueError(f"at_once is to be at least 1, not {at_once}")
-    options.setdefault("timeout", timeout)
+    return at_once
 
-    def one(host: str) -> HostResult:
-        try:
-            return _run(host, command, timeout, policy, options)
-        except Exception as error:
-            return HostResult(host, error=error)
 
-    wanted = list(hosts)
-    with ThreadPoolExecutor(max(1, min(at_once, len(wanted)))) as pool:
-        return list(pool.map(one, wanted))
+def way(hosts: list[str], policy: Any, options: dict[str, Any]) -> SSHClient | None:
+    """A connection that all go through, if the options name one, which then have it."""
+    if not hosts or not isinstance(options.get("proxy_jump"), str):
+        return None
+    jump: SSHClient | None = jump_client(_client(policy), options["proxy_jump"], options)
+    options["proxy_jump"] = jump
+    return jump
+
+
+def outcome(
+    host: str, command: str, timeout: float | None, policy: Any, options: dict[str, Any]
+) -> HostResult:
+    """What comes of the command on one host."""
+    try:
+        return _run(host, command, timeout, policy, options)
+    except Exception as error:
+        return HostResult(host, error=error)
+
+
+def _client(policy: Any) -> SSHClient:
+    client = SSHClient()
+    client.load_system_host_keys()
+    client.set_missing_host_key_policy(policy)
+    return client
 
 
 def _run(
     host: str, command: str, timeout: float | None, policy: Any, options: dict[str, Any]
 ) -> HostResult:
-    with SSHClient() as client:
-        client.load_system_host_keys()
-        client.set_missing_host_key_policy(policy)
-        client.connect(**{**options, **_parts(host)})
+    with _client(policy) as client:
+        client.connect(**{**options, **parts(host)})
         _, stdout, stderr = client.exec_command(command, timeout=timeout)
         stdout.channel.shutdown_write()
         output, errors = stdout.read(), stderr.read()
         return HostResult(host, output, errors, stdout.channel.recv_exit_status())
-
-
-def _parts(host: str) -> dict[str, Any]:
-    """`[user@]host[:port]` for `connect`; an IPv6 address with a port is in brackets."""
-    user, _, address = host.rpartition("@")
-    parts: dict[str, Any] = {"username": user} if user else {}
-    name, colon, port = address.rpartition(":")
-    if address.startswith("[") and address.endswith("]"):
-        parts["hostname"] = address[1:-1]
-    elif colon and port.isdigit() and (":" not in name or name.startswith("[")):
-        parts.update(hostname=name.strip("[]"), port=int(port))
-    else:
-        parts["hostname"] = address
-    if not parts["hostname"]:
-        raise ValueError(f"no host in {host!r}")
-    return parts

@@ -1,4 +1,4 @@
-"""A socket for something that is only like a socket: a `Channel`, a `ProxyCommand`."""
+"""What a connection runs on: a socket, a `Channel`, or what is only like a socket."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ _CHUNK = 64 * 1024
 _LOOK = 0.1
 
 
-def descriptor_of(sock: Any) -> tuple[int, bool]:
-    """A descriptor of our own that is as good as the socket, and whether it is a local one."""
+def wire_of(sock: Any) -> tuple[Any, bool]:
+    """A channel of the engine's, or a descriptor of our own that is as good as the socket; and
+    whether it is a local one."""
+    if type(sock) is Channel:
+        return sock._native, True
     if _is_plain(sock):
         return os.dup(sock.fileno()), sock.family == socket.AF_UNIX
     ours, theirs = socket.socketpair()

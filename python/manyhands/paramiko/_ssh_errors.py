@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from manyhands._native import ssh
 
+from .common import OPEN_FAILED_CONNECT_FAILED, OPEN_FAILED_RESOURCE_SHORTAGE
 from .ssh_exception import (
     AuthenticationException,
     ChannelException,
@@ -40,6 +41,14 @@ def of_request(error: Exception) -> Exception:
     if kind == "order":
         return MessageOrderError(message)
     return SSHException(_PREFIXES.get(kind, "") + message)
+
+
+def of_session(error: Exception) -> Exception:
+    """For the opening of a channel for a command: what servers say to one too many is no help."""
+    kind, message, code = error.args
+    if kind == "refused" and code in (OPEN_FAILED_CONNECT_FAILED, OPEN_FAILED_RESOURCE_SHORTAGE):
+        message += "; it may allow no more sessions at a time on a connection (MaxSessions)"
+    return of_request(type(error)(kind, message, code))
 
 
 def of_forwarding(error: Exception) -> Exception:
@@ -77,6 +86,15 @@ def of_requests() -> Iterator[None]:
         yield
     except NativeError as error:
         raise of_request(error) from None
+
+
+@contextlib.contextmanager
+def of_sessions() -> Iterator[None]:
+    """Raises those of `of_session`."""
+    try:
+        yield
+    except NativeError as error:
+        raise of_session(error) from None
 
 
 @contextlib.contextmanager

@@ -36,6 +36,8 @@ class Channel(ClosingContextManager):
         self.origin_addr: Any = None
         self.eof_sent = False
         self._reads_no_more = False
+        #: The address that the server connects it to, of one of that kind.
+        self._leads_to: tuple[str, int] | None = None
 
     def __repr__(self) -> str:
         state = (

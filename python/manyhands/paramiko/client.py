@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import getpass
 import os
-import socket
-from errno import ECONNREFUSED, EHOSTUNREACH
 from logging import DEBUG
 from typing import TYPE_CHECKING, Any
 
+from ._dial import dial
+from ._jumps import channel_through, jump_client
 from ._policies import AutoAddPolicy, MissingHostKeyPolicy, RejectPolicy, WarningPolicy
 from ._security import algorithms_of
 from .agent import Agent
@@ -18,7 +18,6 @@ from .pkey import PKey
 from .ssh_exception import (
     AuthenticationException,
     BadHostKeyException,
-    NoValidConnectionsError,
     SSHException,
 )
 from .transport import Transport
@@ -54,6 +53,16 @@ class SSHClient(ClosingContextManager):
         self._policy: Any = RejectPolicy()
         self._transport: Any = None
         self._agent: Agent | None = None
+        #: The connection that this one goes through, if it was made for that.
+        self._jump: SSHClient | None = None
+
+    def _sibling(self) -> SSHClient:
+        """One with the same known hosts and policy."""
+        other = SSHClient()
+        other._system_host_keys, other._host_keys = self._system_host_keys, self._host_keys
+        other._host_keys_filename = self._host_keys_filename
+        other._log_channel, other._policy = self._log_channel, self._policy
+        return other
 
     def _log(self, level: int, message: str) -> None:
         get_logger(self._log_channel or "paramiko.transport").log(level, message)
@@ -116,10 +125,16 @@ class SSHClient(ClosingContextManager):
         transport_factory: Callable[..., Any] | None = None,
         auth_strategy: Any = None,
         channel_timeout: float | None = None,
+        *,
+        proxy_jump: Any = None,
     ) -> Any:
         """Connect, check the server's key, and authenticate: by `pkey`, `key_filename`, the agent's
         keys, those of `~/.ssh`, the password. With an `auth_strategy`, by that; its result is
         returned.
+
+        `proxy_jump` are hosts to go through, as "user@one:22,two": each is checked and
+        authenticated as this one, but by keys only, and closed with this client. Or it is an
+        `SSHClient` or a `Transport`, already connected, to go through, which stays open.
 
         Raises NoValidConnectionsError, BadHostKeyException, AuthenticationException, SSHException.
         Only when authentication has failed is there a connection afterwards, for
@@ -129,8 +144,35 @@ class SSHClient(ClosingContextManager):
         if gss_auth or gss_kex:
             raise NotImplementedError("manyhands.paramiko does not offer GSSAPI")
         self.close()
-        if not sock:
-            sock = _dial(hostname, port, timeout)
+        if sock and proxy_jump is not None:
+            raise ValueError("either sock or proxy_jump, not both: each is a way to the host")
+        if isinstance(proxy_jump, str):
+            proxy_jump = self._jump = jump_client(
+                self,
+                proxy_jump,
+                {
+                    "password": password,
+                    "pkey": pkey,
+                    "key_filename": key_filename,
+                    "timeout": timeout,
+                    "allow_agent": allow_agent,
+                    "look_for_keys": look_for_keys,
+                    "compress": compress,
+                    "banner_timeout": banner_timeout,
+                    "auth_timeout": auth_timeout,
+                    "passphrase": passphrase,
+                    "disabled_algorithms": disabled_algorithms,
+                    "channel_timeout": channel_timeout,
+                },
+            )
+        try:
+            if proxy_jump is not None:
+                sock = channel_through(proxy_jump, hostname, port, timeout)
+            elif not sock:
+                sock = dial(hostname, port, timeout)
+        except BaseException:
+            self.close()
+            raise
         try:
             make = transport_factory or Transport
             transport = self._transport = make(sock, disabled_algorithms=disabled_algorithms)
@@ -230,16 +272,20 @@ class SSHClient(ClosingContextManager):
             failure = error
         if type(failure) is AuthenticationException and len(tried) > 1:
             raise AuthenticationException(f"{failure} (tried: {', '.join(tried)})") from failure
-        raise failure or SSHException("No authentication methods available")
+        host = getattr(self._transport, "_host", "the server")
+        raise failure or SSHException(f"No authentication methods available for {host}")
 
     def close(self) -> None:
-        """Close the connection, and that to the agent."""
+        """Close the connection, that to the agent, and those that were made to go through."""
         if self._transport is not None:
             self._transport.close()
             self._transport = None
         if self._agent is not None:
             self._agent.close()
             self._agent = None
+        if self._jump is not None:
+            self._jump.close()
+            self._jump = None
 
     def _open_session(self, timeout: float | None = None) -> Channel:
         if self._transport is None:
@@ -316,23 +362,3 @@ class SSHClient(ClosingContextManager):
     def get_transport(self) -> Any:
         """The connection; None without one."""
         return self._transport
-
-
-def _dial(hostname: str, port: int, timeout: float | None) -> socket.socket:
-    """A socket that is connected to the first address that answers."""
-    found: dict[Any, OSError] = {}
-    for family, _, _, _, address in socket.getaddrinfo(
-        hostname, port, socket.AF_UNSPEC, socket.SOCK_STREAM
-    ):
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(timeout)
-            sock.connect(address)
-        except BaseException as error:
-            sock.close()
-            if not isinstance(error, OSError) or error.errno not in (ECONNREFUSED, EHOSTUNREACH):
-                raise
-            found[address] = error
-        else:
-            return sock
-    raise NoValidConnectionsError(found)

@@ -14,7 +14,7 @@ from manyhands._native import ssh
 from . import _ssh_errors as errors
 from ._authentication import Authentication
 from ._incoming import Incoming
-from ._pump import descriptor_of
+from ._pump import wire_of
 from ._security import Preferences, SecurityOptions, algorithms_of
 from .channel import Channel
 from .common import OPEN_FAILED_UNKNOWN_CHANNEL_TYPE
@@ -157,12 +157,12 @@ class Transport(Authentication, Preferences, ClosingContextManager):
         if timeout is None and None not in limits:
             timeout = sum(limit or 0 for limit in limits)
         offered = self._offered()
-        descriptor, is_local = descriptor_of(self.sock)
+        wire, is_local = wire_of(self.sock)
         label = _label(self.sock)
         try:
             with errors.of_requests():
                 self._native = ssh.Session.start(
-                    descriptor, is_local, label, offered, software, self.banner_timeout, timeout
+                    wire, is_local, label, offered, software, self.banner_timeout, timeout
                 )
         except BaseException:
             self._close_socket()
@@ -228,6 +228,11 @@ class Transport(Authentication, Preferences, ClosingContextManager):
     def _agreed(self, index: int) -> str:
         agreed = self._native.negotiated if self._native is not None else None
         return str(agreed[index]) if agreed else ""
+
+    @property
+    def _host(self) -> str:
+        """The server, as errors name it."""
+        return str(self._native.host) if self._native is not None else "the server"
 
     @property
     def host_key_type(self) -> str:
@@ -346,12 +351,15 @@ class Transport(Authentication, Preferences, ClosingContextManager):
         native = self._session("SSH session not active")
         limit = self.channel_timeout if timeout is None else timeout
         host, port = src_addr or ("127.0.0.1", 0)
-        with errors.of_requests():
-            if kind == "session":
+        if kind == "session":
+            with errors.of_sessions():
                 return Channel(self, native.open(limit))
+        with errors.of_requests():
             if kind == "direct-tcpip" and dest_addr is not None:
                 to = (dest_addr[0], int(dest_addr[1]))
-                return Channel(self, native.open_direct(to, (host, int(port)), limit))
+                channel = Channel(self, native.open_direct(to, (host, int(port)), limit))
+                channel._leads_to = to
+                return channel
             if kind == "x11":
                 return Channel(self, native.open_x11((host, int(port)), limit))
         if kind == "direct-tcpip":
@@ -368,7 +376,7 @@ class Transport(Authentication, Preferences, ClosingContextManager):
         and `exec_command` do, without waiting in between."""
         native = self._session("SSH session not active")
         limit = self.channel_timeout if limit is None else limit
-        with errors.of_requests():
+        with errors.of_sessions():
             return Channel(self, native.open_command(command, terminal, environment, limit))
 
     def _incoming_channels(self) -> Incoming:
@@ -474,7 +482,7 @@ class ServiceRequestingTransport(Transport):
 
 def _label(sock: Any) -> str:
     try:
-        host, port = sock.getpeername()[:2]
+        host, port = getattr(sock, "_leads_to", None) or sock.getpeername()[:2]
     except (AttributeError, OSError, ValueError, TypeError):
         return "server"
     return f"{host}:{port}"

@@ -30,10 +30,10 @@ thread_local! {
 
 /// While there is one, a greenlet is parked in a call that PyO3 counts as one that is under way, and takes as a proof that its
 /// thread is within the interpreter.
-struct Parked;
+pub(super) struct Parked;
 
 impl Parked {
-    fn begin() -> Parked {
+    pub(super) fn begin() -> Parked {
         PARKED.set(PARKED.get() + 1);
         Parked
     }

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 mod ancestry;
 mod api;
 mod async_result;
+pub(crate) mod awaited;
 mod body;
 mod callback;
 mod channel;
@@ -70,6 +71,7 @@ fn callback_class(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    awaited::register(module)?;
     guest::register(module)?;
     module.add_function(wrap_pyfunction!(_register_green, module)?)
 }

@@ -17,7 +17,7 @@ use pyo3::prelude::*;
 
 use super::raise;
 use crate::gate::{LOOK_FOR_SIGNALS, Outside};
-use crate::green::guest;
+use crate::green::{awaited, guest};
 
 /// Where a call is while it waits.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +80,8 @@ pub(super) fn run<R: Send>(
     timeout: Option<&Bound<'_, PyAny>>,
     body: impl FnOnce(&Client, Place) -> Result<R, Error> + Send,
 ) -> PyResult<R> {
-    let place = if guest::is_here(py) { Place::Within } else { Place::Away };
+    let stays = guest::is_here(py) || awaited::here(py).is_some();
+    let place = if stays { Place::Within } else { Place::Away };
     let timeout = timeout.map(crate::timeout::positive).transpose()?;
     let client = client.with_patience(Arc::new(place)).with_timeout(timeout);
     let result = match place {

@@ -30,6 +30,13 @@ const SILENCES: u32 = 3;
 #[pyclass(frozen, module = "manyhands._native.ssh")]
 pub(crate) struct Session(manyhands_ssh::Session);
 
+/// What a connection runs on.
+#[derive(FromPyObject)]
+enum Below {
+    Descriptor(i32),
+    Channel(Py<Channel>),
+}
+
 /// "success", "partial" or "failure", with the methods that may be tried.
 fn told(authentication: Authentication) -> (&'static str, Vec<String>) {
     match authentication {
@@ -87,14 +94,14 @@ fn invalid(error: impl std::fmt::Display) -> PyErr {
 
 #[pymethods]
 impl Session {
-    /// Exchanges keys over the descriptor of a connected socket, which is taken over. `algorithms` has the names that are
-    /// offered of each kind that `algorithms()` has; `software` is what stands behind `SSH-2.0-`; `banner_time` how many
+    /// Exchanges keys over the descriptor of a connected socket, which is taken over, or over a channel. `algorithms` has the
+    /// names that are offered of each kind that `algorithms()` has; `software` is what stands behind `SSH-2.0-`; `banner_time` how many
     /// seconds the server may be silent at first.
     #[staticmethod]
     #[expect(clippy::too_many_arguments, reason = "what a connection is made of")]
     fn start(
         py: Python<'_>,
-        descriptor: i32,
+        below: Below,
         is_local: bool,
         host: &str,
         algorithms: Vec<(String, Vec<String>)>,
@@ -102,9 +109,14 @@ impl Session {
         banner_time: Option<f64>,
         timeout: Timeout<'_, '_>,
     ) -> PyResult<Session> {
-        // SAFETY: the caller has made the descriptor for this, and uses it no more.
-        let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
-        let wire = if is_local { Wire::Unix(owned.into()) } else { Wire::Tcp(owned.into()) };
+        let wire = match below {
+            Below::Descriptor(descriptor) => {
+                // SAFETY: the caller has made the descriptor for this, and uses it no more.
+                let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
+                if is_local { Wire::Unix(owned.into()) } else { Wire::Tcp(owned.into()) }
+            }
+            Below::Channel(channel) => channel.get().0.as_wire(),
+        };
         let banner_time = banner_time.map(seconds).transpose()?;
         let mut options = Options { software, banner_time, ..Options::default() };
         for (kind, names) in algorithms {
