@@ -4,6 +4,7 @@ What a child cannot import is pickled by value, if `cloudpickle` is installed: l
 within functions, and everything in a `__main__` that is no file, as of `python -c` or a notebook.
 """
 
+import functools
 import io
 import pickle
 import sys
@@ -13,6 +14,9 @@ from collections import ChainMap
 from manyhands.multiprocessing import reduction
 
 TYPES = types.FunctionType, type
+
+#: The main module, and its name in a child that was not forked.
+_MAIN = "__main__", "__mp_main__"
 
 HINT = (
     "Functions and classes that are not at the top level of a module that the child can import can "
@@ -54,6 +58,12 @@ def _has_main(preparation):
     )
 
 
+def foreign_pickler():
+    """The class of a pickler for a process that has nothing of this one's main module, or None."""
+    pickler = _pickler()
+    return pickler and functools.partial(pickler, main_is_foreign=True)
+
+
 def _pickler():
     """The class of a pickler by value, or None."""
     try:
@@ -70,6 +80,8 @@ def _pickler():
             # Before __init__, which looks it up once and for all.
             self.dispatch_table = ChainMap(ours, self.dispatch_table)
             super().__init__(file)
+            if main_is_foreign and _MAIN[1] in sys.modules:
+                cloudpickle.register_pickle_by_value(sys.modules[_MAIN[1]])
 
         def reducer_override(self, obj):
             if isinstance(obj, TYPES) and self._can_be_imported(obj):
@@ -78,7 +90,7 @@ def _pickler():
 
         def _can_be_imported(self, obj):
             module = getattr(obj, "__module__", None)
-            if module == "__main__" and self._main_is_foreign:
+            if module in _MAIN and self._main_is_foreign:
                 return False
             found = sys.modules.get(module)
             try:

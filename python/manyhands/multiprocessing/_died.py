@@ -97,14 +97,16 @@ def exception_of(
     peak_memory: "int | None" = None,
     stack: "str | None" = None,
     out_of_memory: "bool | None" = None,
+    how: "str | None" = None,
 ) -> "WorkerDied | TaskTimeout":
-    """Return the exception of a call whose worker has died; of none if it had no function."""
+    """Return the exception of a call whose worker has died; of none if it had no function. `how` it
+    died is made of its exit code, if that is all that is known."""
     shown = None if function is None else show_call(function, call)
     if timeout is not None:
         text = f"{shown} took longer than {timeout:g} s, so worker process {pid} was killed"
         error: WorkerDied | TaskTimeout = TaskTimeout(pid, timeout, _with_stack(text, stack))
     else:
-        text = f"worker process {pid} {_how(exitcode, out_of_memory)} "
+        text = f"worker process {pid} {how or _how(exitcode, out_of_memory)} "
         if shown is None:
             text += "before it took a task, as did all that were started for it in a row"
         else:

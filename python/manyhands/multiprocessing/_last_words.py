@@ -74,6 +74,13 @@ class LastWords:
         return facts
 
     def _take(self, seat: int) -> "str | None":
+        said = self.said(seat)
+        if said is None:
+            return None
+        return "\n".join(itertools.takewhile(_is_of_program, filter(None, said.splitlines())))
+
+    def said(self, seat: int) -> "str | None":
+        """Return what the worker that had that seat has written, which is forgotten."""
         if self._file < 0:
             return None
         begin = seat * _ROOM
@@ -81,12 +88,18 @@ class LastWords:
         if not said:
             return None
         os.pwrite(self._file, bytes(len(said)), begin)
-        lines = filter(None, said.decode(errors="replace").splitlines())
-        return "\n".join(itertools.takewhile(_is_of_program, lines))
+        return said.decode(errors="replace")
 
 
 def _is_of_program(line: str) -> bool:
     return not re.match(_WORKER, line)
+
+
+def place_of(pid: int, file: int, seat: int) -> "int | None":
+    """Return a descriptor to write last words to, at the place of a seat; None if there is none."""
+    # One of its own: with one that was inherited it would move in the file with others.
+    place: int | None = _native.multiprocessing.open_at(pid, file, seat * _ROOM)
+    return place
 
 
 def report_to(pid: int, file: int, seat: int) -> None:
@@ -94,8 +107,7 @@ def report_to(pid: int, file: int, seat: int) -> None:
 
     A program that has enabled `faulthandler` by itself has its crashes told there.
     """
-    # One of its own: with one that was inherited it would move in the file with others.
-    own = _native.multiprocessing.open_at(pid, file, seat * _ROOM)
+    own = place_of(pid, file, seat)
     if own is None:
         return
     if not faulthandler.is_enabled():

@@ -120,8 +120,39 @@ class BaseContext(_original.BaseContext):
 
         return SimpleQueue(ctx=self.get_context())
 
-    def Pool(self, processes=None, initializer=None, initargs=(), maxtasksperchild=None):
-        """Return a pool of worker processes."""
+    def Pool(
+        self,
+        processes=None,
+        initializer=None,
+        initargs=(),
+        maxtasksperchild=None,
+        *,
+        hosts=None,
+        python="python3",
+        procs=None,
+        bootstrap=False,
+    ):
+        """Return a pool of worker processes; with `hosts` they are on other machines.
+
+        `hosts` are `[user@]host[:port]`, reached as `ssh` would; `python` starts Python there,
+        `procs` is how many workers there are on each (None: as many as processors), and
+        `bootstrap` copies this package to where it is not, for as long as the pool is there.
+        """
+        if hosts is not None:
+            if processes is not None:
+                raise ValueError("with hosts, procs says how many workers there are on each")
+            from manyhands.multiprocessing._host_pool import HostPool
+
+            return HostPool(
+                hosts,
+                python,
+                procs,
+                bootstrap,
+                initializer,
+                initargs,
+                maxtasksperchild,
+                self.get_context(),
+            )
         from manyhands.multiprocessing.pool import Pool
 
         return Pool(processes, initializer, initargs, maxtasksperchild, context=self.get_context())

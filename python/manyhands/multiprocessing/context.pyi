@@ -29,6 +29,11 @@ class BaseContext(context.BaseContext):
         initializer: Callable[..., object] | None = None,
         initargs: Iterable[Any] = (),
         maxtasksperchild: int | None = None,
+        *,
+        hosts: str | Iterable[str] | None = None,
+        python: str = "python3",
+        procs: int | None = None,
+        bootstrap: bool = False,
     ) -> pool.Pool: ...
     @overload
     def get_context(self, method: None = None) -> DefaultContext: ...

@@ -118,7 +118,7 @@ class Pool(_original.Pool):
         self._maxtasksperchild = maxtasksperchild
         #: Whoever changes `_pool`; a signal handler may want to while somebody does.
         self._lock = original("threading").RLock()
-        self._last_words = last_words = LastWords()
+        self._last_words = last_words = self._LastWords()
         self._scheduler = _native.Scheduler(
             2 * processes + _MORE_SEATS,
             rebuild,
@@ -144,6 +144,9 @@ class Pool(_original.Pool):
 
     #: What a worker's process runs.
     _work = staticmethod(work)
+
+    #: What tells how workers have ended.
+    _LastWords = LastWords
 
     @staticmethod
     def _ended():
@@ -194,16 +197,7 @@ class Pool(_original.Pool):
             process_obj = self.Process(
                 self._ctx,
                 target=self._work,
-                args=(
-                    scheduler.reference(),
-                    seat,
-                    self._last_words.place(),
-                    self._initializer,
-                    self._initargs,
-                    self._maxtasksperchild,
-                    self._wrap_exception,
-                    _surroundings.collect(self._ctx.get_start_method()),
-                ),
+                args=self._told(seat, self._ctx.get_start_method()),
             )
             if self._worker_name is not None:
                 process_obj.name = process_obj.name.replace("Process", self._worker_name)
@@ -215,6 +209,19 @@ class Pool(_original.Pool):
             raise
         self._pool.append(process_obj)
         scheduler.watch(process_obj.pid, seat)
+
+    def _told(self, seat, start_method):
+        """Return what the worker that gets this seat is told."""
+        return (
+            self._scheduler.reference(),
+            seat,
+            self._last_words.place(),
+            self._initializer,
+            self._initargs,
+            self._maxtasksperchild,
+            self._wrap_exception,
+            _surroundings.collect(start_method),
+        )
 
     def _worker_ended(self, pid):
         """Return exit code and peak memory of a worker that has ended; it is none any more."""

@@ -40,5 +40,6 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<imap::IMapUnorderedIterator>()?;
     module.add_class::<notices::Notices>()?;
     module.add_function(wrap_pyfunction!(certificate::open_at, module)?)?;
+    module.add_function(wrap_pyfunction!(worker::call_as_sent, module)?)?;
     module.add_function(wrap_pyfunction!(worker::work, module)?)
 }

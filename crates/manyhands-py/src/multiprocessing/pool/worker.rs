@@ -7,9 +7,9 @@ use manyhands_shm::{GetError, PutError, Reference};
 use manyhands_sys::limits::MemoryCap;
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyCFunction, PyTuple};
 
-use super::call::{Known, Told};
+use super::call::{Known, Shape, Told};
 use super::notices::Notices;
 use super::repeats;
 use crate::contextvars;
@@ -26,8 +26,10 @@ pub(super) const FAILED: u8 = 1;
 
 /// Does the tasks of a pool, as many as `maxtasks` says, or until there are no more. `describe` makes a
 /// picklable object of an exception; `initialize` is called first, with the way of notices, and if it raises no task is done.
-/// Returns how many were done.
+/// `caller`, if there is one, makes the calls, of what [`call_as_sent`] takes. Returns how many were done.
 #[pyfunction]
+#[pyo3(signature = (arena, block, seat, maxtasks, initialize, describe, caller = None))]
+#[expect(clippy::too_many_arguments, reason = "what a worker is told when it begins")]
 pub(super) fn work(
     py: Python<'_>,
     arena: u64,
@@ -36,6 +38,7 @@ pub(super) fn work(
     maxtasks: Option<u64>,
     initialize: &Bound<'_, PyAny>,
     describe: &Bound<'_, PyAny>,
+    caller: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<u64> {
     let worker = Arc::new(Worker::join(Reference { arena, block }, seat).map_err(error)?);
     if let Err(why) = initialize.call1((Notices(Arc::clone(&worker)),)) {
@@ -56,7 +59,7 @@ pub(super) fn work(
         };
         let head = parcel.as_ref().map_or(&scratch[..], |parcel| parcel.head());
         let task = head.first_chunk::<TASK>().copied().unwrap_or_default();
-        let result = run(py, &worker, &mut known, &scratch, parcel);
+        let result = run(py, &worker, &mut known, &scratch, parcel, caller);
         let sent = match result {
             Ok(result) => put(py, &worker, &task, DONE, &result).map_err(|why| (why, Some(result))),
             Err(why) => Err((why, None)),
@@ -76,10 +79,11 @@ pub(super) fn work(
 
 fn run<'py>(
     py: Python<'py>,
-    worker: &Worker,
+    worker: &Arc<Worker>,
     known: &mut Known,
     scratch: &[u8],
     parcel: Option<manyhands_shm::Parcel>,
+    caller: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let head = parcel.as_ref().map_or(scratch, |parcel| parcel.head());
     let wrong =
@@ -98,7 +102,7 @@ fn run<'py>(
     } else {
         None
     };
-    let _cap = memory.map(MemoryCap::new).transpose()?;
+    let _cap = memory.filter(|_| caller.is_none()).map(MemoryCap::new).transpose()?;
     let context = told.context.to_vec();
     let function = match told.name {
         [] => None,
@@ -108,17 +112,49 @@ fn run<'py>(
         None => decode_message(py, scratch, parcel, skip)?,
         Some((end, images)) => repeats::decode_with(py, scratch, parcel, skip..end, images)?,
     };
-    let begin = || worker.renew();
-    let call = || match function {
-        Some(function) => shape.call(&function, &object, begin),
+    let (function, object) = match function {
+        Some(function) => (function, object),
         None => {
             let pair = object.cast::<PyTuple>()?;
-            shape.call(&pair.get_item(0)?, &pair.get_item(1)?, begin)
+            (pair.get_item(0)?, pair.get_item(1)?)
         }
     };
+    if let Some(caller) = caller {
+        let worker = Arc::clone(worker);
+        let begin = PyCFunction::new_closure(py, None, None, move |_, _| worker.renew())?;
+        return caller.call1((function, shape as u8, object, memory, begin));
+    }
+    let call = || shape.call(&function, &object, || worker.renew());
     let called =
         if context.is_empty() { call() } else { contextvars::call_with(py, &context, call) };
     called.map_err(|why| explained(py, why, memory))
+}
+
+/// Calls a function with what a task's message had, in another process than the worker that has the message. `begin` is called
+/// before each further call of several.
+#[pyfunction]
+pub(super) fn call_as_sent<'py>(
+    py: Python<'py>,
+    function: &Bound<'py, PyAny>,
+    shape: u8,
+    argument: &Bound<'py, PyAny>,
+    memory: Option<u64>,
+    begin: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let shape = Shape::of(shape).ok_or_else(|| {
+        pyo3::exceptions::PyValueError::new_err(format!("no way to call has the number {shape}"))
+    })?;
+    let _cap = memory.map(MemoryCap::new).transpose()?;
+    let mut failure = None;
+    let called = shape.call(function, argument, || {
+        if let Err(why) = begin.call0() {
+            failure.get_or_insert(why);
+        }
+    });
+    match failure {
+        Some(why) => Err(why),
+        None => called.map_err(|why| explained(py, why, memory)),
+    }
 }
 
 /// A `MemoryError` that says of which limit, if it says nothing.
