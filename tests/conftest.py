@@ -7,6 +7,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -133,3 +134,14 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     """The standard library's implementation and ours, for what must hold of both."""
     chosen: Engine = request.param
     return chosen
+
+
+@pytest.fixture(scope="session")
+def runtime() -> None:
+    """The thread that all connections of SSH share, and stays when a test has ended."""
+    from manyhands import paramiko
+
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with paramiko.Transport(ours) as transport, pytest.raises(paramiko.SSHException):
+        transport.start_client()

@@ -1,19 +1,7 @@
 """What tests of SSH get: servers, and connections to them."""
 
-import socket
-
 import pytest
 import sshd
-from manyhands import paramiko
-
-
-@pytest.fixture(scope="session")
-def runtime():
-    """The thread that all connections share, and stays when a test has ended."""
-    ours, theirs = socket.socketpair()
-    theirs.close()
-    with paramiko.Transport(ours) as transport, pytest.raises(paramiko.SSHException):
-        transport.start_client()
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,8 @@ from manyhands.multiprocessing import reduction
 
 TYPES = types.FunctionType, type
 
-#: The main module, and its name in a child that was not forked.
-_MAIN = "__main__", "__mp_main__"
+#: The name of the main module in a child that was not forked.
+_MAIN_OF_CHILD = "__mp_main__"
 
 HINT = (
     "Functions and classes that are not at the top level of a module that the child can import can "
@@ -59,9 +59,10 @@ def _has_main(preparation):
 
 
 def foreign_pickler():
-    """The class of a pickler for a process that has nothing of this one's main module, or None."""
+    """The class of a pickler for another machine, which has nothing of this one's main module, nor
+    what `cloudpickle` was told to pickle by value; or None."""
     pickler = _pickler()
-    return pickler and functools.partial(pickler, main_is_foreign=True)
+    return pickler and functools.partial(pickler, main_is_foreign=True, names_are_enough=False)
 
 
 def _pickler():
@@ -74,23 +75,24 @@ def _pickler():
     class Pickler(cloudpickle.Pickler):
         """Pickles by value what cannot be imported, and all else as multiprocessing does."""
 
-        def __init__(self, file, main_is_foreign=False):
+        def __init__(self, file, main_is_foreign=False, names_are_enough=True):
             self._main_is_foreign = main_is_foreign
+            self._names_are_enough = names_are_enough
             ours = reduction.ForkingPickler(io.BytesIO()).dispatch_table
             # Before __init__, which looks it up once and for all.
             self.dispatch_table = ChainMap(ours, self.dispatch_table)
             super().__init__(file)
-            if main_is_foreign and _MAIN[1] in sys.modules:
-                cloudpickle.register_pickle_by_value(sys.modules[_MAIN[1]])
+            if not names_are_enough and _MAIN_OF_CHILD in sys.modules:
+                cloudpickle.register_pickle_by_value(sys.modules[_MAIN_OF_CHILD])
 
         def reducer_override(self, obj):
-            if isinstance(obj, TYPES) and self._can_be_imported(obj):
+            if self._names_are_enough and isinstance(obj, TYPES) and self._can_be_imported(obj):
                 return NotImplemented
             return super().reducer_override(obj)
 
         def _can_be_imported(self, obj):
             module = getattr(obj, "__module__", None)
-            if module in _MAIN and self._main_is_foreign:
+            if module == "__main__" and self._main_is_foreign:
                 return False
             found = sys.modules.get(module)
             try:

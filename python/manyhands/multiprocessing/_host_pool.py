@@ -10,7 +10,7 @@ from manyhands.multiprocessing import _hosts, util
 from manyhands.multiprocessing._died import exception_of
 from manyhands.multiprocessing._host_worker import UNREACHABLE, work
 from manyhands.multiprocessing._last_words import LastWords
-from manyhands.multiprocessing.pool import Pool
+from manyhands.multiprocessing.pool import INIT, Pool
 
 
 class _LastWords(LastWords):
@@ -59,6 +59,7 @@ class HostPool(Pool):
         maxtasksperchild=None,
         context=None,
     ):
+        self._state = INIT
         addresses = [hosts] if isinstance(hosts, str) else list(hosts)
         if not addresses:
             raise ValueError("hosts must have at least one host")

@@ -175,8 +175,8 @@ def _without_caches(entry: tarfile.TarInfo) -> "tarfile.TarInfo | None":
 
 
 def _reason(error: BaseException) -> str:
-    text = str(error)
-    return text if text else type(error).__name__
+    # Of several attempts the number of an error is None.
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _configuration() -> "Any":
