@@ -34,8 +34,9 @@ class Server:
 
     user = getpass.getuser()
 
-    def __init__(self, folder, *lines):
-        self.folder = folder
+    def __init__(self, folder, *lines, address="127.0.0.1", on=()):
+        """`on` is the beginning of commands that are run where that address is, if not here."""
+        self.folder, self.address = folder, address
         self.port = free_port()
         folder.chmod(0o700)
         for name, *kind in (
@@ -53,7 +54,7 @@ class Server:
             *lines,
             f"HostKey {folder}/host",
             f"HostKey {folder}/host_rsa",
-            f"ListenAddress 127.0.0.1:{self.port}",
+            f"ListenAddress {address}:{self.port}",
             f"AuthorizedKeysFile {folder}/authorized",
             # The user's own files, which a shell would read, are not the tests' business.
             f"SetEnv HOME={folder}",
@@ -68,17 +69,13 @@ class Server:
         )
         (folder / "config").write_text("\n".join(config) + "\n")
         with open(folder / "log", "w") as log:
-            command = ["/usr/sbin/sshd", "-D", "-e", "-f", folder / "config"]
+            command = [*on, "/usr/sbin/sshd", "-D", "-e", "-f", folder / "config"]
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
         end = time.monotonic() + LIMIT
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                break
-            except OSError:
-                assert self.process.poll() is None, self.log()
-                assert time.monotonic() < end, self.log()
-                time.sleep(0.01)
+        while "Server listening" not in self.log():
+            assert self.process.poll() is None, self.log()
+            assert time.monotonic() < end, self.log()
+            time.sleep(0.01)
 
     def log(self):
         return (self.folder / "log").read_text()
@@ -141,6 +138,42 @@ class Server:
             client.close()
             raise
         return client
+
+
+class Places:
+    """A home folder, whose configuration of SSH names servers that it knows."""
+
+    def __init__(self, home):
+        self.home = home
+        self.servers = {}
+        (home / ".ssh").mkdir()
+
+    def add(self, *names, server=None, options=()):
+        """Another server, unless it is there, of those names; clients have these options."""
+        if server is None:
+            folder = self.home / names[0]
+            folder.mkdir()
+            server = Server(folder)
+        lines = (
+            f"Host {' '.join(names)}",
+            f"HostName {server.address}",
+            f"Port {server.port}",
+            f"User {server.user}",
+            f"IdentityFile {server.path('user')}",
+            "IdentitiesOnly yes",
+            *options,
+        )
+        with open(self.home / ".ssh" / "config", "a") as config:
+            config.write("\n ".join(lines) + "\n")
+        kind, key, *_ = (server.folder / "host.pub").read_text().split()
+        with open(self.home / ".ssh" / "known_hosts", "a") as known:
+            known.write(f"[{server.address}]:{server.port} {kind} {key}\n")
+        self.servers.update(dict.fromkeys(names, server))
+        return server
+
+    def stop(self):
+        for server in set(self.servers.values()):
+            server.stop()
 
 
 def children(parent):

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 import traceback
+from threading import Thread
 
 from manyhands._queue_server import AUTHKEY_HELP, parse_address, read_key
 
@@ -38,6 +39,11 @@ def worker(arguments: "Sequence[str]") -> None:
     )
     parser.add_argument("--authkey-file", metavar="FILE", help=AUTHKEY_HELP)
     parser.add_argument(
+        "--authkey-stdin",
+        action="store_true",
+        help="the key is the first line of standard input, whose end ends the command",
+    )
+    parser.add_argument(
         "--tls-ca",
         metavar="FILE",
         help="connect by TLS, to a server whose certificate this one vouches for, in PEM",
@@ -49,17 +55,33 @@ def worker(arguments: "Sequence[str]") -> None:
         metavar="N",
         help="how many; by default one for each processor",
     )
+    parser.add_argument(
+        "--ssh",
+        metavar="[USER@]HOST[:PORT]",
+        help="work on that machine, which is reached as ssh would; it reaches the server through "
+        "this one, so ADDRESS is as seen from here, and MODULE is looked for there",
+    )
+    parser.add_argument(
+        "--python", default="python3", metavar="COMMAND", help="with --ssh, what is Python there"
+    )
+    parser.add_argument(
+        "--bootstrap",
+        action="store_true",
+        help="with --ssh, copy manyhands to there, for as long as this command runs",
+    )
     options = parser.parse_args(arguments)
     try:
         address = parse_address(options.address)
     except ValueError as error:
         parser.error(str(error))
-    key = read_key(parser, options.authkey_file)
+    key = _key(parser, options)
     module, colon, function = options.function.partition(":")
     if not (module and colon and function):
         parser.error(f"{options.function!r} is no MODULE:FUNCTION")
     if options.processes is not None and options.processes < 1:
         parser.error("at least one process is needed")
+    if options.ssh is not None:
+        raise SystemExit(_work_by_ssh(parser, options, address, key))
     sys.path.insert(0, os.getcwd())
     try:
         _look_up(module, function)
@@ -74,6 +96,44 @@ def worker(arguments: "Sequence[str]") -> None:
             ) from None
     job = (address, key, options.take, options.give, module, function, options.tls_ca)
     raise SystemExit(_work(job, options.processes))
+
+
+def _key(parser: argparse.ArgumentParser, options: argparse.Namespace) -> bytes:
+    """The key; with that of standard input, this process ends when that does."""
+    if not options.authkey_stdin:
+        return read_key(parser, options.authkey_file)
+    if options.authkey_file is not None:
+        parser.error("the key is in a file, or comes by standard input")
+    # Not by a buffer, whose lock the thread below would have for ever.
+    key = b""
+    while not key.endswith(b"\n") and (byte := os.read(0, 1)):
+        key += byte
+
+    def end_with_it() -> None:
+        while os.read(0, 1 << 16):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=end_with_it, daemon=True).start()
+    return key.rstrip(b"\r\n")
+
+
+def _work_by_ssh(
+    parser: argparse.ArgumentParser, options: argparse.Namespace, address: "Address", key: bytes
+) -> int:
+    from manyhands._queue_worker_ssh import work_there
+
+    if options.tls_ca is not None:
+        parser.error(
+            "--tls-ca cannot be used with --ssh: what goes between the machines is encrypted by "
+            "that, and the certificate is not that of the way that leads through this machine"
+        )
+    given = [options.function, "--take", options.take]
+    if options.give is not None:
+        given += ["--give", options.give]
+    if options.processes is not None:
+        given += ["-n", str(options.processes)]
+    return work_there(options.ssh, options.python, options.bootstrap, address, key, given)
 
 
 def _look_up(module: str, function: str) -> "Any":

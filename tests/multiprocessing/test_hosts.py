@@ -29,38 +29,9 @@ LIMIT = 30
 BARE = f"{sys.executable} -S"
 
 
-class Places:
-    """Servers, and a home folder whose configuration names them."""
-
-    def __init__(self, home):
-        self.home = home
-        self.servers = {}
-        (home / ".ssh").mkdir()
-
-    def add(self, *names):
-        folder = self.home / names[0]
-        folder.mkdir()
-        server = sshd.Server(folder)
-        for name in names:
-            self.servers[name] = server
-        with open(self.home / ".ssh" / "config", "a") as config:
-            config.write(
-                f"Host {' '.join(names)}\n HostName 127.0.0.1\n Port {server.port}\n"
-                f" User {server.user}\n IdentityFile {folder}/user\n IdentitiesOnly yes\n"
-            )
-        kind, key, *_ = (folder / "host.pub").read_text().split()
-        with open(self.home / ".ssh" / "known_hosts", "a") as known:
-            known.write(f"[127.0.0.1]:{server.port} {kind} {key}\n")
-        return server
-
-    def stop(self):
-        for server in set(self.servers.values()):
-            server.stop()
-
-
 @pytest.fixture(scope="module")
 def places(tmp_path_factory, runtime):
-    places = Places(tmp_path_factory.mktemp("home"))
+    places = sshd.Places(tmp_path_factory.mktemp("home"))
     try:
         places.add("one", "two")
         yield places

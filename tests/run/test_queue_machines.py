@@ -2,71 +2,17 @@
 
 import os
 import signal
-import subprocess
-from contextlib import contextmanager
 
 import pytest
-from programs import TIMEOUT
+from machines import SERVER, machines_of_ours
 from queue_programs import SHUT_DOWN, TASKS, client, serving, worker
 from support import until
-
-#: The ends of the cable.
-SERVER, OTHER = "10.77.0.1", "10.77.0.2"
-
-
-class Machine:
-    """A network namespace, for as long as a process of it runs."""
-
-    def __init__(self, command):
-        self.process = subprocess.Popen(
-            [*command, "sh", "-c", "echo ready; exec cat"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        if self.process.stdout.readline() != "ready\n":
-            _, why = self.process.communicate(timeout=TIMEOUT)
-            pytest.skip(f"may not make network namespaces: {why.strip()}")
-        target = ("-t", str(self.process.pid))
-        self.on = ("nsenter", *target, "--user", "--preserve-credentials", "--net")
-
-    def call(self, *command):
-        done = subprocess.run([*self.on, *command], capture_output=True, text=True, timeout=TIMEOUT)
-        if done.returncode:
-            pytest.skip(f"may not connect network namespaces: {done.stderr.strip()}")
-
-    def end(self):
-        self.process.communicate(timeout=TIMEOUT)
-
-
-@contextmanager
-def ended(machine):
-    try:
-        yield machine
-    finally:
-        machine.end()
 
 
 @pytest.fixture
 def machines():
-    """Two machines, whose ends of the cable are called `cable`."""
-    try:
-        server = Machine(["unshare", "--user", "--map-root-user", "--net"])
-    except FileNotFoundError as error:
-        pytest.skip(f"cannot make network namespaces: {error}")
-    with ended(server), ended(Machine([*server.on, "unshare", "--net"])) as other:
-        pid = str(other.process.pid)
-        cable = "ip link add cable type veth peer name cable netns"
-        try:
-            server.call(*cable.split(), pid)
-        except FileNotFoundError as error:
-            pytest.skip(f"cannot connect network namespaces: {error}")
-        for machine, address in ((server, SERVER), (other, OTHER)):
-            machine.call("ip", "address", "add", f"{address}/24", "dev", "cable")
-            for device in ("cable", "lo"):
-                machine.call("ip", "link", "set", device, "up")
-        yield server, other
+    with machines_of_ours() as both:
+        yield both
 
 
 @pytest.fixture

@@ -31,8 +31,13 @@ def wire_of(sock: Any) -> tuple[Any, bool]:
         return os.dup(sock.fileno()), sock.family == socket.AF_UNIX
     ours, theirs = socket.socketpair()
     # The descriptor is for a thread that is not Python's: no hub is to know of it.
-    threading.Thread(target=_copy, args=(ours, sock), name="paramiko proxy", daemon=True).start()
+    join_with(ours, sock)
     return theirs.detach(), True
+
+
+def join_with(ours: socket.socket, sock: Any) -> None:
+    """Have a thread copy both ways between a socket and something that is only like one."""
+    threading.Thread(target=_copy, args=(ours, sock), name="paramiko proxy", daemon=True).start()
 
 
 def _is_plain(sock: Any) -> bool:
