@@ -67,14 +67,14 @@ class _Call(greenlet):  # type: ignore[misc]  # Its package has no types.
         self._function = function
         self._waiter: asyncio.Future[None] | None = None
         self.result: Any = None
-        self.error: BaseException | None = None
+        self.failure: BaseException | None = None
         self.gr_context = contextvars.copy_context()
 
     def run(self) -> None:
         try:
             self.result = self._function()
         except BaseException as error:
-            self.error = error
+            self.failure = error
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -164,13 +164,13 @@ async def call(function: Callable[..., _T], /, *args: Any, **kwargs: Any) -> _T:
         await stack.ended()
     elif board.is_long(loop):
         await asyncio.sleep(0)
-    if stack.error is None:
+    if stack.failure is None:
         result: _T = stack.result
         return result
     try:
-        if isinstance(stack.error, StopIteration):
-            raise RuntimeError(f"{function!r} raised StopIteration") from stack.error
-        raise stack.error
+        if isinstance(stack.failure, StopIteration):
+            raise RuntimeError(f"{function!r} raised StopIteration") from stack.failure
+        raise stack.failure
     finally:
         # Its traceback leads back to it.
-        stack.error = None
+        stack.failure = None

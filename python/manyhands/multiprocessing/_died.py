@@ -31,7 +31,8 @@ class _Certificate:
     """What is known of a worker process that has ended in a call.
 
     `pid` is the process's number, `exitcode` its exit code (negative: the signal that killed it;
-    None: unknown), `call` shows function and arguments, `out_of_memory` is whether the system
+    None: unknown), `call` shows function and arguments, `host` is the machine of a worker of a pool
+    with hosts, `out_of_memory` is whether the system
     killed it for want of memory, `peak_memory` the most bytes of memory that it had, `stack` the
     traceback of where it was, if it could still say so. What is not known is None.
     """
@@ -39,6 +40,7 @@ class _Certificate:
     pid: int
     exitcode: "int | None" = None
     call: "str | None" = None
+    host: "str | None" = None
     out_of_memory: "bool | None" = None
     peak_memory: "int | None" = None
     stack: "str | None" = None

@@ -5,6 +5,7 @@ To the pool each of them is a process of this machine (`_host_worker.py`), which
 
 import contextlib
 from collections import Counter
+from typing import Any
 
 from manyhands.multiprocessing import _hosts, util
 from manyhands.multiprocessing._died import exception_of
@@ -45,7 +46,7 @@ class HostPool(Pool):
     """
 
     _worker_name = "HostPoolWorker"
-    _work = staticmethod(work)
+    _work: Any = staticmethod(work)
     _LastWords = _LastWords
 
     def __init__(

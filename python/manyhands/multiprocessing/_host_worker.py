@@ -2,6 +2,7 @@
 SSH connection of its own, and dies with it."""
 
 import contextlib
+import io
 import os
 import pickle
 import signal
@@ -10,9 +11,8 @@ from queue import SimpleQueue
 from threading import Thread
 
 from manyhands._native import multiprocessing as _native
-from manyhands.multiprocessing import _hosts, util
+from manyhands.multiprocessing import _by_value, _hosts, _pool_worker, util
 from manyhands.multiprocessing._last_words import place_of
-from manyhands.multiprocessing._pool_worker import describe
 from manyhands.multiprocessing._remote import Link
 
 TYPE_CHECKING = False
@@ -28,6 +28,10 @@ UNREACHABLE = "unreachable: "
 
 #: How long a worker has to end when there are no more calls, in seconds.
 _GRACE = 5.0
+
+
+describe: "Callable[..., tuple[bytes, str]]" = _pool_worker.describe
+foreign_pickler: "Callable[[], Any]" = _by_value.foreign_pickler
 
 
 class _Failed(Exception):
@@ -58,8 +62,7 @@ def work(
     def tell(error: BaseException, *result: "Any") -> "tuple[bytes, str]":
         if isinstance(error, _Failed):
             return error.told
-        told: tuple[bytes, str] = describe(error, result, wrap_exception)
-        return told
+        return describe(error, result, wrap_exception)
 
     try:
         done = _native.work(*board, seat, maxtasks, initialize, tell, far.call)
@@ -153,12 +156,9 @@ class _Far:
 
     def _pickled(self, what: "Any") -> bytes:
         """The pickle of what goes there, with what is in the program's main module by value."""
-        import io
-
-        from manyhands.multiprocessing import _by_value
         from manyhands.multiprocessing.reduction import ForkingPickler
 
-        pickler = _by_value.foreign_pickler()
+        pickler = foreign_pickler()
         if pickler is None or self._version != sys.version_info[:2]:
             data = bytes(ForkingPickler.dumps(what, 5))
             if b"__main__" in data or b"__mp_main__" in data:

@@ -52,6 +52,9 @@ class HostError(ConnectionError):
     """A machine cannot be used for workers; it says which, why, and what to do."""
 
 
+HostError.__module__ = "manyhands.multiprocessing.pool"
+
+
 class Host:
     """A machine, and how workers are started there."""
 

@@ -175,8 +175,9 @@ class _Worker:
         return bytes(ForkingPickler.dumps(result, 5))
 
     def _tell_failure(self, number: int, error: BaseException, *result: "Any") -> None:
-        from manyhands.multiprocessing._pool_worker import describe
+        from manyhands.multiprocessing import _pool_worker
 
+        describe: Callable[..., tuple[bytes, str]] = _pool_worker.describe
         self._link.put("failed", number, *describe(error, result, self._wraps))
 
 

@@ -531,7 +531,12 @@ _forwarded = __getattr__  # noqa: F821
 
 
 #: Where what is not always needed is.
-_LATE = {"TaskTimeout": "_died", "ThreadPool": "_thread_pool", "WorkerDied": "_died"}
+_LATE = {
+    "HostError": "_hosts",
+    "TaskTimeout": "_died",
+    "ThreadPool": "_thread_pool",
+    "WorkerDied": "_died",
+}
 
 
 def __getattr__(name):

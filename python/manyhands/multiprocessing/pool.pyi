@@ -92,6 +92,9 @@ class _Certificate:
     out_of_memory: bool | None
     peak_memory: int | None
     stack: str | None
+    host: str | None
+
+class HostError(ConnectionError): ...
 
 class WorkerDied(_Certificate, BrokenProcessPool):
     def __init__(self, pid: int, exitcode: int | None, text: str) -> None: ...
