@@ -202,18 +202,23 @@ class SSHClient(ClosingContextManager):
 
     def _check_server(self, hostname: str, port: int, timeout: float | None) -> None:
         name = hostname if port == 22 else f"[{hostname}]:{port}"
-        known = self._system_host_keys.get(name) or self._host_keys.get(name)
+        stores = (self._system_host_keys, self._host_keys)
+        knows = next((store for store in stores if name in store), None)
+        known = None if knows is None else knows[name]
         if known is not None:
             self._transport._prefer_keys(
                 algorithm for kind in known for algorithm in algorithms_of(kind)
             )
         self._transport.start_client(timeout=timeout)
         key = self._transport.get_remote_server_key()
-        if known is None:
+        if any(store.is_revoked(name, key) for store in stores):
+            raise SSHException(
+                f"{self._transport._host}: the key {key.fingerprint} of the server is revoked"
+            )
+        if knows is None or known is None:
             self._policy.missing_host_key(self, name, key)
-            return
-        expected = known.get(key.get_name())
-        if expected != key:
+        elif not knows.check(name, key):
+            expected = known.get(key.get_name())
             raise BadHostKeyException(hostname, key, expected or next(iter(known.values())))
 
     def _keys(
