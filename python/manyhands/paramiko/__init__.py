@@ -1,5 +1,6 @@
 """paramiko's names: clients, connections, channels, keys, known hosts, the agent."""
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -146,6 +147,35 @@ _NOT_OFFERED = (
 )
 
 
+#: Whole modules of those.
+_MODULES_NOT_OFFERED = (
+    *("auth_handler", "ber", "buffered_pipe", "compress", "packet", "pipe", "primes", "server"),
+    *("kex_curve25519", "kex_ecdh_nist", "kex_gex", "kex_group1", "kex_group14", "kex_group16"),
+    *("kex_gss", "kex_mlkem", "sftp_handle", "sftp_server", "sftp_si", "ssh_gss"),
+)
+
+
+class _NotOffered:
+    """Says of modules that nobody finds why they are not there."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> None:
+        package, _, module = name.rpartition(".")
+        is_here = package and sys.modules.get(package) is sys.modules.get(__name__)
+        if is_here and module in _MODULES_NOT_OFFERED:
+            raise ModuleNotFoundError(_why(f"the module {module}"), name=name)
+
+
+def _why(name: str) -> str:
+    return (
+        f"manyhands.paramiko does not offer {name}: there is no server side, no GSSAPI,"
+        " and none of the classes within paramiko's protocol"
+    )
+
+
+sys.meta_path.append(_NotOffered)
+
+
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LATER})
 
@@ -157,8 +187,5 @@ def __getattr__(name: str) -> Any:
     if home is not None:
         return getattr(import_module(f".{home}", __name__), name)
     if name in _NOT_OFFERED:
-        raise ImportError(
-            f"manyhands.paramiko does not offer {name}: there is no server side, no GSSAPI,"
-            " and none of the classes within paramiko's protocol"
-        )
+        raise ImportError(_why(name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

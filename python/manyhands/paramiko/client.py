@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import socket  # noqa: F401  # Tests of programs replace what is in it by this name.
 from logging import DEBUG
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ __all__ = [
     "SSHClient",
     "WarningPolicy",
 ]
+
+SSH_PORT = 22
 
 _SECOND_FACTORS = {"keyboard-interactive", "password"}
 
@@ -113,19 +116,19 @@ class SSHClient(ClosingContextManager):
         look_for_keys: bool = True,
         compress: bool = False,
         sock: Any = None,
-        gss_auth: bool = False,
-        gss_kex: bool = False,
-        gss_deleg_creds: bool = True,
-        gss_host: str | None = None,
         banner_timeout: float | None = None,
         auth_timeout: float | None = None,
-        gss_trust_dns: bool = True,
+        channel_timeout: float | None = None,
         passphrase: str | None = None,
         disabled_algorithms: Mapping[str, Iterable[str]] | None = None,
         transport_factory: Callable[..., Any] | None = None,
         auth_strategy: Any = None,
-        channel_timeout: float | None = None,
         *,
+        gss_auth: bool = False,
+        gss_kex: bool = False,
+        gss_deleg_creds: bool = True,
+        gss_host: str | None = None,
+        gss_trust_dns: bool = True,
         proxy_jump: Any = None,
     ) -> Any:
         """Connect, check the server's key, and authenticate: by `pkey`, `key_filename`, the agent's
