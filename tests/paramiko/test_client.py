@@ -151,6 +151,32 @@ def test_the_known_key_is_asked_for(server):
         assert client.get_transport().host_key_type == "rsa-sha2-512"
 
 
+def test_a_revoked_key_is_refused(server, tmp_path):
+    file = tmp_path / "known_hosts"
+    name, key = f"[127.0.0.1]:{server.port}", server.key("host")
+    line = f"{name} {key.get_name()} {key.get_base64()}\n"
+    for lines in (line + "@revoked * " + line.partition(" ")[2], "@revoked " + line):
+        file.write_text(lines)
+        with paramiko.SSHClient() as client:
+            client.load_system_host_keys(str(file))
+            # Nor is it one that is not known.
+            client.set_missing_host_key_policy(paramiko.AutoAddPolicy)
+            with pytest.raises(paramiko.SSHException, match=f"{server.port}: .* is revoked"):
+                client.connect("127.0.0.1", server.port, server.user, password="x")
+            assert client.get_transport() is None
+
+
+def test_a_host_may_have_two_keys_of_a_type(server, tmp_path):
+    file = tmp_path / "known_hosts"
+    keys = (server.key("other"), server.key("host"))
+    lines = [f"[127.0.0.1]:{server.port} {it.get_name()} {it.get_base64()}\n" for it in keys]
+    file.write_text("".join(lines))
+    with paramiko.SSHClient() as client:
+        client.load_system_host_keys(str(file))
+        client.connect("127.0.0.1", server.port, server.user, pkey=server.key(), allow_agent=False)
+        assert run(client, "echo known") == "known\n"
+
+
 def test_changed_host_key(server):
     with paramiko.SSHClient() as client:
         name = f"[127.0.0.1]:{server.port}"

@@ -78,6 +78,23 @@ def test_a_revoked_key_is_no_hosts_key(tmp_path, keys):
     assert table.is_revoked("a", keys[0])
 
 
+def test_a_tab_separates_as_a_space_does(tmp_path, keys):
+    text = line("@revoked\ta", keys[0]).replace(" ", "\t") + line("a", keys[1]).replace(" ", "\t")
+    table = known(tmp_path, text)
+    assert list(table) == ["a"]
+    assert table.is_revoked("a", keys[0])
+    assert table.check("a", keys[1])
+
+
+def test_what_is_no_key_is_kept_and_not_in_the_way(tmp_path, keys):
+    odd = ["a ssh-ed25519 caf\u00e9\n", "@other a ssh-ed25519 AAAA\n", ", ssh-ed25519 AAAA\n"]
+    table = known(tmp_path, "".join(odd) + line("a", keys[0]) + line("!b,*", keys[1]))
+    assert list(table) == ["a", "*"]
+    assert dict(table)["*"]["ssh-ed25519"] == keys[1]
+    table.save(str(tmp_path / "saved"))
+    assert (tmp_path / "saved").read_text().startswith("".join(odd))
+
+
 def test_an_authority_is_not_a_hosts_key(tmp_path, keys):
     table = known(tmp_path, line("@cert-authority *.example.com", keys[0]))
     assert table.lookup("www.example.com") is None

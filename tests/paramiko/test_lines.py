@@ -11,7 +11,7 @@ from sshd import Server
 
 ALL = bool(os.environ.get("MANYHANDS_TEST_ALL"))
 
-#: 2 GiB take some 10 s.
+#: 2 GiB take some seconds.
 LONG = (2 << 30) if ALL else 200 << 20
 
 #: As much of a file as other clients have in a packet.

@@ -120,6 +120,25 @@ def test_kinds_of_channels(server, transport):
         transport.open_channel("direct-tcpip")
 
 
+def test_it_looks_like_a_thread(server):
+    transport = paramiko.Transport(("127.0.0.1", server.port))
+    with pytest.raises(RuntimeError, match="was not begun"):
+        transport.join()
+    transport.setDaemon(True)
+    transport.setName("mine")
+    assert (transport.isDaemon(), transport.getName()) == (True, "mine")
+    transport.start_client(timeout=30)
+    transport.join(0)
+    transport.join(0.01)
+    assert transport.is_alive()
+    waiter = threading.Thread(target=transport.join, daemon=True)
+    waiter.start()
+    transport.close()
+    waiter.join(30)
+    assert not waiter.is_alive()
+    transport.join()
+
+
 def test_too_many_sessions(start):
     server = start("MaxSessions 2")
     with server.client() as client:

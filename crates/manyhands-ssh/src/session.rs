@@ -231,6 +231,18 @@ impl Session {
             .map_err(|cause| self.error(Step::Rekey, cause).into())
     }
 
+    /// Waits until it has ended; false if the limit is reached before that.
+    ///
+    /// # Errors
+    /// It belongs to the parent process, or the gate gives up.
+    #[doc(alias = "paramiko.Transport.join")]
+    pub fn join<G: Gate>(&self, gate: &G, limit: Limit) -> Result<bool, Stop<G::Error>> {
+        self.core(Step::Receive)?;
+        // So many times keys are never exchanged.
+        let ended = self.shared().await_exchange(u64::MAX, gate, limit);
+        Ok(ended.map_err(Stop::Interrupted)?.is_some())
+    }
+
     /// Waits for an answer of the server.
     ///
     /// # Errors

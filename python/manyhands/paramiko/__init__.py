@@ -2,6 +2,8 @@
 
 Modules are loaded when one of their names is asked for."""
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -202,6 +204,35 @@ _NOT_OFFERED = (
 )
 
 
+#: Whole modules of those.
+_MODULES_NOT_OFFERED = (
+    *("auth_handler", "ber", "buffered_pipe", "compress", "packet", "pipe", "primes", "server"),
+    *("kex_curve25519", "kex_ecdh_nist", "kex_gex", "kex_group1", "kex_group14", "kex_group16"),
+    *("kex_gss", "kex_mlkem", "sftp_handle", "sftp_server", "sftp_si", "ssh_gss"),
+)
+
+
+class _NotOffered:
+    """Says of modules that nobody finds why they are not there."""
+
+    @staticmethod
+    def find_spec(name: str, path: "Any" = None, target: "Any" = None) -> None:
+        package, _, module = name.rpartition(".")
+        is_here = package and sys.modules.get(package) is sys.modules.get(__name__)
+        if is_here and module in _MODULES_NOT_OFFERED:
+            raise ModuleNotFoundError(_why(f"the module {module}"), name=name)
+
+
+def _why(name: str) -> str:
+    return (
+        f"manyhands.paramiko does not offer {name}: there is no server side, no GSSAPI,"
+        " and none of the classes within paramiko's protocol"
+    )
+
+
+sys.meta_path.append(_NotOffered)
+
+
 def __dir__() -> list[str]:
     return sorted({*globals(), *_HOMES, *_MODULES, "key_classes"})
 
@@ -220,10 +251,7 @@ def __getattr__(name: str) -> "Any":
     elif name == "key_classes":
         found = [__getattr__(key) for key in ("RSAKey", "Ed25519Key", "ECDSAKey")]
     elif name in _NOT_OFFERED:
-        raise ImportError(
-            f"manyhands.paramiko does not offer {name}: there is no server side, no GSSAPI,"
-            " and none of the classes within paramiko's protocol"
-        )
+        raise ImportError(_why(name))
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import socket  # noqa: F401  # Tests of programs replace what is in it by this name.
 from logging import DEBUG
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ __all__ = [
     "SSHClient",
     "WarningPolicy",
 ]
+
+SSH_PORT = 22
 
 _SECOND_FACTORS = {"keyboard-interactive", "password"}
 
@@ -113,19 +116,19 @@ class SSHClient(ClosingContextManager):
         look_for_keys: bool = True,
         compress: bool = False,
         sock: Any = None,
-        gss_auth: bool = False,
-        gss_kex: bool = False,
-        gss_deleg_creds: bool = True,
-        gss_host: str | None = None,
         banner_timeout: float | None = None,
         auth_timeout: float | None = None,
-        gss_trust_dns: bool = True,
+        channel_timeout: float | None = None,
         passphrase: str | None = None,
         disabled_algorithms: Mapping[str, Iterable[str]] | None = None,
         transport_factory: Callable[..., Any] | None = None,
         auth_strategy: Any = None,
-        channel_timeout: float | None = None,
         *,
+        gss_auth: bool = False,
+        gss_kex: bool = False,
+        gss_deleg_creds: bool = True,
+        gss_host: str | None = None,
+        gss_trust_dns: bool = True,
         proxy_jump: Any = None,
     ) -> Any:
         """Connect, check the server's key, and authenticate: by `pkey`, `key_filename`, the agent's
@@ -202,18 +205,23 @@ class SSHClient(ClosingContextManager):
 
     def _check_server(self, hostname: str, port: int, timeout: float | None) -> None:
         name = hostname if port == 22 else f"[{hostname}]:{port}"
-        known = self._system_host_keys.get(name) or self._host_keys.get(name)
+        stores = (self._system_host_keys, self._host_keys)
+        knows = next((store for store in stores if name in store), None)
+        known = None if knows is None else knows[name]
         if known is not None:
             self._transport._prefer_keys(
                 algorithm for kind in known for algorithm in algorithms_of(kind)
             )
         self._transport.start_client(timeout=timeout)
         key = self._transport.get_remote_server_key()
-        if known is None:
+        if any(store.is_revoked(name, key) for store in stores):
+            raise SSHException(
+                f"{self._transport._host}: the key {key.fingerprint} of the server is revoked"
+            )
+        if knows is None or known is None:
             self._policy.missing_host_key(self, name, key)
-            return
-        expected = known.get(key.get_name())
-        if expected != key:
+        elif not knows.check(name, key):
+            expected = known.get(key.get_name())
             raise BadHostKeyException(hostname, key, expected or next(iter(known.values())))
 
     def _keys(

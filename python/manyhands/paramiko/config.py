@@ -74,7 +74,7 @@ class SSHConfig:
     @classmethod
     def from_path(cls, path: str | os.PathLike[str]) -> Self:
         """The configuration of the file there."""
-        with open(path) as file:
+        with open(path, errors="surrogateescape") as file:
             return cls.from_file(file)
 
     @classmethod
@@ -87,7 +87,8 @@ class SSHConfig:
     def parse(self, file_obj: Iterable[str]) -> None:
         """Add the sections of an open file.
 
-        Raises `ConfigParseError` for a line that is no option, or a `Match` that cannot be.
+        Raises `ConfigParseError` for a line that is no option, or a `Match` that cannot be; OSError
+        if a file that is included cannot be read.
         """
         self._parse(file_obj, [], 0)
 
@@ -120,9 +121,13 @@ class SSHConfig:
         if depth >= _DEEPEST_INCLUDE:
             raise ConfigParseError(f"Include {value}: files include each other too deeply")
         for pattern in _split(value, "include"):
+            if "\0" in pattern:
+                raise ConfigParseError(f"Include {value!r}: no name of a file")
             path = os.path.join(os.path.expanduser("~/.ssh"), os.path.expanduser(pattern))
             for name in sorted(glob.glob(path)):
-                with open(name) as file:
+                if os.path.isdir(name):
+                    continue
+                with open(name, errors="surrogateescape") as file:
                     self._parse(file, within, depth + 1)
 
     def lookup(self, hostname: str) -> SSHConfigDict:
@@ -130,13 +135,12 @@ class SSHConfig:
         is the one that counts.
 
         `hostname` is in there in any case. Raises `CouldNotCanonicalize` if the name has to be
-        found in a domain and
-        is in none.
+        found in a domain and is in none, `ConfigParseError` if `CanonicalizeMaxDots` is no number.
         """
         options = self._lookup(hostname, SSHConfigDict(), canonical=False, final=False)
         options.setdefault("hostname", hostname)
         canonical = options.get("canonicalizehostname") in ("yes", "always")
-        if canonical and hostname.count(".") <= int(options.get("canonicalizemaxdots", 1)):
+        if canonical and hostname.count(".") <= _most_dots(options):
             domains = options.get("canonicaldomains", "").split()
             hostname = self.canonicalize(hostname, options, domains)
             options["hostname"] = hostname
@@ -250,6 +254,14 @@ def _set(options: dict[str, Any], key: str, value: str) -> None:
         options.setdefault(key, value)
 
 
+def _most_dots(options: SSHConfigDict) -> int:
+    dots = options.get("canonicalizemaxdots", 1)
+    try:
+        return int(dots)
+    except ValueError:
+        raise ConfigParseError(f"CanonicalizeMaxDots {dots}: no number") from None
+
+
 def _split(value: str, keyword: str) -> list[str]:
     try:
         return shlex.split(value)
@@ -267,7 +279,7 @@ def _tokens(config: SSHConfigDict, target: str, key: str) -> dict[str, Callable[
     local = socket.gethostname().split(".")[0]
     return {
         "%%": lambda: "%",
-        "%C": lambda: hashlib.sha1(f"{local}{target}{port}{remote_user}".encode()).hexdigest(),
+        "%C": lambda: _digest(f"{local}{target}{port}{remote_user}"),
         "%d": lambda: os.path.expanduser("~"),
         "%h": lambda: host,
         "%i": lambda: str(os.getuid()),
@@ -281,6 +293,10 @@ def _tokens(config: SSHConfigDict, target: str, key: str) -> dict[str, Callable[
         "%u": lambda: user,
         _TILDE: lambda: os.path.expanduser("~"),
     }
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha1(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _full_name(config: SSHConfigDict, local: str) -> str:
@@ -306,7 +322,7 @@ def _addresses(hostname: str, options: SSHConfigDict) -> list[Any]:
             socket.IPPROTO_IP,
             socket.AI_CANONNAME,
         )
-    except socket.gaierror:
+    except (socket.gaierror, ValueError):
         return []
 
 
@@ -315,5 +331,6 @@ def _resolve(hostname: str, options: SSHConfigDict) -> bool:
         return True
     try:
         return bool(socket.gethostbyname(hostname))
-    except socket.gaierror:
+    except (socket.gaierror, ValueError):
+        # The latter for what cannot be a name at all.
         return False

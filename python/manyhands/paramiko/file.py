@@ -19,6 +19,8 @@ class BufferedFile(ClosingContextManager):
     gives bytes.
     """
 
+    SEEK_SET, SEEK_CUR, SEEK_END = range(3)
+
     _DEFAULT_BUFSIZE = 8192
     # How much is asked for at a time when all is read.
     _CHUNK = 64 * 1024

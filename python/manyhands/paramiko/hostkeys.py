@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import binascii
+import fnmatch
 import os
 import re
 from base64 import b64decode, b64encode
@@ -20,6 +20,7 @@ _CERT_AUTHORITY = "@cert-authority"
 _REVOKED = "@revoked"
 _MARKERS = (_CERT_AUTHORITY, _REVOKED)
 _HASHED = "|1|"
+_BLANKS = " \t\r\n"
 
 
 class HostKeys(MutableMapping[str, Any]):
@@ -49,11 +50,20 @@ class HostKeys(MutableMapping[str, Any]):
 
     def load(self, filename: str) -> None:
         """Add the keys of a file. OSError if it cannot be read."""
+        known = {
+            (name, entry.key.asbytes())
+            for entry in self._entries
+            if not entry.marker and entry.key is not None
+            for name in entry.hostnames
+        }
         with open(filename, errors="surrogateescape") as file:
             for number, line in enumerate(file, 1):
-                self._read.append(self._understood(line.strip(), number) or line)
+                self._read.append(self._understood(line.strip(_BLANKS), number, known) or line)
 
-    def _understood(self, line: str, number: int) -> HostKeyEntry | None:
+    def _understood(
+        self, line: str, number: int, known: set[tuple[str, bytes]]
+    ) -> HostKeyEntry | None:
+        """The entry that a line is, if it is one; `known` are names and their keys."""
         if not line or line.startswith("#"):
             return None
         try:
@@ -61,19 +71,18 @@ class HostKeys(MutableMapping[str, Any]):
         except (SSHException, InvalidHostKey) as error:
             get_logger("paramiko.hostkeys").info("Line %d is no host key: %s", number, error)
             return None
-        if entry is not None:
-            known = [] if entry.marker else [h for h in entry.hostnames if self._has(h, entry)]
-            if len(known) < len(entry.hostnames):
-                entry.hostnames = [h for h in entry.hostnames if h not in known]
-                self._entries.append(entry)
+        if entry is None or entry.key is None:
+            return None
+        if not entry.marker:
+            # Those that are there already add nothing.
+            key = entry.key.asbytes()
+            new = [name for name in entry.hostnames if (name, key) not in known]
+            if not new:
+                return entry
+            entry.hostnames = new
+            known.update((name, key) for name in new)
+        self._entries.append(entry)
         return entry
-
-    def _has(self, hostname: str, other: HostKeyEntry) -> bool:
-        """Whether a name, or a pattern, has the other's key already."""
-        return any(
-            not entry.marker and hostname in entry.hostnames and entry.key == other.key
-            for entry in self._entries
-        )
 
     def save(self, filename: str) -> None:
         """Write all keys to a file, in the order in which they came, with the lines that are no
@@ -155,8 +164,14 @@ class HostKeys(MutableMapping[str, Any]):
             self.add(hostname, keytype, key)
 
     def keys(self) -> list[str]:  # type: ignore[override]  # A list, as in paramiko.
-        """The names, as they are written: patterns and hashes, too."""
-        named = (h for e in self._entries if not e.marker for h in e.hostnames)
+        """The names, as they are written: patterns and hashes, too, but not what is excluded."""
+        named = (
+            name
+            for entry in self._entries
+            if not entry.marker
+            for name in entry.hostnames
+            if not name.startswith("!") and entry.matches(name)
+        )
         return list(dict.fromkeys(named))
 
     def values(self) -> list[Any]:  # type: ignore[override]  # A list, as in paramiko.
@@ -177,7 +192,7 @@ class HostKeys(MutableMapping[str, Any]):
         else:
             raw = b64decode(salt.split("|")[2] if salt.startswith(_HASHED) else salt)
         assert len(raw) == sha1().digest_size
-        digest = hmac.new(raw, hostname.encode(), sha1).digest()
+        digest = hmac.new(raw, hostname.encode("utf-8", "surrogateescape"), sha1).digest()
         return f"{_HASHED}{b64encode(raw).decode()}|{b64encode(digest).decode()}"
 
 
@@ -253,22 +268,21 @@ class HostKeyEntry:
         type.
         """
         log = get_logger("paramiko.hostkeys")
-        marker, _, rest = line.partition(" ")
-        if marker in _MARKERS:
-            rest = rest.lstrip()
-        else:
-            marker, rest = "", line
-        fields = re.split("[ \t]+", rest, maxsplit=3)
-        if len(fields) < 3:
+        first, *rest = re.split("[ \t]+", line, maxsplit=1)
+        marker, line = (first, "".join(rest)) if first in _MARKERS else ("", line)
+        fields = re.split("[ \t]+", line, maxsplit=3)
+        hostnames = [name for name in fields[0].split(",") if name]
+        # What would be a marker or a comment at the beginning of a line is no name.
+        if len(fields) < 3 or not hostnames or any(name[0] in "@#" for name in hostnames):
             log.info("Not enough fields found in known_hosts in line %s (%r)", lineno, line)
             return None
-        names, key_type, encoded = fields[:3]
+        key_type, encoded = fields[1:3]
         try:
             blob = b64decode(encoded)
-        except binascii.Error as error:
+        except ValueError as error:
             raise InvalidHostKey(line, error) from error
         try:
-            entry = cls(names.split(","), PKey.from_type_string(key_type, blob))
+            entry = cls(hostnames, PKey.from_type_string(key_type, blob))
         except UnknownKeyType:
             log.info("Unable to handle key of type %s", key_type)
             return None
@@ -316,8 +330,7 @@ def _matches(name: str, hostname: str) -> bool:
     if "*" not in name and "?" not in name:
         return name.lower() == hostname.lower()
     # Brackets mean themselves: they are around a name that has a port.
-    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in name)
-    return re.fullmatch("".join(parts), hostname, re.IGNORECASE | re.DOTALL) is not None
+    return fnmatch.fnmatchcase(hostname.lower(), name.lower().replace("[", "[[]"))
 
 
 def _is_hash_of(name: str, hostname: str) -> bool:

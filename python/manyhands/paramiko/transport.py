@@ -13,23 +13,33 @@ from manyhands._native import ssh
 
 from . import _ssh_errors as errors
 from ._authentication import Authentication
+from ._facts import Facts
 from ._incoming import Incoming
 from ._pump import wire_of
 from ._security import Preferences, SecurityOptions, algorithms_of
+from ._threadlike import Threadlike
 from .channel import Channel
-from .common import OPEN_FAILED_UNKNOWN_CHANNEL_TYPE
+from .common import (
+    DEFAULT_MAX_PACKET_SIZE as DEFAULT_MAX_PACKET_SIZE,
+    DEFAULT_WINDOW_SIZE as DEFAULT_WINDOW_SIZE,
+    MAX_WINDOW_SIZE as MAX_WINDOW_SIZE,
+    MIN_PACKET_SIZE as MIN_PACKET_SIZE,
+    MIN_WINDOW_SIZE as MIN_WINDOW_SIZE,
+    OPEN_FAILED_UNKNOWN_CHANNEL_TYPE,
+)
 from .message import Message
-from .pkey import PKey, UnknownKeyType, _class_of as class_of
-from .ssh_exception import ChannelException, IncompatiblePeer, SSHException
-from .util import ClosingContextManager, b, get_logger
+from .ssh_exception import ChannelException, SSHException
+from .util import ClosingContextManager, get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from .pkey import PKey
+
 __all__ = ["SecurityOptions", "ServiceRequestingTransport", "Transport"]
 
 
-class Transport(Authentication, Preferences, ClosingContextManager):
+class Transport(Facts, Threadlike, Authentication, Preferences, ClosingContextManager):
     """A connection to a server, over a socket, or to an address: "host:port" or `(host, port)`.
 
     `start_client` or `connect` begins it. Close it when it is done.
@@ -65,7 +75,6 @@ class Transport(Authentication, Preferences, ClosingContextManager):
         self.channel_timeout: float | None = 3600
         self.clear_to_send_timeout: float | None = 30
         self.local_version = f"SSH-{self._PROTO_ID}-{self._CLIENT_ID}"
-        self.daemon = True
         self.saved_exception: Exception | None = None
         self.logger = get_logger("paramiko.transport")
         self._log_name = "paramiko.transport"
@@ -108,10 +117,6 @@ class Transport(Authentication, Preferences, ClosingContextManager):
     def get_hexdump(self) -> bool:
         """False: packets are not logged."""
         return False
-
-    def setDaemon(self, daemon: bool) -> None:
-        """Set `daemon`, which changes nothing: no connection keeps a program from ending."""
-        self.daemon = daemon
 
     def use_compression(self, compress: bool = True) -> None:
         """Ask for compression, or not; to be called before `start_client`."""
@@ -202,82 +207,9 @@ class Transport(Authentication, Preferences, ClosingContextManager):
         elif password is not None:
             self.auth_password(username, password)
 
-    def _session(self, problem: str = "No existing session") -> Any:
-        if not self.is_active():
-            ended = self._native is not None and self._native.end
-            raise SSHException(f"{problem}: {ended}" if ended else problem)
-        return self._native
-
-    @property
-    def active(self) -> bool:
-        """As `is_active`."""
-        return self.is_active()
-
-    initial_kex_done = active
-
-    @property
-    def authenticated(self) -> bool:
-        """As `is_authenticated`."""
-        return self.is_authenticated()
-
-    @property
-    def remote_version(self) -> str:
-        """How the server calls itself; empty before `start_client`."""
-        return str(self._native.remote_version) if self._native is not None else ""
-
-    def _agreed(self, index: int) -> str:
-        agreed = self._native.negotiated if self._native is not None else None
-        return str(agreed[index]) if agreed else ""
-
-    @property
-    def _host(self) -> str:
-        """The server, as errors name it."""
-        return str(self._native.host) if self._native is not None else "the server"
-
-    @property
-    def host_key_type(self) -> str:
-        """The algorithm of the server's key; this and the next ones are empty before
-        `start_client`."""
-        return self._agreed(1)
-
-    @property
-    def local_cipher(self) -> str:
-        """Encryption, of both directions."""
-        return self._agreed(2)
-
-    remote_cipher = local_cipher
-
-    @property
-    def local_mac(self) -> str:
-        """Message authentication, of both directions."""
-        return self._agreed(3)
-
-    remote_mac = local_mac
-
-    @property
-    def agreed_on_strict_kex(self) -> bool:
-        """Whether both sides are strict about the order of packets until keys are exchanged."""
-        agreed = self._native.negotiated if self._native is not None else None
-        return bool(agreed and agreed[4])
-
-    def is_active(self) -> bool:
-        """Whether it was begun, and has not ended."""
-        return self._native is not None and bool(self._native.is_active)
-
-    is_alive = is_active
-
-    def is_authenticated(self) -> bool:
-        """Whether the user is authenticated, and it has not ended."""
-        return self._native is not None and bool(self._native.is_authenticated)
-
     def get_username(self) -> str | None:
         """Whom it was tried to authenticate; None before that."""
         return self._username
-
-    def get_banner(self) -> bytes | None:
-        """What the server had to say before authentication, if anything."""
-        banner = self._native.banner if self._native is not None else None
-        return None if banner is None else b(banner)
 
     def get_exception(self) -> Exception | None:
         """What failed last, of what had an event, or what the connection ended with; None if
@@ -286,14 +218,6 @@ class Transport(Authentication, Preferences, ClosingContextManager):
         if error is None and self._native is not None and self._native.end:
             return SSHException(self._native.end)
         return error
-
-    def get_remote_server_key(self) -> PKey:
-        """The server's key; SSHException without a connection."""
-        name, blob = self._session().host_key
-        try:
-            return class_of(name, blob)(data=blob)
-        except UnknownKeyType:
-            raise IncompatiblePeer(f"The server's key is of an unknown type: {name}") from None
 
     def getpeername(self) -> Any:
         """The server's address; `("unknown", 0)` if the socket does not tell."""
@@ -477,7 +401,24 @@ class Transport(Authentication, Preferences, ClosingContextManager):
 
 
 class ServiceRequestingTransport(Transport):
-    """As `Transport`, which asks for the service of authentication once per connection, too."""
+    """As `Transport`, which asks for the service of authentication once per connection, too; its
+    methods to authenticate have no event."""
+
+    def ensure_session(self) -> None:
+        """Raise SSHException if there is no connection that could be authenticated."""
+        self._session()
+
+    def auth_password(  # type: ignore[override]  # As in paramiko.
+        self, username: str, password: str | bytes, fallback: bool = True
+    ) -> list[str]:
+        """See `Transport.auth_password`."""
+        return super().auth_password(username, password, fallback=fallback)
+
+    def auth_publickey(  # type: ignore[override]  # As in paramiko.
+        self, username: str, key: PKey
+    ) -> list[str]:
+        """See `Transport.auth_publickey`."""
+        return super().auth_publickey(username, key)
 
 
 def _label(sock: Any) -> str:

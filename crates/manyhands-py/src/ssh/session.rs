@@ -309,6 +309,11 @@ impl Session {
         self.0.rekey(&Outside(py), optional(timeout)?).map_err(raise)
     }
 
+    /// Waits until it has ended; false if that takes longer.
+    fn join(&self, py: Python<'_>, timeout: Timeout<'_, '_>) -> PyResult<bool> {
+        self.0.join(&Outside(py), optional(timeout)?).map_err(raise)
+    }
+
     fn set_keepalive(&self, interval: f64) -> PyResult<()> {
         self.0.set_keepalive(seconds(interval)?, SILENCES).map_err(|error| failed(&error))
     }
