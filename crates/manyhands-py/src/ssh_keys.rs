@@ -1,6 +1,8 @@
 //! `manyhands.paramiko`'s keys
 
-use manyhands_sshkeys::{Curve, Error, KeyType, PrivateKey, PublicKey};
+use manyhands_sshkeys::{
+    Certificate, CertificateKind, Curve, Error, KeyType, PrivateKey, PublicKey,
+};
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -132,10 +134,25 @@ impl Key {
     }
 }
 
+/// What a certificate says: whether it is a host's, its name for logs, whom it holds for, since and until when, the names of
+/// what has to be obeyed, the authority's key, and whether that has signed it.
+type Said = (bool, String, Vec<String>, (u64, u64), Vec<String>, Vec<u8>, bool);
+
+#[pyfunction]
+fn certificate(py: Python<'_>, blob: Vec<u8>) -> PyResult<Said> {
+    let found = Certificate::from_blob(&blob).map_err(|error| raise(&error))?;
+    let is_signed = py.detach(|| found.is_signed());
+    let is_host = found.kind == CertificateKind::Host;
+    let options = found.critical_options.into_iter().map(|(name, _)| name).collect();
+    let time = (found.valid_after, found.valid_before);
+    Ok((is_host, found.id, found.principals, time, options, found.authority.to_blob(), is_signed))
+}
+
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let keys = PyModule::new(py, "ssh_keys")?;
     keys.add_class::<Key>()?;
+    keys.add_function(wrap_pyfunction!(certificate, &keys)?)?;
     keys.add("Error", py.get_type::<KeyError>())?;
     module.add_submodule(&keys)
 }

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from manyhands._native import ssh_keys
+
+from ._host_certificates import SUFFIX
 from .pkey import PKey, UnknownKeyType, _class_of as class_of
 from .ssh_exception import IncompatiblePeer, SSHException
 from .util import b
@@ -82,6 +85,11 @@ class Facts:
         """Whether the user is authenticated, and it has not ended."""
         return self._native is not None and bool(self._native.is_authenticated)
 
+    def _server_certificate(self) -> bytes | None:
+        """What an authority says of the server's key, if the server has shown that."""
+        name, blob = self._session().host_key
+        return bytes(blob) if name.endswith(SUFFIX) else None
+
     def get_banner(self) -> bytes | None:
         """What the server had to say before authentication, if anything."""
         banner = self._native.banner if self._native is not None else None
@@ -90,6 +98,10 @@ class Facts:
     def get_remote_server_key(self) -> PKey:
         """The server's key; SSHException without a connection."""
         name, blob = self._session().host_key
+        if name.endswith(SUFFIX):
+            # The key itself, without what an authority says of it.
+            key = ssh_keys.Key.public(blob)
+            name, blob = key.name, key.blob
         try:
             return class_of(name, blob)(data=blob)
         except UnknownKeyType:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from manyhands._native import ssh
 
+from ._host_certificates import SUFFIX
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -32,6 +34,9 @@ class Preferences:
     _preferred_compression: tuple[str, ...] = ("none",)
 
     disabled_algorithms: Mapping[str, Iterable[str]]
+
+    #: Whether a server that has one is to show a certificate.
+    _asks_for_certificate = False
 
     def _enabled(self, kind: str) -> tuple[str, ...]:
         disabled = set(self.disabled_algorithms.get(kind, ()))
@@ -70,11 +75,14 @@ class Preferences:
 
     def _offered(self) -> list[tuple[str, list[str]]]:
         """What to offer of each kind; of those for users' keys only what an RSA key can use."""
-        offered = {**KNOWN, "pubkeys": _BY_RSA}
-        return [
-            (kind, [name for name in self._enabled(kind) if name in known])
-            for kind, known in offered.items()
-        ]
+        offered = {
+            kind: [name for name in self._enabled(kind) if name in known]
+            for kind, known in {**KNOWN, "pubkeys": _BY_RSA}.items()
+        }
+        if self._asks_for_certificate:
+            keys = offered["keys"]
+            offered["keys"] = [f"{name}{SUFFIX}" for name in keys if name != "ssh-rsa"] + keys
+        return list(offered.items())
 
     def _can_use_rsa(self) -> bool:
         return any(name in _BY_RSA for name in self.preferred_pubkeys)

@@ -9,6 +9,7 @@ from logging import DEBUG
 from typing import TYPE_CHECKING, Any
 
 from ._dial import dial
+from ._host_certificates import is_vouched_for
 from ._jumps import channel_through, jump_client
 from ._policies import AutoAddPolicy, MissingHostKeyPolicy, RejectPolicy, WarningPolicy
 from ._security import algorithms_of
@@ -212,12 +213,24 @@ class SSHClient(ClosingContextManager):
             self._transport._prefer_keys(
                 algorithm for kind in known for algorithm in algorithms_of(kind)
             )
+        authorities = [
+            key
+            for store in stores
+            for key in store.authorities(name) or store.authorities(hostname)
+            if not any(other.is_revoked(name, key) for other in stores)
+        ]
+        self._transport._asks_for_certificate = bool(authorities)
         self._transport.start_client(timeout=timeout)
         key = self._transport.get_remote_server_key()
         if any(store.is_revoked(name, key) for store in stores):
             raise SSHException(
                 f"{self._transport._host}: the key {key.fingerprint} of the server is revoked"
             )
+        if authorities:
+            shown = self._transport._server_certificate()
+            host = self._transport._host
+            if shown is not None and is_vouched_for(host, hostname, shown, authorities):
+                return
         if knows is None or known is None:
             self._policy.missing_host_key(self, name, key)
         elif not knows.check(name, key):
