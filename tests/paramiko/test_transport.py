@@ -382,3 +382,30 @@ def test_what_is_not_offered(transport):
     with pytest.raises(NotImplementedError, match="packets"):
         transport.set_hexdump(True)
     assert transport.get_hexdump() is False
+
+
+def test_keys_are_exchanged_after_as_many_bytes_as_a_program_says(start):
+    server = start("LogLevel DEBUG1")
+    with server.transport() as transport:
+        packetizer = transport.packetizer
+        transport.auth_publickey(server.user, server.key())
+        assert packetizer.REKEY_BYTES == 1 << 29
+        channel = transport.open_session()
+        channel.exec_command("head -c 8M /dev/zero")
+        while channel.recv(1 << 20):
+            pass
+        assert server.log().count("SSH2_MSG_NEWKEYS received") == 1
+        packetizer.REKEY_BYTES = 1 << 20
+        channel = transport.open_session()
+        channel.exec_command("head -c 8M /dev/zero")
+        size = 0
+        while data := channel.recv(1 << 20):
+            size += len(data)
+        assert size == 8 << 20
+        with pytest.raises(ValueError, match="more than 0"):
+            packetizer.REKEY_BYTES = 0
+        with pytest.raises(AttributeError):
+            packetizer.send_message = None
+    exchanges = server.log().count("SSH2_MSG_NEWKEYS received")
+    # What was under way when one was asked for counts, too.
+    assert 3 <= exchanges <= 9

@@ -23,6 +23,11 @@ impl Receiver {
         Receiver { shared, runtime }
     }
 
+    /// Exchanges keys if so much has come and gone that it is time for that.
+    fn rekey_if_due(&self, session: &mut Session) -> Result<(), russh::Error> {
+        if self.shared.is_rekey_due() { session.initiate_rekey() } else { Ok(()) }
+    }
+
     async fn take(&self, channel: Channel<Msg>, reply: ChannelOpenHandle, origin: Origin) {
         if !self.shared.has_room() {
             reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
@@ -105,12 +110,12 @@ impl Handler for Receiver {
         &mut self,
         id: ChannelId,
         data: &[u8],
-        _: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Self::Error> {
         if let Some(inbox) = self.shared.inbox(id) {
             inbox.push(Output::Standard, data);
         }
-        Ok(())
+        self.rekey_if_due(session)
     }
 
     async fn extended_data(
@@ -118,7 +123,7 @@ impl Handler for Receiver {
         id: ChannelId,
         code: u32,
         data: &[u8],
-        _: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Self::Error> {
         // 1 is standard error; there are no others (RFC 4254, section 5.2).
         if code == 1
@@ -126,7 +131,7 @@ impl Handler for Receiver {
         {
             inbox.push(Output::Error, data);
         }
-        Ok(())
+        self.rekey_if_due(session)
     }
 
     async fn channel_eof(&mut self, id: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
@@ -190,12 +195,12 @@ impl Handler for Receiver {
         &mut self,
         id: ChannelId,
         _: u32,
-        _: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Self::Error> {
         if let Some(inbox) = self.shared.inbox(id) {
             inbox.allow();
         }
-        Ok(())
+        self.rekey_if_due(session)
     }
 
     async fn server_channel_open_forwarded_tcpip(

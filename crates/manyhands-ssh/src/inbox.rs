@@ -165,13 +165,22 @@ impl Inbox {
 
     /// Changes the state, and wakes who is to be woken.
     fn change<R>(&self, body: impl FnOnce(&mut State, &mut Wakes) -> R) -> R {
+        self.change_and(Wakes::send, body)
+    }
+
+    /// Changes the state, and hands those over who are to be woken.
+    fn change_and<R>(
+        &self,
+        wake: impl FnOnce(Wakes),
+        body: impl FnOnce(&mut State, &mut Wakes) -> R,
+    ) -> R {
         let mut wakes = Wakes::default();
         let (result, guest) = self.cell.with(|state| {
             let result = body(state, &mut wakes);
             state.show();
             (result, state.guest.take())
         });
-        wakes.send();
+        wake(wakes);
         if let Some(guest) = guest {
             guest.wake();
         }
@@ -204,8 +213,8 @@ impl Inbox {
 
     /// Keeps output. When that is not possible the channel has failed: what is there can be read, then the error comes.
     pub(crate) fn push(&self, output: Output, bytes: &[u8]) {
-        let mut wakes = Wakes::default();
-        self.cell.with(|state| {
+        let wake = |wakes| wake_soon(wakes, bytes.len());
+        self.change_and(wake, |state, wakes| {
             let output = if state.combined { Output::Standard } else { output };
             if state.ended {
                 return;
@@ -213,13 +222,11 @@ impl Inbox {
             if let Err(error) = state.spool(output).push(bytes) {
                 state.failure.get_or_insert(Cause::Spool(error.to_string()));
                 state.ended = true;
-                state.wake_all(&mut wakes);
-            } else {
-                state.waits.wake_one(output.line() as usize, &mut wakes);
+                state.wake_all(wakes);
+                return;
             }
-            state.show();
+            state.waits.wake_one(output.line() as usize, wakes);
         });
-        wake_soon(wakes, bytes.len());
     }
 
     pub(crate) fn end(&self) {

@@ -20,6 +20,8 @@ pub(crate) struct Knife {
     cut: AtomicBool,
     /// Number of bytes that have arrived. Written by who reads the line.
     arrived: AtomicU64,
+    /// Number of bytes that were sent. Written by who writes to the line.
+    sent: AtomicU64,
     /// The task that was last seen waiting for the line.
     waiting: Mutex<Option<Waker>>,
 }
@@ -36,6 +38,11 @@ impl Knife {
 
     pub(crate) fn arrived(&self) -> u64 {
         self.arrived.load(Ordering::Relaxed)
+    }
+
+    /// Number of bytes that went through, in both directions.
+    pub(crate) fn carried(&self) -> u64 {
+        self.arrived() + self.sent.load(Ordering::Relaxed)
     }
 
     /// Notes who is to be woken by [`cut`](Self::cut), which may just have been called.
@@ -88,7 +95,11 @@ impl AsyncWrite for Line {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.knife.look(context)?;
-        Pin::new(&mut *self.stream).poll_write(context, bytes)
+        let polled = Pin::new(&mut *self.stream).poll_write(context, bytes);
+        if let Poll::Ready(Ok(sent)) = polled {
+            self.knife.sent.fetch_add(sent as u64, Ordering::Relaxed);
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -243,6 +243,13 @@ impl Session {
         Ok(ended.map_err(Stop::Interrupted)?.is_some())
     }
 
+    /// Has new keys exchanged after every so many bytes in both directions, too, as far as the server answers
+    /// to what is sent.
+    #[doc(alias = "paramiko.Packetizer.REKEY_BYTES")]
+    pub fn set_rekey_bytes(&self, bytes: u64) {
+        self.shared().set_rekey_bytes(bytes);
+    }
+
     /// Waits for an answer of the server.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What the connection's thread tells the callers of one connection.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use manyhands_sync::{Exclusion, Gate, Limit, Locked, Protected, Waitable, Waits, Wakes, block};
@@ -55,6 +56,10 @@ pub(crate) struct Shared {
     pub(crate) knife: Arc<Knife>,
     facts: Mutex<Facts>,
     inboxes: Mutex<HashMap<ChannelId, Arc<Inbox>>>,
+    /// After how many bytes keys are exchanged anew, besides the protocol's own rules; and when that is, in bytes that the line
+    /// has carried.
+    rekey_bytes: AtomicU64,
+    rekey_at: AtomicU64,
     state: <Locked as Exclusion>::Cell<State>,
 }
 
@@ -65,6 +70,8 @@ impl Shared {
             knife: Arc::default(),
             facts: Mutex::default(),
             inboxes: Mutex::default(),
+            rekey_bytes: AtomicU64::new(u64::MAX),
+            rekey_at: AtomicU64::new(u64::MAX),
             state: Protected::new(State::default()),
         })
     }
@@ -167,7 +174,23 @@ impl Shared {
         })
     }
 
+    /// Has keys exchanged after every so many bytes.
+    pub(crate) fn set_rekey_bytes(&self, bytes: u64) {
+        self.rekey_bytes.store(bytes, Ordering::Relaxed);
+        self.rekey_at.store(self.knife.carried().saturating_add(bytes), Ordering::Relaxed);
+    }
+
+    /// Whether keys are to be exchanged now; says so once for each exchange.
+    pub(crate) fn is_rekey_due(&self) -> bool {
+        let due = self.knife.carried() >= self.rekey_at.load(Ordering::Relaxed);
+        if due {
+            self.rekey_at.store(u64::MAX, Ordering::Relaxed);
+        }
+        due
+    }
+
     pub(crate) fn exchanged(&self) {
+        self.set_rekey_bytes(self.rekey_bytes.load(Ordering::Relaxed));
         let mut wakes = Wakes::default();
         self.state.with(|state| {
             state.exchanges += 1;

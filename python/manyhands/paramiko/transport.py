@@ -15,6 +15,7 @@ from . import _ssh_errors as errors
 from ._authentication import Authentication
 from ._facts import Facts
 from ._incoming import Incoming
+from ._packets import Packets
 from ._pump import wire_of
 from ._security import Preferences, SecurityOptions, algorithms_of
 from ._threadlike import Threadlike
@@ -82,6 +83,8 @@ class Transport(Facts, Threadlike, Authentication, Preferences, ClosingContextMa
         self._keepalive = 0.0
         self._username: str | None = None
         self._incoming: Incoming | None = None
+        #: It has `REKEY_BYTES`, which programs raise or lower.
+        self.packetizer = Packets()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -172,6 +175,7 @@ class Transport(Facts, Threadlike, Authentication, Preferences, ClosingContextMa
         except BaseException:
             self._close_socket()
             raise
+        self.packetizer.use(self._native)
         if self._keepalive:
             self.set_keepalive(self._keepalive)
         self._log(DEBUG, f"Connected ({self.remote_version})")

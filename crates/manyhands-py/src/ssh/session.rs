@@ -309,6 +309,11 @@ impl Session {
         self.0.rekey(&Outside(py), optional(timeout)?).map_err(raise)
     }
 
+    /// Has new keys exchanged after every so many bytes, too.
+    fn set_rekey_bytes(&self, bytes: u64) {
+        self.0.set_rekey_bytes(bytes);
+    }
+
     /// Waits until it has ended; false if that takes longer.
     fn join(&self, py: Python<'_>, timeout: Timeout<'_, '_>) -> PyResult<bool> {
         self.0.join(&Outside(py), optional(timeout)?).map_err(raise)
