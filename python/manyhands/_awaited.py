@@ -30,13 +30,26 @@ class _Board:
     """The stacks of an event loop that are parked."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.bell = _native.Bell()
+        self._bell: Any = None
         self.parked: dict[int, _Call] = {}
         self.turn = loop.time()
-        loop.add_reader(self.bell.fileno(), self._rung)
+
+    def bell(self, loop: asyncio.AbstractEventLoop) -> Any:
+        """What wakes the loop; there is one while somebody is parked, or about to be."""
+        if self._bell is None:
+            self._bell = _native.Bell()
+            loop.add_reader(self._bell.fileno(), self._rung)
+        return self._bell
+
+    def rest(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let go of the bell if nobody is parked."""
+        if self._bell is not None and not self.parked:
+            loop.remove_reader(self._bell.fileno())
+            self._bell = None
 
     def _rung(self) -> None:
-        for number in self.bell.take():
+        # It may have been let go of since this was due.
+        for number in () if self._bell is None else self._bell.take():
             stack = self.parked.get(number)
             if stack is not None:
                 stack.resume()
@@ -63,12 +76,16 @@ class _Call(greenlet):  # type: ignore[misc]  # Its package has no types.
         super().__init__()
         self.loop = loop
         self._board = board
-        self.bell = board.bell
         self._function = function
         self._waiter: asyncio.Future[None] | None = None
         self.result: Any = None
         self.failure: BaseException | None = None
         self.gr_context = contextvars.copy_context()
+
+    @property
+    def bell(self) -> Any:
+        """What is rung for it, by number, when it is to go on."""
+        return self._board.bell(self.loop)
 
     def run(self) -> None:
         try:
@@ -91,6 +108,7 @@ class _Call(greenlet):  # type: ignore[misc]  # Its package has no types.
                 self.throw(error)
         finally:
             _native.count(-1)
+            self._board.rest(self.loop)
 
     async def ended(self) -> None:
         """Wait until it has ended. Who is cancelled meanwhile ends what it waits for, by

@@ -333,6 +333,30 @@ fn ports_are_forwarded_both_ways_and_connections_jump() {
 }
 
 #[test]
+fn a_connection_through_another_sends_and_receives_much_at_once() {
+    const SIZE: usize = 24 << 20;
+    let server = Server::start(&[]);
+    let near = server.login();
+    let far = near
+        .connect_through("127.0.0.1", server.port, &Options::default(), &Patient, soon())
+        .unwrap();
+    far.auth_key(&user(), &server.key("user"), None, &Patient, soon()).unwrap();
+    let cat = far.open(vec![Request::Exec(b"cat".to_vec())], &Patient, soon()).unwrap();
+    // The window of the near connection is used up again and again, while there is output for the far one.
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            cat.send_all(&vec![7; SIZE], &Patient, soon()).unwrap();
+            cat.send_eof(&Patient, soon()).unwrap();
+        });
+        let came = cat.recv_all(Output::Standard, &Patient, soon()).unwrap();
+        assert_eq!(came.len(), SIZE);
+    });
+    drop(cat);
+    far.close();
+    assert_eq!(output(&near, "echo near"), "near\n");
+}
+
+#[test]
 fn a_server_that_is_silent_at_first_is_given_up_before_the_limit() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
