@@ -79,7 +79,7 @@ class _Call(greenlet):  # type: ignore[misc]  # Its package has no types.
         self._function = function
         self._waiter: asyncio.Future[None] | None = None
         self.result: Any = None
-        self.failure: BaseException | None = None
+        self.raised: BaseException | None = None
         self.gr_context = contextvars.copy_context()
 
     @property
@@ -91,7 +91,7 @@ class _Call(greenlet):  # type: ignore[misc]  # Its package has no types.
         try:
             self.result = self._function()
         except BaseException as error:
-            self.failure = error
+            self.raised = error
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -182,13 +182,13 @@ async def call(function: Callable[..., _T], /, *args: Any, **kwargs: Any) -> _T:
         await stack.ended()
     elif board.is_long(loop):
         await asyncio.sleep(0)
-    if stack.failure is None:
+    if stack.raised is None:
         result: _T = stack.result
         return result
     try:
-        if isinstance(stack.failure, StopIteration):
-            raise RuntimeError(f"{function!r} raised StopIteration") from stack.failure
-        raise stack.failure
+        if isinstance(stack.raised, StopIteration):
+            raise RuntimeError(f"{function!r} raised StopIteration") from stack.raised
+        raise stack.raised
     finally:
         # Its traceback leads back to it.
-        stack.failure = None
+        stack.raised = None

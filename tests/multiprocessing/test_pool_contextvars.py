@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -210,3 +211,18 @@ def test_variables_of_the_main_module_travel(tmp_path: Path, method: str) -> Non
         method,
     )
     assert out == "none\nsoup\n"
+
+
+class LooksLikeAModule:
+    """As the libraries of cffi in `sys.modules`."""
+
+    __slots__ = ()
+
+    @property
+    def __class__(self) -> Any:
+        return type(contextvars)
+
+
+def test_what_only_looks_like_a_module_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "looks_like_a_module", LooksLikeAModule())
+    assert _variables._search(contextvars.ContextVar("nowhere")) is None

@@ -97,7 +97,12 @@ def _search(variable: "ContextVar[Any]") -> "tuple[str, str] | None":
         if not isinstance(module, ModuleType):
             continue
         # Not by the module's own way: one that is to be loaded later would be loaded.
-        for attribute, value in list(object.__getattribute__(module, "__dict__").items()):
+        try:
+            names = object.__getattribute__(module, "__dict__")
+        except AttributeError:
+            # It says that it is a module, as libraries of cffi do.
+            continue
+        for attribute, value in list(names.items()):
             if value is variable:
                 if name not in ("__main__", "__mp_main__"):
                     return name, attribute
