@@ -12,7 +12,6 @@ from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
-from bench.green_child import resident
 from bench.ssh_server import server
 from bench.workloads import Measured, workload
 
@@ -154,15 +153,18 @@ def beside(of: SimpleNamespace) -> Measured:
     return 64, taken
 
 
-@workload("ssh: an open connection of 100", "bytes", "ssh", "ssh_class.sftp", base=BASE)
+@workload("ssh: a process with 100 connections", "bytes", "ssh", "ssh_class.sftp", base=BASE)
 def memory(of: SimpleNamespace) -> Measured:
-    with connected(of):
-        before = resident()
-        connections = [of.ssh() for _ in range(CONNECTIONS)]
-        taken = resident() - before
-        for connection in connections:
-            connection.close()
-    return {"memory": (CONNECTIONS, taken)}
+    program = (
+        "import sys; from bench import shells; from bench.green_child import resident;"
+        f" all = [getattr(shells, sys.argv[1])(*sys.argv[2:]) for _ in range({CONNECTIONS})];"
+        " print(resident()); [each.close() for each in all]"
+    )
+    arguments = [of.ssh_class.__name__, *getattr(of.ssh, "args", ())]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return {"memory": (1, float(done.stdout))}
 
 
 def _imports(name: str, statement: str) -> None:
