@@ -112,6 +112,27 @@ def test_a_module_that_is_not_there_is_named(pool, tmp_path, monkeypatch):
         other.apply(__import__("only_here").call)
 
 
+KITCHEN = """
+from contextvars import ContextVar
+dish = ContextVar("dish", default="soup")
+def served(_=None):
+    return dish.get()
+"""
+
+
+def test_context_variables_go_along(tmp_path, monkeypatch):
+    (tmp_path / "kitchen_of_hosts.py").write_text(KITCHEN)
+    monkeypatch.syspath_prepend(tmp_path)
+    kitchen = __import__("kitchen_of_hosts")
+    there = f"env PYTHONPATH={tmp_path} {sys.executable}"
+    with multiprocessing.Pool(hosts="one", python=there, procs=1) as pool:
+        assert pool.apply(kitchen.served) == "soup"
+        token = kitchen.dish.set("pie")
+        assert pool.map(kitchen.served, range(2)) == ["pie", "pie"]
+        kitchen.dish.reset(token)
+        assert pool.apply(kitchen.served) == "soup"
+
+
 def speak(words):
     print(words, flush=True)
     subprocess.run(["echo", "from below", words], check=True)

@@ -120,6 +120,7 @@ class _Far:
         shape: int,
         argument: "Any",
         memory: "int | None",
+        context: bytes,
         begins: "Callable[[], object]",
     ) -> "Any":
         """What is called in the pool's stead."""
@@ -132,7 +133,7 @@ class _Far:
         self._begins = begins
         with contextlib.suppress(OSError):
             # Of a line that is lost the listener tells.
-            self._link.put("call", self._number, pickled, shape, data, memory)
+            self._link.put("call", self._number, pickled, shape, data, memory, context)
         return self._outcome()
 
     def end(self) -> None:

@@ -141,7 +141,13 @@ class _Worker:
             self._frames.put(frame)
 
     def _do(
-        self, number: int, pickled: bytes, shape: int, argument: bytes, memory: "int | None"
+        self,
+        number: int,
+        pickled: bytes,
+        shape: int,
+        argument: bytes,
+        memory: "int | None",
+        context: bytes,
     ) -> None:
         from manyhands._native import multiprocessing as native
 
@@ -158,6 +164,7 @@ class _Worker:
                 shape,
                 pickle.loads(argument),
                 memory,
+                context,
                 lambda: self._link.put("begin", number),
             )
             result = (found,)

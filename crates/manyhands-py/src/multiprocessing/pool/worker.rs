@@ -7,7 +7,7 @@ use manyhands_shm::{GetError, PutError, Reference};
 use manyhands_sys::limits::MemoryCap;
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyTuple};
+use pyo3::types::{PyBytes, PyCFunction, PyTuple};
 
 use super::call::{Known, Shape, Told};
 use super::notices::Notices;
@@ -122,7 +122,8 @@ fn run<'py>(
     if let Some(caller) = caller {
         let worker = Arc::clone(worker);
         let begin = PyCFunction::new_closure(py, None, None, move |_, _| worker.renew())?;
-        return caller.call1((function, shape as u8, object, memory, begin));
+        let context = PyBytes::new(py, &context);
+        return caller.call1((function, shape as u8, object, memory, context, begin));
     }
     let call = || shape.call(&function, &object, || worker.renew());
     let called =
@@ -139,6 +140,7 @@ pub(super) fn call_as_sent<'py>(
     shape: u8,
     argument: &Bound<'py, PyAny>,
     memory: Option<u64>,
+    context: &[u8],
     begin: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let shape = Shape::of(shape).ok_or_else(|| {
@@ -146,11 +148,15 @@ pub(super) fn call_as_sent<'py>(
     })?;
     let _cap = memory.map(MemoryCap::new).transpose()?;
     let mut failure = None;
-    let called = shape.call(function, argument, || {
-        if let Err(why) = begin.call0() {
-            failure.get_or_insert(why);
-        }
-    });
+    let mut call = || {
+        shape.call(function, argument, || {
+            if let Err(why) = begin.call0() {
+                failure.get_or_insert(why);
+            }
+        })
+    };
+    let called =
+        if context.is_empty() { call() } else { contextvars::call_with(py, context, call) };
     match failure {
         Some(why) => Err(why),
         None => called.map_err(|why| explained(py, why, memory)),
