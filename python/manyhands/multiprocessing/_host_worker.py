@@ -7,7 +7,7 @@ import os
 import pickle
 import signal
 import sys
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 
 from manyhands._native import multiprocessing as _native
@@ -139,15 +139,14 @@ class _Far:
     def end(self) -> None:
         """Have the worker there end when it likes to."""
         self._is_over = True
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, Empty):
             self._link.put("end")
-            self._channel.settimeout(_GRACE)
-            self._outcome()
+            self._outcome(_GRACE)
         self._client.close()
 
-    def _outcome(self) -> "Any":
+    def _outcome(self, seconds: "float | None" = None) -> "Any":
         while True:
-            kind, number, *rest = self._answers.get()
+            kind, number, *rest = self._answers.get(timeout=seconds)
             # An earlier one may have been given up, by Ctrl-C.
             if number not in (self._number, None):
                 continue
