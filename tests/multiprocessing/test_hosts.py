@@ -133,6 +133,19 @@ def test_context_variables_go_along(tmp_path, monkeypatch):
         assert pool.apply(kitchen.served) == "soup"
 
 
+def test_what_a_shell_writes_at_its_start_is_no_answer(places):
+    # The server has a shell read this before a command.
+    there = places.servers["one"].folder / ".bashrc"
+    there.write_text("echo Welcome to this machine\n")
+    try:
+        with pool_of("one") as pool:
+            assert pool.map(abs, [-1, -2]) == [1, 2]
+        with multiprocessing.Pool(hosts="one", python=BARE, procs=1, bootstrap=True) as pool:
+            assert pool.map(abs, [-1, -2]) == [1, 2]
+    finally:
+        there.unlink()
+
+
 def speak(words):
     print(words, flush=True)
     subprocess.run(["echo", "from below", words], check=True)
@@ -185,7 +198,7 @@ def test_limits_hold_there(pool):
     with pytest.raises(MemoryError, match="more than 1000000 bytes"):
         pool.with_options(memory=1_000_000).apply(bytes, (100 << 20,))
     # Each item has that time.
-    pool.with_options(timeout=2).map(time.sleep, [0.9] * 3, 3)
+    pool.with_options(timeout=5).map(time.sleep, [1.7] * 3, 3)
 
 
 def once(path):

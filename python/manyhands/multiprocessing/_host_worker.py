@@ -103,6 +103,7 @@ class _Far:
         self._link = Link(self._channel.recv, self._channel.sendall)
         Thread(target=self._pass_errors, daemon=True).start()
         try:
+            self._link.await_begin()
             _, self._version, _ = self._link.get()
         except Exception:
             self._die(f"{UNREACHABLE}{self._host.address}: {self._how_it_ended()}")

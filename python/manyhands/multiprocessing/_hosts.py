@@ -41,7 +41,7 @@ folder = tempfile.mkdtemp(prefix="manyhands-")
 try:
     size = int(sys.stdin.buffer.readline())
     tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read(size))).extractall(folder)
-    print(folder, flush=True)
+    print("manyhands is in:" + folder, flush=True)
     sys.stdin.buffer.read()
 finally:
     shutil.rmtree(folder, ignore_errors=True)
@@ -103,9 +103,11 @@ class Host:
                     f" is for {own[1]} on {own[2]}: install it there, or pass another python"
                 )
             self._bring(client)
-        except BaseException:
+        except BaseException as error:
             client.close()
-            raise
+            if isinstance(error, HostError) or not isinstance(error, Exception):
+                raise
+            raise HostError(f"{self.address}: {_reason(error)}") from error
         return client
 
     def _ask(self, client: "Any") -> "list[Any]":
@@ -131,7 +133,10 @@ class Host:
         stdin.write(b"%d\n" % len(package))
         stdin.write(package)
         stdin.flush()
-        folder = stdout.readline().strip()
+        folder = ""
+        while not folder and (line := stdout.readline()):
+            # The files of a shell may have written something before.
+            folder = line.strip().partition("manyhands is in:")[2]
         if not folder:
             why = stderr.read().decode(errors="replace").strip().splitlines()[-1:]
             raise HostError(f"{self.address}: manyhands cannot be copied there: {''.join(why)}")

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 _HEAD = struct.Struct("<Q")
 
+#: What comes before the first frame from there: the files of a shell may have written something.
+_BEGIN = b"\0manyhands\0"
+
+#: How much that may be.
+_MOST_BEFORE = 1 << 20
+
 #: How much is taken from a descriptor at once.
 _LOT = 1 << 20
 
@@ -47,6 +53,21 @@ class Link:
         with self._sending:
             self._send(_HEAD.pack(len(data)))
             self._send(data)
+
+    def begin(self) -> None:
+        """Say that frames begin."""
+        self._send(_BEGIN)
+
+    def await_begin(self) -> bytes:
+        """Wait for the other side's frames; what came before them. EOFError if there are none."""
+        before = bytearray()
+        while (at := before.find(_BEGIN)) < 0:
+            more = self._receive(_LOT)
+            if not more or len(before) > _MOST_BEFORE:
+                raise EOFError(f"no frames but {bytes(before[-200:])!r}")
+            before += more
+        self._rest = bytes(before[at + len(_BEGIN) :])
+        return bytes(before[:at])
 
     def get(self) -> "tuple[Any, ...]":
         """Wait for the next frame; EOFError at the end. One thread at a time."""
@@ -84,6 +105,7 @@ def main() -> None:
 
     link = Link(lambda count: os.read(incoming, count), send)
     version = sys.version_info[:2]
+    link.begin()
     link.put("hello", version, os.getpid())
     try:
         _, settings = link.get()
