@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 import sshd
@@ -65,6 +66,7 @@ def test_a_cable_that_is_pulled_is_a_lost_worker(tmp_path, machines):
                 assert process.stdout.readline() == done
                 while not begun.exists():
                     assert process.poll() is None
+                    time.sleep(0.01)
                 here.call("ip", "link", "set", "cable", "down")
                 said = process.stdout.readline()
                 assert said.startswith("there: worker process")
