@@ -32,8 +32,9 @@ PROGRAM = """
                 asleep.get()
             except WorkerDied as error:
                 print(error, flush=True)
-            # Its line is made again when the cable is back.
-            print(pool.map(where, range(3)), flush=True)
+            # Lines are made again when the cable is back; the other worker may not have learned yet
+            # that its own is lost, and take a call with it.
+            print(pool.with_options(retries=3).map(where, range(3)), flush=True)
 """
 
 
