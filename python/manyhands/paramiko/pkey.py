@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64decode, b64encode
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from manyhands._native import ssh_keys
@@ -98,8 +99,6 @@ class PKey:
         a TypeError) if it is
         encrypted, `SSHException` (also a ValueError) if it is no key, or the passphrase is wrong.
         """
-        from pathlib import Path
-
         name = str(path).removesuffix(_CERTIFICATE_FILE)
         key_path = Path(name).expanduser()
         cert_path = Path(name + _CERTIFICATE_FILE).expanduser()
