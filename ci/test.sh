@@ -3,7 +3,7 @@
 # tested briefly, the newest first, as long as there is time (MANYHANDS_TEST_MINUTES since the start for
 # the last to begin); with MANYHANDS_TEST_ALL whole, however long it takes.
 . "$(dirname "$0")/lib.sh"
-MINUTES=${MANYHANDS_TEST_MINUTES:-36}
+MINUTES=${MANYHANDS_TEST_MINUTES:-30}
 # One that is often installed with CPython's tests of concurrent.futures.
 FUTURES_OF=3.13
 
