@@ -15,6 +15,7 @@
 //! ```
 
 mod registry;
+pub mod state;
 mod subject;
 
 pub use registry::{prepare_for_forks, snapshot};
