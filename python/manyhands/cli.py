@@ -33,6 +33,7 @@ commands:
   run         run an unmodified Python program on the engine
   serve       keep queues for programs and workers on this machine and others
   worker      take tasks from such a queue and call a function with each
+  why         tell why a running program does not go on
 
 options:
   -h, --help  show this text, or that of a command: manyhands run --help
@@ -43,8 +44,12 @@ options:
 START_METHOD = "MANYHANDS_START_METHOD"
 START_METHODS = ("fork", "forkserver", "spawn")
 
+#: The variable that the engine asks for what is to be done about deadlocks.
+DEADLOCK = "MANYHANDS_DEADLOCK"
+DEADLOCKS = ("report", "raise", "abort", "off")
+
 RUN_USAGE = """\
-usage: manyhands run [--engine] [--progress] [--start-method METHOD]
+usage: manyhands run [--engine] [--progress] [--start-method METHOD] [--deadlock=WHAT]
                      [PYTHON OPTIONS] [FILE | -m MODULE | -c CODE | -] ...\
 """
 
@@ -64,11 +69,16 @@ options:
                          executors are with what they have to do
   --start-method METHOD  how processes are started where the program does not choose: fork,
                          forkserver or spawn; by default as with python
+  --deadlock=WHAT        what to do about threads that wait in vain: report (the default: tell on
+                         stderr, once, who waits for whom), raise (and have one of them go on with
+                         DeadlockError if it is certain), abort (and end the program with the
+                         status 75), off (do not look)
 
 environment:
   {SWITCH}=1        puts every python that is started on the engine, without this command
   {SWITCH}=0        takes a child of a program on the engine off it
   {START_METHOD}  the option --start-method
+  {DEADLOCK}      the option --deadlock
 """
 
 
@@ -85,6 +95,10 @@ def main() -> None:
         from manyhands._queue_worker import worker
 
         worker(arguments)
+    elif command == "why":
+        from manyhands._why import why
+
+        why(arguments)
     elif command in ("-h", "--help", "help"):
         print(HELP, end="")
     elif command == "--version":
@@ -103,6 +117,7 @@ def run(arguments: list[str]) -> None:
     report = False
     progress = False
     start_method = None
+    deadlock = None
     options = outer_options()
     while True:
         end, _ = scan(arguments)
@@ -124,6 +139,14 @@ def run(arguments: list[str]) -> None:
                 known = ", ".join(START_METHODS)
                 fail(f"there is no start method {value!r}; there are {known}", RUN_USAGE)
             start_method = value
+        elif name == "--deadlock":
+            if not equals:
+                value = "".join(arguments[end + 1 : end + 2])
+                used = 2
+            if value not in DEADLOCKS:
+                known = ", ".join(DEADLOCKS)
+                fail(f"--deadlock cannot be {value!r}; it can be {known}", RUN_USAGE)
+            deadlock = value
         else:
             break
         options += arguments[:end]
@@ -142,6 +165,8 @@ def run(arguments: list[str]) -> None:
         environment[PROGRESS] = "1"
     if start_method is not None:
         environment[START_METHOD] = start_method
+    if deadlock is not None:
+        environment[DEADLOCK] = deadlock
     try:
         os.execve(sys.executable, [sys.executable, *options, *arguments], environment)
     except OSError as error:

@@ -1,5 +1,8 @@
-"""Which objects make threads wait, who owns them, who waits."""
+"""Which objects make threads wait, who owns them, who waits; and why a program does not go on.
 
-from manyhands._native import snapshot
+`why()` is what the command `manyhands why` prints, about this program or another.
+"""
 
-__all__ = ["snapshot"]
+from manyhands._native import DeadlockError, set_deadlocks, snapshot, why
+
+__all__ = ["DeadlockError", "set_deadlocks", "snapshot", "why"]

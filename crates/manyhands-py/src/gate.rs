@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use manyhands_sync::{Deadline, Gate, Parked, Waiter, Wakes};
 use manyhands_sys::thread;
+use manyhands_watch::Deadlocks;
 use pyo3::prelude::*;
 
 use crate::green::{awaited, guest};
+use crate::watch::check_condemned;
 
 /// How long the main thread sleeps at most before it looks for signals.
 ///
@@ -47,11 +49,12 @@ impl Outside<'_> {
         let py = self.0;
         let is_main = thread::is_main();
         let mut wakes = Some(wakes);
+        let mut lasting = Lasting::new();
         loop {
             let wakes = wakes.take();
             let parked = py.detach(|| {
                 wakes.unwrap_or_default().send_from_outside();
-                let look = is_main.then(|| Deadline::after(LOOK_FOR_SIGNALS));
+                let look = lasting.next_look(is_main);
                 let is_look =
                     look.is_some() && deadline.is_none_or(|deadline| look < Some(deadline));
                 let parked = waiter.park(if is_look { look } else { deadline });
@@ -64,9 +67,44 @@ impl Outside<'_> {
             match parked {
                 (Parked::Notified, _) => return Ok(true),
                 (Parked::TimedOut, false) => return Ok(false),
-                (Parked::TimedOut, true) | (Parked::Interrupted, _) => py.check_signals()?,
+                (Parked::TimedOut, true) => {
+                    lasting.has_looked()?;
+                    py.check_signals()?;
+                }
+                (Parked::Interrupted, _) => py.check_signals()?,
             }
         }
+    }
+}
+
+/// How long a wait has lasted, and when to look up from it: the main thread for signals, all others
+/// once, to tell observers; and again and again where they may have it end.
+pub(crate) struct Lasting {
+    begun: Deadline,
+    is_told: bool,
+}
+
+impl Lasting {
+    pub(crate) fn new() -> Lasting {
+        Lasting { begun: Deadline::now(), is_told: false }
+    }
+
+    /// When to look next; never if there is nothing to look for.
+    pub(crate) fn next_look(&self, is_main: bool) -> Option<Deadline> {
+        if is_main || manyhands_watch::deadlocks() == Deadlocks::Raise {
+            Some(Deadline::after(LOOK_FOR_SIGNALS))
+        } else {
+            (!self.is_told).then(|| Deadline::after(manyhands_watch::LONG))
+        }
+    }
+
+    /// To be called when it was time to look.
+    pub(crate) fn has_looked(&mut self) -> PyResult<()> {
+        if !self.is_told && self.begun.elapsed() >= manyhands_watch::LONG {
+            self.is_told = true;
+            manyhands_watch::has_lasted();
+        }
+        check_condemned()
     }
 }
 

@@ -33,6 +33,11 @@ impl News {
         News(Cell::new(Readers(Waits::default())))
     }
 
+    /// The number under which observers know it.
+    pub(crate) fn subject(&self) -> Option<u64> {
+        self.0.with(|readers| readers.0.subject())
+    }
+
     /// Has all who wait look again. The caller is in the interpreter, and has changed before what they
     /// look at.
     #[inline]

@@ -1,7 +1,28 @@
 //! `manyhands.watch`
 
+use manyhands_shm::{Reference, observed_id};
+use manyhands_sys::liveness;
+use manyhands_watch::state::Process;
+use manyhands_watch::{Deadlocks, client, report};
+use pyo3::create_exception;
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
+
+use crate::concurrent::future::Future;
+use crate::queue::{Queue, SimpleQueue};
+use crate::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
+
+/// The environment variable that says what to do about deadlocks.
+const DEADLOCK: &str = "MANYHANDS_DEADLOCK";
+
+create_exception!(
+    manyhands,
+    DeadlockError,
+    PyRuntimeError,
+    "What was waited for can never come: nobody is left who could bring it about."
+);
 
 /// The objects that have made threads wait, as plain data.
 ///
@@ -35,6 +56,128 @@ fn snapshot(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     Ok(result)
 }
 
+/// The name under which observers know an object that somebody has waited for, or that processes share;
+/// None if they do not.
+#[pyfunction]
+fn watched_id(object: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    macro_rules! subject {
+        ($($class:ty),*) => {
+            $(if let Ok(object) = object.cast::<$class>() {
+                return Ok(local(object.get().subject()));
+            })*
+        };
+    }
+    if let Ok(lock) = object.cast::<Lock>() {
+        return Ok(local(lock.get().core().subject()));
+    }
+    if let Ok(lock) = object.cast::<RLock>() {
+        return Ok(local(lock.get().core().subject()));
+    }
+    subject!(Semaphore, Event, Condition, Barrier, SimpleQueue, Queue, Future);
+    let class = object.get_type();
+    let module = class.getattr(intern!(object.py(), "__module__"))?;
+    let is_ours = module.extract::<&str>().is_ok_and(|module| module.contains("multiprocessing"));
+    if !is_ours || !object.hasattr(intern!(object.py(), "_reference"))? {
+        return Ok(None);
+    }
+    let reference = object.call_method0(intern!(object.py(), "_reference"))?;
+    Ok(reference
+        .extract::<(u64, u64)>()
+        .ok()
+        .map(|(arena, block)| observed_id(Reference { arena, block })))
+}
+
+fn local(subject: Option<u64>) -> Option<String> {
+    subject.map(|id| manyhands_watch::subject_id(id))
+}
+
+/// Says what to do about deadlocks from now on: 'report', 'raise', 'abort' or 'off'.
+#[pyfunction]
+fn set_deadlocks(what: &str) -> PyResult<()> {
+    let deadlocks = Deadlocks::named(what).ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "deadlocks can be 'report', 'raise', 'abort' or 'off', not {what:?}"
+        ))
+    })?;
+    manyhands_watch::set_deadlocks(deadlocks);
+    Ok(())
+}
+
+/// Has this process answer to observers from now on.
+#[pyfunction]
+fn begin_watch() {
+    manyhands_watch::begin();
+}
+
+/// The report about a program, by the number of one of its processes, or of this one.
+#[pyfunction]
+#[pyo3(signature = (pid=None))]
+fn why(py: Python<'_>, pid: Option<u32>) -> PyResult<String> {
+    let processes = tree(py, pid)?;
+    Ok(report::full(&processes))
+}
+
+/// What a program and its children tell of themselves, as JSON.
+#[pyfunction]
+#[pyo3(signature = (pid=None))]
+fn why_json(py: Python<'_>, pid: Option<u32>) -> PyResult<String> {
+    let processes = tree(py, pid)?;
+    serde_json::to_string(&processes).map_err(|error| PyRuntimeError::new_err(error.to_string()))
+}
+
+/// The programs of this user that can be asked: pairs of a number and a command.
+#[pyfunction]
+fn programs(py: Python<'_>) -> Vec<(u32, String)> {
+    py.detach(client::programs)
+}
+
+fn tree(py: Python<'_>, pid: Option<u32>) -> PyResult<Vec<Process>> {
+    let pid = pid.unwrap_or_else(|| {
+        manyhands_watch::begin();
+        liveness::process_id()
+    });
+    py.detach(|| client::tree(pid, true)).map_err(|error| PyOSError::new_err(error.to_string()))
+}
+
+/// Adds what only the interpreter knows, see [`manyhands_watch::Describe`].
+fn describe(process: &mut Process, stacks: bool) {
+    let described = Python::try_attach(|py| -> PyResult<Process> {
+        let text = serde_json::to_string(process)
+            .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        let explain = py.import("manyhands._explain")?;
+        let told: String = explain.call_method1("describe", (text, stacks))?.extract()?;
+        serde_json::from_str(&told).map_err(|error| PyRuntimeError::new_err(error.to_string()))
+    });
+    match described {
+        Some(Ok(full)) => *process = full,
+        Some(Err(error)) => process.silent = Some(format!("no names and stacks: {error}")),
+        None => process.silent = Some("no names and stacks: the program is ending".to_owned()),
+    }
+}
+
+/// The error of a wait that cannot come to a good end.
+#[cold]
+pub(crate) fn check_condemned() -> PyResult<()> {
+    if manyhands_watch::is_condemned() {
+        return Err(DeadlockError::new_err(
+            "nobody is left who could bring about what this thread waits for; the report is on stderr",
+        ));
+    }
+    Ok(())
+}
+
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(snapshot, module)?)
+    manyhands_watch::set_describe(describe);
+    // The command has checked it.
+    if let Some(deadlocks) = std::env::var(DEADLOCK).ok().and_then(|what| Deadlocks::named(&what)) {
+        manyhands_watch::set_deadlocks(deadlocks);
+    }
+    module.add("DeadlockError", module.py().get_type::<DeadlockError>())?;
+    module.add_function(wrap_pyfunction!(snapshot, module)?)?;
+    module.add_function(wrap_pyfunction!(watched_id, module)?)?;
+    module.add_function(wrap_pyfunction!(set_deadlocks, module)?)?;
+    module.add_function(wrap_pyfunction!(begin_watch, module)?)?;
+    module.add_function(wrap_pyfunction!(why, module)?)?;
+    module.add_function(wrap_pyfunction!(why_json, module)?)?;
+    module.add_function(wrap_pyfunction!(programs, module)?)
 }

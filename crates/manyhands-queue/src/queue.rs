@@ -651,6 +651,12 @@ impl<S: Store + 'static, X: Exclusion> Queue<S, X> {
         wakes.send();
         retired
     }
+
+    /// The number under which observers know it, see [`manyhands_watch::Subject::id`]; `None` if
+    /// nobody has ever waited for it.
+    pub fn subject(&self) -> Option<u64> {
+        self.cell.with(|state| state.waits.subject())
+    }
 }
 
 /// What a queue was when it retired.

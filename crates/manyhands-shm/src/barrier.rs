@@ -25,7 +25,7 @@ use crate::shim::{AtomicU32, AtomicU64, Ordering};
 
 use manyhands_sys::robust::{Previous, RobustLock};
 
-use crate::wait::{is_over, next_look, sleep_aside};
+use crate::wait::{Vigil, is_over, next_look, sleep_aside};
 use crate::{
     ArenaError, Deadline, Handle, Kind, Limit, Owner, Patient, Pause, Reference, Shared, shim,
 };
@@ -264,12 +264,13 @@ impl Barrier {
     /// Waits at a barrier for nobody, which has no seats: until it is broken or reset.
     fn wait_in_vain<P: Pause>(&self, pause: &P, limit: Limit) -> Result<(), P::Error> {
         let word = self.0.word.load(Ordering::Acquire);
+        let vigil = Vigil::new(&self.0.word, "wait", limit);
         while word & PHASE != BROKEN && self.0.word.load(Ordering::Acquire) == word {
             if is_over(limit) {
                 self.abort_with(pause)?;
                 break;
             }
-            pause.pause(&self.0.word, word, next_look(limit))?;
+            pause.pause(&self.0.word, word, vigil.next_look())?;
         }
         Ok(())
     }
@@ -283,6 +284,7 @@ impl Barrier {
     ) -> Result<Result<Passage<'_>, Broken>, P::Error> {
         let seat = &self.seats(round)[index as usize];
         let me = Owner::current();
+        let mut vigil = Vigil::new(&self.0.word, "wait", limit);
         loop {
             let word = self.0.word.load(Ordering::Acquire);
             if let Some(outcome) = self.leave_if_over(seat, index) {
@@ -313,7 +315,8 @@ impl Barrier {
             }
             // Once the action is being run, a time-out comes too late.
             let limit = if word & PHASE == ACTING { Limit::Forever } else { limit };
-            let paused = pause.pause(&self.0.word, word, next_look(limit));
+            vigil.limit_to(limit);
+            let paused = pause.pause(&self.0.word, word, vigil.next_look());
             if me != Owner::current() {
                 // Forked meanwhile: the seat is the parent's.
                 return paused.map(|()| Err(Broken));

@@ -32,7 +32,7 @@
 use std::fmt;
 
 use crate::shim::{self, AtomicU32, AtomicU64, Ordering, Owner};
-use crate::wait::{Nap, is_over, look, next_look, sign};
+use crate::wait::{Nap, Vigil, is_over, look, sign};
 use crate::{Limit, Pause};
 
 /// Places of a room: so that a condition with its first room takes 1 KiB.
@@ -436,6 +436,7 @@ impl Waiting<'_> {
     /// # Errors
     /// Those of the pause. A notice that came nevertheless goes to another waiter.
     pub fn wait_with<P: Pause>(&mut self, pause: &P, limit: Limit) -> Result<bool, P::Error> {
+        let vigil = Vigil::new(self.condition, "wait", limit);
         loop {
             if self.me != Owner::current() && !self.enlist_again() {
                 return Ok(false);
@@ -452,7 +453,7 @@ impl Waiting<'_> {
                 continue;
             }
             let nap = Nap::begin();
-            if let Err(error) = pause.pause(&place.state, state, next_look(limit)) {
+            if let Err(error) = pause.pause(&place.state, state, vigil.next_look()) {
                 if self.me == Owner::current() && !self.give_up(state) {
                     self.condition.notify_one(Some(place.noticed_at.load(Ordering::Relaxed)));
                     place.state.store(state & !PHASE, Ordering::Relaxed);

@@ -8,7 +8,7 @@
 use std::fmt;
 
 use crate::shim::{self, AtomicU32, Ordering};
-use crate::wait::{Nap, is_over, look, next_look, sign};
+use crate::wait::{Nap, Vigil, is_over, look, sign};
 use crate::{Limit, Patient, Pause};
 
 const SET: u32 = 1;
@@ -100,6 +100,7 @@ impl Event {
             let word = self.word.load(Ordering::Acquire);
             word & SET != 0 || word / TIMES != first / TIMES
         };
+        let vigil = Vigil::new(self, "wait", limit);
         loop {
             if was_set() || look(pause, was_set) {
                 return Ok(true);
@@ -120,7 +121,7 @@ impl Event {
                 continue;
             }
             let nap = Nap::begin();
-            pause.pause(&self.word, waited, next_look(limit))?;
+            pause.pause(&self.word, waited, vigil.next_look())?;
             if was_set() {
                 nap.ended_from(&self.processor);
             }

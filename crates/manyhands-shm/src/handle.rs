@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use crate::arena::{Arena, existing};
 use crate::block::{self, Block, Contents};
 use crate::layout::Ref;
-use crate::{ArenaError, Kind};
+use crate::{ArenaError, Kind, observed};
 
 /// What can lie in the arena.
 ///
@@ -122,6 +122,7 @@ impl<T: Shared> Handle<T> {
         unsafe { contents.start.write_bytes(0, dirty) };
         let share = Arc::new(Share { arena, block, contents });
         table().get().insert(block.reference, Arc::downgrade(&share));
+        observed::begin();
         Ok(Handle::of(share))
     }
 
@@ -153,6 +154,8 @@ impl<T: Shared> Handle<T> {
         }
         let share = Arc::new(Share { arena, block, contents });
         table.get().insert(block.reference, Arc::downgrade(&share));
+        drop(table);
+        observed::begin();
         Ok(Handle::of(share))
     }
 
@@ -212,3 +215,52 @@ pub struct Plain {}
 
 // SAFETY: it has no fields.
 unsafe impl Shared for Plain {}
+
+/// An object that this process has, whatever it is.
+pub(crate) struct Open {
+    pub(crate) reference: Reference,
+    share: Arc<Share>,
+}
+
+/// All objects that this process has.
+pub(crate) fn open_objects() -> Vec<Open> {
+    let mut table = table();
+    let shares: Vec<_> = table.get().values().filter_map(Weak::upgrade).collect();
+    drop(table);
+    let open = |share: Arc<Share>| {
+        let reference =
+            Reference { arena: share.arena.id(), block: share.block.reference.to_bits() };
+        Open { reference, share }
+    };
+    shares.into_iter().map(open).collect()
+}
+
+impl Open {
+    pub(crate) fn contains(&self, address: usize) -> bool {
+        let Contents { start, len } = self.share.contents;
+        (start.addr()..start.addr() + len).contains(&address)
+    }
+
+    /// What it is, if observers know such objects.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        const KNOWN: [Kind; 8] = [
+            Kind::Lock,
+            Kind::RLock,
+            Kind::Semaphore,
+            Kind::BoundedSemaphore,
+            Kind::Event,
+            Kind::Condition,
+            Kind::Barrier,
+            Kind::Queue,
+        ];
+        KNOWN.into_iter().find(|&kind| self.share.block.is(kind))
+    }
+
+    /// Looks at it as what its kind says that it is.
+    pub(crate) fn with<T: Shared, R>(&self, look: impl FnOnce(&T) -> Option<R>) -> Option<R> {
+        // SAFETY: as for a handle, which whoever asks for a T of this kind may have.
+        (self.share.contents.len >= size_of::<T>())
+            .then(|| unsafe { &*self.share.contents.start.cast::<T>() })
+            .and_then(look)
+    }
+}

@@ -29,6 +29,8 @@ mod kind;
 mod layout;
 mod lock;
 #[cfg(not(loom))]
+mod observed;
+#[cfg(not(loom))]
 mod original;
 mod owned;
 #[cfg(not(loom))]
@@ -76,6 +78,8 @@ pub use layout::Ref;
 pub use lock::{Acquired, Lock, NotHeld};
 pub use manyhands_sync::Limit;
 pub use manyhands_sys::time::Deadline;
+#[cfg(not(loom))]
+pub use observed::id as observed_id;
 #[cfg(not(loom))]
 pub use original::{Image, Original};
 #[cfg(loom)]

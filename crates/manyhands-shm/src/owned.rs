@@ -21,7 +21,7 @@
 use std::fmt;
 
 use crate::shim::{self, AtomicU32, AtomicU64, Ordering, Owner};
-use crate::wait::{is_over, next_look};
+use crate::wait::{Vigil, is_over};
 use crate::{Acquired, Limit, Pause};
 
 /// Somebody sleeps until the owner gives it.
@@ -85,6 +85,7 @@ impl Owned {
         is_gone: impl Fn(Owner) -> bool,
     ) -> Result<Acquired, P::Error> {
         let mut slept = false;
+        let vigil = Vigil::new(self, "acquire", limit);
         loop {
             let turn = self.turn.load(Ordering::Acquire);
             let word = self.word.load(Ordering::Relaxed);
@@ -113,7 +114,7 @@ impl Owned {
                 let inherited = if is_due { self.inherit(word | WAITERS, &is_gone) } else { None };
                 return Ok(inherited.unwrap_or(Acquired::No));
             }
-            if let Err(error) = pause.pause(&self.turn, turn, next_look(limit)) {
+            if let Err(error) = pause.pause(&self.turn, turn, vigil.next_look()) {
                 self.pass_on();
                 return Err(error);
             }

@@ -397,6 +397,16 @@ pub(crate) fn count(arena: &Arena) -> u64 {
     slots(arena).filter(|&index| Identity::of(slot(arena, index)).exists()).count() as u64
 }
 
+/// The numbers of the processes that live, and of those that are about to.
+pub(crate) fn pids(arena: &Arena) -> Vec<u32> {
+    let alive = |index| {
+        let slot = slot(arena, index);
+        let identity = Identity::of(slot);
+        (identity.exists() && identity.pid != 0 && !is_gone(slot, identity)).then_some(identity.pid)
+    };
+    slots(arena).filter_map(alive).collect()
+}
+
 fn seen(slot: &Participant) -> Duration {
     Duration::from_nanos(slot.seen.load(Ordering::Relaxed))
 }

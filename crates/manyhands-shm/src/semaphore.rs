@@ -16,7 +16,7 @@
 use std::fmt;
 
 use crate::shim::{self, AtomicU32, Ordering};
-use crate::wait::{Nap, is_over, look, next_look, sign};
+use crate::wait::{Nap, Vigil, is_over, look, sign};
 use crate::{Limit, Patient, Pause};
 
 /// Somebody sleeps until there is something to take.
@@ -112,6 +112,7 @@ impl Semaphore {
     #[cold]
     fn wait<P: Pause>(&self, pause: &P, limit: Limit) -> Result<bool, P::Error> {
         let mut flag = 0;
+        let vigil = Vigil::new(self, "acquire", limit);
         loop {
             if let Some(left) = self.try_take(flag) {
                 if flag != 0 && left != 0 {
@@ -126,7 +127,7 @@ impl Semaphore {
                 return Ok(false);
             }
             let nap = Nap::begin();
-            if let Err(error) = pause.pause(&self.word, WAITERS, next_look(limit)) {
+            if let Err(error) = pause.pause(&self.word, WAITERS, vigil.next_look()) {
                 if !self.flag() {
                     self.wake_one();
                 }

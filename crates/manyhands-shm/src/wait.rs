@@ -1,5 +1,7 @@
 //! How a thread sleeps on a word that another process may change.
 
+#[cfg(not(loom))]
+use std::cell::{Cell, OnceCell};
 use std::convert::Infallible;
 #[cfg(not(loom))]
 use std::sync::OnceLock;
@@ -11,6 +13,8 @@ use std::time::Instant;
 use manyhands_sync::Habit;
 #[cfg(not(loom))]
 use manyhands_sys::{futex, thread};
+#[cfg(not(loom))]
+use manyhands_watch::WaitingGuard;
 
 use crate::shim::{self, AtomicU32, Word};
 use crate::{Deadline, Limit};
@@ -165,5 +169,72 @@ impl Pause for Patient {
     fn pause(&self, word: &Word, expected: u32, until: Deadline) -> Result<(), Infallible> {
         shim::sleep(word, expected, until);
         Ok(())
+    }
+}
+
+/// A wait of the calling thread, of which observers learn once it has lasted for a look.
+pub(crate) struct Vigil {
+    #[cfg(not(loom))]
+    note: Note,
+    limit: Limit,
+}
+
+#[cfg(not(loom))]
+struct Note {
+    address: usize,
+    operation: &'static str,
+    looks: Cell<u32>,
+    guard: OnceCell<WaitingGuard>,
+}
+
+impl Vigil {
+    /// One for something that lies in a block of the arena.
+    pub(crate) fn new<T>(object: &T, operation: &'static str, limit: Limit) -> Vigil {
+        #[cfg(loom)]
+        let _ = (object, operation);
+        Vigil {
+            #[cfg(not(loom))]
+            note: Note {
+                address: std::ptr::from_ref(object).addr(),
+                operation,
+                looks: Cell::new(0),
+                guard: OnceCell::new(),
+            },
+            limit,
+        }
+    }
+
+    /// Changes how long it lasts at most.
+    pub(crate) fn limit_to(&mut self, limit: Limit) {
+        self.limit = limit;
+    }
+
+    /// When to look again; called when there is a reason to sleep.
+    pub(crate) fn next_look(&self) -> Deadline {
+        #[cfg(not(loom))]
+        self.note.look(self.limit);
+        next_look(self.limit)
+    }
+}
+
+#[cfg(not(loom))]
+impl Note {
+    fn look(&self, limit: Limit) {
+        // Looks are that far apart unless somebody was woken in vain.
+        const LASTED: u32 = 5;
+        let looks = self.looks.get().saturating_add(1);
+        self.looks.set(looks);
+        match self.guard.get() {
+            Some(guard) => guard.looked(None),
+            None if looks > 1 => {
+                let limited = limit != Limit::Forever;
+                let guard = WaitingGuard::for_memory(self.address, self.operation, limited);
+                let _ = self.guard.set(guard);
+            }
+            None => {}
+        }
+        if looks == LASTED + 1 {
+            manyhands_watch::has_lasted();
+        }
     }
 }

@@ -369,6 +369,12 @@ impl<X: Exclusion> Barrier<X> {
     pub fn is_broken(&self) -> bool {
         self.cell.with(|state| state.broken)
     }
+
+    /// The number under which observers know it, see [`manyhands_watch::Subject::id`]; `None` if
+    /// nobody has ever waited for it.
+    pub fn subject(&self) -> Option<u64> {
+        self.cell.with(|state| state.waits.subject())
+    }
 }
 
 /// Breaks the barrier when an action panics.

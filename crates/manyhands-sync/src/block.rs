@@ -1,9 +1,9 @@
 //! The one loop in which threads wait for their turn.
 
-use manyhands_watch::Kind;
+use manyhands_watch::{Kind, WaitingGuard};
 
 use crate::shim::Arc;
-use crate::{Deadline, Gate, Limit, Protected, ThreadId, Waiter, Waits, Wakes};
+use crate::{Deadline, Gate, Limit, Protected, ThreadId, Waiter, Waits, Wakes, waiter};
 
 /// A state in whose lines threads wait.
 ///
@@ -121,7 +121,7 @@ pub fn block<const LINES: usize, S: Waitable<LINES>, G: Gate, R>(
         Limit::Forever => None,
     };
     let mut notified = false;
-    let mut noted = None;
+    let mut noted: Option<WaitingGuard> = None;
     loop {
         let mut wakes = Wakes::default();
         let step = cell.with(|state| {
@@ -135,9 +135,12 @@ pub fn block<const LINES: usize, S: Waitable<LINES>, G: Gate, R>(
                     let in_front = notified || state.is_last_first(line);
                     let waits = state.waits();
                     let waiter = waits.enlist(kind, line, in_front);
-                    if noted.is_none() {
-                        waits.set_owner(owner);
-                        noted = waits.begin_wait(operation);
+                    match &noted {
+                        None => {
+                            waits.set_owner(owner);
+                            noted = waits.begin_wait(operation, deadline.is_some(), &waiter);
+                        }
+                        Some(noted) => noted.looked(waiter::pending(&waiter)),
                     }
                     Err(waiter)
                 }

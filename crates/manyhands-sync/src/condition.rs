@@ -53,7 +53,7 @@ struct State {
 /// use manyhands_sync::{Condition, Patient, Ticket};
 ///
 /// let condition: Condition = Condition::new();
-/// let ticket: Ticket = condition.enroll(None);
+/// let ticket: Ticket = condition.enroll(None, false);
 /// condition.notify(1);
 /// assert_eq!(condition.wait_with(ticket, &Patient, None), Ok(true));
 /// ```
@@ -75,19 +75,20 @@ impl<X: Exclusion> Condition<X> {
     }
 
     /// Gets in line; a notice counts from here on. `owner` is who holds the lock at this moment,
-    /// for observers.
+    /// and `limited` whether the wait has a deadline, for observers.
     ///
     /// ```
     /// # let condition: manyhands_sync::Condition = manyhands_sync::Condition::new();
-    /// let ticket = condition.enroll(None);
+    /// let ticket = condition.enroll(None, false);
     /// assert_eq!(condition.waiters(), 1);
     /// condition.withdraw(ticket);
     /// ```
-    pub fn enroll(&self, owner: Option<ThreadId>) -> Ticket {
+    pub fn enroll(&self, owner: Option<ThreadId>, limited: bool) -> Ticket {
         self.cell.with(|state| {
             let waiter = state.waits.enlist(Kind::Condition, 0, false);
             state.waits.set_owner(owner);
-            Ticket { waiter, _noted: state.waits.begin_wait("wait") }
+            let noted = state.waits.begin_wait("wait", limited, &waiter);
+            Ticket { waiter, _noted: noted }
         })
     }
 
@@ -95,7 +96,7 @@ impl<X: Exclusion> Condition<X> {
     ///
     /// ```
     /// # let condition: manyhands_sync::Condition = manyhands_sync::Condition::new();
-    /// let ticket = condition.enroll(None);
+    /// let ticket = condition.enroll(None, false);
     /// condition.withdraw(ticket);
     /// assert_eq!(condition.waiters(), 0);
     /// ```
@@ -118,7 +119,7 @@ impl<X: Exclusion> Condition<X> {
     ///
     /// let (lock, changed): (Lock, Condition) = Default::default();
     /// lock.acquire();
-    /// let ticket = changed.enroll(lock.owner());
+    /// let ticket = changed.enroll(lock.owner(), true);
     /// lock.release().unwrap();
     /// let soon = Deadline::after(Duration::from_millis(1));
     /// assert_eq!(changed.wait_with(ticket, &Patient, Some(soon)), Ok(false));
@@ -162,7 +163,7 @@ impl<X: Exclusion> Condition<X> {
     /// If `lock` is free.
     #[doc(alias = "threading.Condition.wait")]
     pub fn wait(&self, lock: &Lock<X>) {
-        let ticket = self.enroll(lock.owner());
+        let ticket = self.enroll(lock.owner(), false);
         if lock.release().is_err() {
             self.withdraw(ticket);
             panic!("cannot wait on un-acquired lock");
@@ -175,7 +176,7 @@ impl<X: Exclusion> Condition<X> {
     ///
     /// ```
     /// # let condition: manyhands_sync::Condition = manyhands_sync::Condition::new();
-    /// let tickets = [condition.enroll(None), condition.enroll(None)];
+    /// let tickets = [condition.enroll(None, false), condition.enroll(None, false)];
     /// condition.notify(1);
     /// assert_eq!(condition.waiters(), 1);
     /// # drop(tickets);
@@ -192,7 +193,7 @@ impl<X: Exclusion> Condition<X> {
     ///
     /// ```
     /// # let condition: manyhands_sync::Condition = manyhands_sync::Condition::new();
-    /// let tickets = [condition.enroll(None), condition.enroll(None)];
+    /// let tickets = [condition.enroll(None, false), condition.enroll(None, false)];
     /// condition.notify_all();
     /// assert_eq!(condition.waiters(), 0);
     /// # drop(tickets);
@@ -206,7 +207,7 @@ impl<X: Exclusion> Condition<X> {
     ///
     /// ```
     /// # let condition: manyhands_sync::Condition = manyhands_sync::Condition::new();
-    /// let ticket = condition.enroll(None);
+    /// let ticket = condition.enroll(None, false);
     /// assert_eq!(condition.waiters(), 1);
     /// # drop(ticket);
     /// ```
@@ -218,7 +219,7 @@ impl<X: Exclusion> Condition<X> {
     ///
     /// ```
     /// # let condition: manyhands_sync::Condition = manyhands_sync::Condition::new();
-    /// let ticket = condition.enroll(None);
+    /// let ticket = condition.enroll(None, false);
     /// condition.reset();
     /// assert_eq!(condition.waiters(), 0);
     /// # drop(ticket);
@@ -226,6 +227,12 @@ impl<X: Exclusion> Condition<X> {
     pub fn reset(&self) {
         let old = self.cell.with(std::mem::take);
         drop(old);
+    }
+
+    /// The number under which observers know it, see [`manyhands_watch::Subject::id`]; `None` if
+    /// nobody has ever waited for it.
+    pub fn subject(&self) -> Option<u64> {
+        self.cell.with(|state| state.waits.subject())
     }
 }
 

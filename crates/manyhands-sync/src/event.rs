@@ -145,7 +145,8 @@ impl<X: Exclusion> Event<X> {
         let enlisted = self.cell.with(|state| {
             (!state.set).then(|| {
                 let waiter = state.waits.enlist(Kind::Event, 0, false);
-                (waiter, state.waits.begin_wait("wait"))
+                let noted = state.waits.begin_wait("wait", deadline.is_some(), &waiter);
+                (waiter, noted)
             })
         });
         match enlisted {
@@ -165,6 +166,12 @@ impl<X: Exclusion> Event<X> {
     pub fn reset_waiters(&self) {
         let old = self.cell.with(|state| std::mem::take(&mut state.waits));
         drop(old);
+    }
+
+    /// The number under which observers know it, see [`manyhands_watch::Subject::id`]; `None` if
+    /// nobody has ever waited for it.
+    pub fn subject(&self) -> Option<u64> {
+        self.cell.with(|state| state.waits.subject())
     }
 }
 

@@ -207,6 +207,12 @@ impl<X: Exclusion> Lock<X> {
             .with(|state| std::mem::replace(state, State { owner: None, waits: Waits::default() }));
         drop(old);
     }
+
+    /// The number under which observers know it, see [`manyhands_watch::Subject::id`]; `None` if
+    /// nobody has ever waited for it.
+    pub fn subject(&self) -> Option<u64> {
+        self.cell.with(|state| state.waits.subject())
+    }
 }
 
 impl Waitable<1> for State {

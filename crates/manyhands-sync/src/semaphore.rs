@@ -221,6 +221,12 @@ impl<X: Exclusion> Semaphore<X> {
         let old = self.cell.with(|state| std::mem::replace(state, fresh));
         drop(old);
     }
+
+    /// The number under which observers know it, see [`manyhands_watch::Subject::id`]; `None` if
+    /// nobody has ever waited for it.
+    pub fn subject(&self) -> Option<u64> {
+        self.cell.with(|state| state.waits.subject())
+    }
 }
 
 impl Waitable<1> for State {

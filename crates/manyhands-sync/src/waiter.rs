@@ -9,7 +9,7 @@ use manyhands_sys::futex::Sleep;
 use manyhands_sys::thread;
 
 use crate::habit::Habit;
-use crate::shim::{Mutex, Word, current_thread};
+use crate::shim::{Arc, Mutex, Word, current_thread};
 use crate::{Deadline, ThreadId};
 
 /// How [`Waiter::park`] ended.
@@ -260,6 +260,24 @@ impl Waiter {
     }
 }
 
+#[cfg(not(loom))]
+impl manyhands_watch::Pending for Waiter {
+    fn is_over(&self) -> bool {
+        self.is_notified()
+    }
+}
+
+/// By what observers know that a waiter has been notified.
+#[cfg(not(loom))]
+pub(crate) fn pending(waiter: &Arc<Waiter>) -> Option<Arc<dyn manyhands_watch::Pending>> {
+    Some(Arc::clone(waiter) as Arc<dyn manyhands_watch::Pending>)
+}
+
+#[cfg(loom)]
+pub(crate) fn pending(_: &Arc<Waiter>) -> Option<std::sync::Arc<dyn manyhands_watch::Pending>> {
+    None
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use std::sync::mpsc::channel;
@@ -283,11 +301,11 @@ mod tests {
 
     #[test]
     fn who_sleeps_after_all_is_woken() {
-        let waiter = std::sync::Arc::new(Waiter::new());
+        let waiter = Arc::new(Waiter::new());
         assert!(waiter.listen(|| panic!("a thread sleeps")));
         let soon = Deadline::after(Duration::from_millis(1));
         assert_eq!(waiter.park(Some(soon)), Parked::TimedOut);
-        let notifier = std::sync::Arc::clone(&waiter);
+        let notifier = Arc::clone(&waiter);
         let thread = std::thread::spawn(move || notifier.notify(true));
         assert_eq!(waiter.park(None), Parked::Notified);
         thread.join().unwrap();

@@ -138,21 +138,30 @@ impl<const LINES: usize> Waits<LINES> {
         waiter
     }
 
-    /// Tells observers that the calling thread waits, until the guard is dropped; `None` before
-    /// anybody enlisted.
+    /// The number under which observers know what is waited for; `None` before anybody enlisted.
+    pub fn subject(&self) -> Option<u64> {
+        self.0.as_ref().map(|used| used.subject.id())
+    }
+
+    /// Tells observers that the calling thread waits as `waiter`, until the guard is dropped, for ever
+    /// or not; `None` before anybody enlisted.
     ///
     /// ```
     /// use manyhands_sync::Waits;
     /// use manyhands_watch::Kind;
     ///
     /// let mut waits = Waits::<1>::default();
-    /// assert!(waits.begin_wait("acquire").is_none());
     /// let waiter = waits.enlist(Kind::Lock, 0, false);
-    /// assert!(waits.begin_wait("acquire").is_some());
-    /// # drop(waiter);
+    /// assert!(waits.begin_wait("acquire", false, &waiter).is_some());
     /// ```
-    pub fn begin_wait(&self, operation: &'static str) -> Option<WaitingGuard> {
-        self.0.as_ref().map(|used| used.subject.begin_wait(operation))
+    pub fn begin_wait(
+        &self,
+        operation: &'static str,
+        limited: bool,
+        waiter: &Arc<Waiter>,
+    ) -> Option<WaitingGuard> {
+        let pending = crate::waiter::pending(waiter);
+        self.0.as_ref().map(|used| used.subject.begin_wait(operation, limited, pending))
     }
 
     /// Takes `waiter` out of its line; false if somebody else has, in order to notify it.

@@ -79,7 +79,7 @@ fn waiters_of_the_parent_are_none_of_the_child() {
         let (in_line, arrived) = channel();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let ticket = condition.enroll(None);
+                let ticket = condition.enroll(None, false);
                 in_line.send(()).expect("the test listens");
                 condition.wait_with(ticket, &Patient, None)
             });
@@ -94,7 +94,7 @@ fn waiters_of_the_parent_are_none_of_the_child() {
             }
             judge(fork(), || {
                 // Nobody of the child is notified: these come to who gets in line now.
-                let own = condition.enroll(None);
+                let own = condition.enroll(None, false);
                 condition.notify(1);
                 let noticed = condition.wait_with(own, &Patient, Some(Deadline::now()));
                 let was_locked = lock.release().is_ok();

@@ -8,15 +8,25 @@
 //! use manyhands_watch::{Kind, Subject, snapshot};
 //!
 //! let subject = Subject::register(Kind::Event);
-//! let waiting = subject.begin_wait("wait");
+//! let waiting = subject.begin_wait("wait", false, None);
 //! let seen = snapshot().into_iter().find(|seen| seen.id == subject.id()).unwrap();
 //! assert_eq!((seen.kind, seen.waiters.len()), (Kind::Event, 1));
 //! drop(waiting);
 //! ```
 
+mod agent;
+pub mod client;
+pub mod graph;
+mod local;
 mod registry;
+pub mod report;
 pub mod state;
 mod subject;
 
-pub use registry::{prepare_for_forks, snapshot};
+pub use agent::{Deadlocks, LONG, begin, deadlocks, has_lasted, set_deadlocks};
+pub use local::{Describe, bare, set_describe, subject_id};
+pub use registry::{
+    Pending, Shared, add_helper, is_condemned, prepare_for_forks, set_current_greenlet, set_shared,
+    snapshot,
+};
 pub use subject::{Kind, Seen, Subject, Waiting, WaitingGuard};

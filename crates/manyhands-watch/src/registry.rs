@@ -1,22 +1,23 @@
-//! The one table behind all subjects.
+//! The one table behind all subjects and waits.
 //!
 //! Invariants, under the table's lock:
 //! * a subject is in `subjects` from `register` until its drop;
-//! * a wait is in `waits` from `begin_wait` until its guard's drop, and its thread exists:
+//! * a wait is in `waits` from its begin until its guard's drop, and its thread exists:
 //!   the first look in a forked child forgets the waits of its parent.
 //!
 //! The lock is held across fork(2), so that a child never finds it taken by a thread that it
 //! does not have.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, MutexGuard, OnceLock};
 
 use manyhands_sys::fork::{self, ForkMutex, Protected};
-use manyhands_sys::thread::ThreadId;
+use manyhands_sys::liveness;
+use manyhands_sys::thread::{self, ThreadId};
 use manyhands_sys::time::Deadline;
 
+use crate::state::Object;
 use crate::subject::{Kind, Seen, Waiting};
 
 struct Table {
@@ -24,24 +25,110 @@ struct Table {
     next: u64,
     /// The [`fork::epoch`] in which `waits` was true.
     epoch: u32,
-    subjects: BTreeMap<u64, (Kind, Arc<AtomicU64>)>,
+    subjects: BTreeMap<u64, Known>,
     waits: BTreeMap<u64, Wait>,
+    helpers: Vec<u32>,
 }
 
+#[derive(Clone)]
+pub(crate) struct Known {
+    pub(crate) kind: Kind,
+    pub(crate) owner: Arc<AtomicU64>,
+    /// How often somebody waited for it.
+    pub(crate) waits: u64,
+}
+
+/// What a thread waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// A subject, by its number.
+    Subject(u64),
+    /// Something in memory that processes share, by its address here.
+    Memory(usize),
+    /// The end of a process, by its number.
+    Process(u32),
+    /// Something of that kind, which nothing else is known of.
+    Other(&'static str),
+}
+
+/// Knows of a wait that somebody else ended whether it is over.
+pub trait Pending: Send + Sync {
+    /// Whether the thread has only to get a turn.
+    fn is_over(&self) -> bool;
+}
+
+#[derive(Clone)]
 pub(crate) struct Wait {
-    pub(crate) subject: u64,
+    pub(crate) about: About,
     pub(crate) thread: ThreadId,
+    /// The kernel's number of the thread.
+    pub(crate) kernel: u32,
+    pub(crate) greenlet: u64,
     pub(crate) operation: &'static str,
     pub(crate) since: Deadline,
+    pub(crate) limited: bool,
+    pub(crate) pending: Option<Arc<dyn Pending>>,
+    /// How often the thread has looked for itself whether there is still something to wait for.
+    pub(crate) looks: u32,
+    /// It is to end with an error.
+    pub(crate) condemned: bool,
 }
 
-static TABLE: ForkMutex<Table> =
-    ForkMutex::new(Table { next: 1, epoch: 0, subjects: BTreeMap::new(), waits: BTreeMap::new() });
+static TABLE: ForkMutex<Table> = ForkMutex::new(Table {
+    next: 1,
+    epoch: 0,
+    subjects: BTreeMap::new(),
+    waits: BTreeMap::new(),
+    helpers: Vec::new(),
+});
+
+/// How many waits are condemned: that of a thread is looked up only if there are any.
+static CONDEMNED: AtomicUsize = AtomicUsize::new(0);
+
+static GREENLET: OnceLock<fn() -> u64> = OnceLock::new();
 
 impl Protected for Table {
     fn mutex() -> &'static ForkMutex<Table> {
         &TABLE
     }
+}
+
+/// Says how to find out which greenlet of the calling thread runs; 0 for none.
+pub fn set_current_greenlet(current: fn() -> u64) {
+    let _ = GREENLET.set(current);
+}
+
+/// Knows of what processes share.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared {
+    /// What lies at that address, if this process has it still.
+    pub at: fn(usize) -> Option<Object>,
+    /// All that this process has.
+    pub all: fn() -> Vec<Object>,
+    /// The processes that share something with this one, itself among them.
+    pub processes: fn() -> Vec<u32>,
+}
+
+static SHARED: OnceLock<Shared> = OnceLock::new();
+
+/// Says whom to ask about what processes share.
+pub fn set_shared(shared: Shared) {
+    let _ = SHARED.set(shared);
+}
+
+/// Says that a process serves this one, and does nothing by itself.
+pub fn add_helper(pid: u32) {
+    let mut table = table();
+    table.helpers.retain(|&known| liveness::exists(known));
+    table.helpers.push(pid);
+}
+
+pub(crate) fn helpers() -> Vec<u32> {
+    table().helpers.clone()
+}
+
+pub(crate) fn shared() -> Option<Shared> {
+    SHARED.get().copied()
 }
 
 /// Has forks of this process find the table free. Done before the first wait, but a fork that is under
@@ -56,6 +143,9 @@ fn table() -> MutexGuard<'static, Table> {
     let noted = std::mem::replace(&mut table.epoch, epoch);
     if noted != epoch {
         table.waits.retain(|_, wait| fork::survived(wait.thread, noted));
+        let kernel = thread::kernel_id();
+        table.waits.values_mut().for_each(|wait| wait.kernel = kernel);
+        CONDEMNED.store(0, Ordering::Relaxed);
     }
     table
 }
@@ -69,7 +159,7 @@ fn number(table: &mut Table) -> u64 {
 pub(crate) fn add(kind: Kind, owner: Arc<AtomicU64>) -> u64 {
     let mut table = table();
     let id = number(&mut table);
-    table.subjects.insert(id, (kind, owner));
+    table.subjects.insert(id, Known { kind, owner, waits: 0 });
     id
 }
 
@@ -77,15 +167,78 @@ pub(crate) fn remove(id: u64) {
     table().subjects.remove(&id);
 }
 
-pub(crate) fn begin_wait(wait: Wait) -> u64 {
+pub(crate) fn begin_wait(
+    about: About,
+    operation: &'static str,
+    limited: bool,
+    pending: Option<Arc<dyn Pending>>,
+) -> u64 {
+    let wait = Wait {
+        about,
+        thread: ThreadId::current(),
+        kernel: thread::kernel_id(),
+        greenlet: GREENLET.get().map_or(0, |current| current()),
+        operation,
+        since: Deadline::now(),
+        limited,
+        pending,
+        looks: 0,
+        condemned: false,
+    };
     let mut table = table();
+    if let About::Subject(id) = about
+        && let Some(known) = table.subjects.get_mut(&id)
+    {
+        known.waits += 1;
+    }
     let id = number(&mut table);
     table.waits.insert(id, wait);
     id
 }
 
+/// Notes that the thread has looked, and by what it will be known next that its wait is over.
+pub(crate) fn looked(id: u64, pending: Option<Arc<dyn Pending>>) {
+    if let Some(wait) = table().waits.get_mut(&id) {
+        wait.looks += 1;
+        wait.pending = pending;
+    }
+}
+
 pub(crate) fn end_wait(id: u64) {
-    table().waits.remove(&id);
+    let ended = table().waits.remove(&id);
+    if ended.is_some_and(|wait| wait.condemned) {
+        CONDEMNED.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Has a wait end with an error, as soon as its thread looks; false if it is over.
+pub(crate) fn condemn(id: u64) -> bool {
+    let mut table = table();
+    let Some(wait) = table.waits.get_mut(&id) else { return false };
+    if !std::mem::replace(&mut wait.condemned, true) {
+        CONDEMNED.fetch_add(1, Ordering::Relaxed);
+    }
+    true
+}
+
+/// Whether what the calling thread waits for is never to come: it shall give up, with an error.
+/// Asked by who waits, again and again.
+#[inline]
+pub fn is_condemned() -> bool {
+    CONDEMNED.load(Ordering::Relaxed) != 0 && {
+        let me = ThreadId::current();
+        table().waits.values().any(|wait| wait.condemned && wait.thread == me)
+    }
+}
+
+/// All waits, oldest first, with their numbers.
+pub(crate) fn waits() -> Vec<(u64, Wait)> {
+    table().waits.iter().map(|(&id, wait)| (id, wait.clone())).collect()
+}
+
+/// All subjects with their numbers.
+pub(crate) fn subjects() -> Vec<(u64, Known)> {
+    table().subjects.iter().map(|(&id, known)| (id, known.clone())).collect()
 }
 
 /// What is registered at this moment, in the order of registration.
@@ -108,13 +261,15 @@ pub fn snapshot() -> Vec<Seen> {
     let mut seen: BTreeMap<u64, Seen> = table
         .subjects
         .iter()
-        .map(|(&id, (kind, owner))| {
-            let owner = ThreadId::from_raw(owner.load(Ordering::Relaxed));
-            (id, Seen { id, kind: *kind, owner, waiters: Vec::new() })
+        .map(|(&id, known)| {
+            let owner = ThreadId::from_raw(known.owner.load(Ordering::Relaxed));
+            (id, Seen { id, kind: known.kind, owner, waiters: Vec::new() })
         })
         .collect();
     for wait in table.waits.values() {
-        if let Some(seen) = seen.get_mut(&wait.subject) {
+        if let About::Subject(id) = wait.about
+            && let Some(seen) = seen.get_mut(&id)
+        {
             seen.waiters.push(Waiting {
                 thread: wait.thread,
                 operation: wait.operation,
@@ -150,8 +305,8 @@ mod tests {
     #[test]
     fn waiters_are_seen_longest_first() {
         let subject = Subject::register(Kind::Queue);
-        let first = subject.begin_wait("get");
-        let second = subject.begin_wait("join");
+        let first = subject.begin_wait("get", false, None);
+        let second = subject.begin_wait("join", false, None);
         let state = seen(subject.id()).expect("it is registered");
         let operations: Vec<_> = state.waiters.iter().map(|waiting| waiting.operation).collect();
         assert_eq!(operations, ["get", "join"]);

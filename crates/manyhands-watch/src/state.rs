@@ -19,6 +19,8 @@ pub struct Process {
     pub version: String,
     /// Processes that serve it and do nothing by themselves, such as the one that forks its children.
     pub helpers: Vec<u32>,
+    /// The processes that share objects with it, itself among them.
+    pub shares_with: Vec<u32>,
     /// Its threads, the main thread first. Not those of libraries, which run no Python: see `foreign`.
     pub threads: Vec<Thread>,
     /// How many threads it has that nothing is known of.
@@ -41,6 +43,8 @@ pub struct Thread {
     pub thread: u32,
     /// Which greenlet of that thread; 0 for the thread itself.
     pub greenlet: u64,
+    /// The number by which the process itself knows it: Python's `get_ident()`.
+    pub id: u64,
     /// As the program calls it: `MainThread`.
     pub name: String,
     /// Whether the program ends without it.
@@ -79,6 +83,8 @@ pub struct Wait {
     pub seconds: f64,
     /// Whether it ends by itself, sooner or later.
     pub limited: bool,
+    /// How often the thread has looked for itself, since it has waited, whether it has to.
+    pub looks: u32,
 }
 
 /// Something that makes threads wait.
@@ -96,6 +102,8 @@ pub struct Object {
     /// Who holds it: a thread of this or another process. For a thread or a process that is waited
     /// for, itself (with thread 0: any of the process).
     pub owner: Option<Hand>,
+    /// The number by which the process itself knows the thread that holds it; 0 if nobody does.
+    pub thread_id: u64,
     /// How many items it has, or units, or parties that have come.
     pub size: Option<u64>,
     /// How many it may have.
@@ -109,7 +117,9 @@ pub struct Object {
 }
 
 /// A thread of a process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(default)]
 pub struct Hand {
     /// The process's number.

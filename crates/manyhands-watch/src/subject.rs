@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use manyhands_sys::thread::ThreadId;
-use manyhands_sys::time::Deadline;
 
-use crate::registry;
+use crate::registry::{self, About, Pending};
 
 /// What sort of object a subject is. Displays as the name of its class.
 ///
@@ -108,24 +107,24 @@ impl Subject {
 
     /// Notes that the calling thread waits for the object, until the guard is dropped.
     ///
-    /// `operation` is what it called: `"acquire"`, `"get"`...
+    /// `operation` is what it called: `"acquire"`, `"get"`...; `limited` says that the wait ends by itself
+    /// sooner or later; `pending` tells from outside whether it has been ended.
     ///
     /// ```
     /// use manyhands_watch::{Kind, Subject};
     ///
     /// let subject = Subject::register(Kind::Queue);
-    /// let waiting = subject.begin_wait("get");
+    /// let waiting = subject.begin_wait("get", false, None);
     /// // ... wait ...
     /// drop(waiting);
     /// ```
-    pub fn begin_wait(&self, operation: &'static str) -> WaitingGuard {
-        let waiting = registry::Wait {
-            subject: self.id,
-            thread: ThreadId::current(),
-            operation,
-            since: Deadline::now(),
-        };
-        WaitingGuard(registry::begin_wait(waiting))
+    pub fn begin_wait(
+        &self,
+        operation: &'static str,
+        limited: bool,
+        pending: Option<Arc<dyn Pending>>,
+    ) -> WaitingGuard {
+        WaitingGuard(registry::begin_wait(About::Subject(self.id), operation, limited, pending))
     }
 }
 
@@ -142,7 +141,7 @@ impl Drop for Subject {
 ///
 /// let subject = Subject::register(Kind::Queue);
 /// let waits = || snapshot().iter().find(|seen| seen.id == subject.id()).unwrap().waiters.len();
-/// let waiting = subject.begin_wait("get");
+/// let waiting = subject.begin_wait("get", false, None);
 /// assert_eq!(waits(), 1);
 /// drop(waiting);
 /// assert_eq!(waits(), 0);
@@ -150,6 +149,29 @@ impl Drop for Subject {
 #[derive(Debug)]
 #[must_use = "the wait is noted only as long as this lives"]
 pub struct WaitingGuard(u64);
+
+impl WaitingGuard {
+    /// A wait for something that processes share, which lies at that address.
+    pub fn for_memory(address: usize, operation: &'static str, limited: bool) -> WaitingGuard {
+        WaitingGuard(registry::begin_wait(About::Memory(address), operation, limited, None))
+    }
+
+    /// A wait for the end of a process.
+    pub fn for_process(pid: u32, operation: &'static str, limited: bool) -> WaitingGuard {
+        WaitingGuard(registry::begin_wait(About::Process(pid), operation, limited, None))
+    }
+
+    /// A wait for something of that kind, which others may bring about that nothing is known of.
+    pub fn for_other(kind: &'static str, operation: &'static str, limited: bool) -> WaitingGuard {
+        WaitingGuard(registry::begin_wait(About::Other(kind), operation, limited, None))
+    }
+
+    /// Notes that the thread has looked whether it has to wait still, and has to; from now on `pending`
+    /// tells whether that has changed.
+    pub fn looked(&self, pending: Option<Arc<dyn Pending>>) {
+        registry::looked(self.0, pending);
+    }
+}
 
 impl Drop for WaitingGuard {
     fn drop(&mut self) {
@@ -186,7 +208,7 @@ pub struct Seen {
 /// use manyhands_watch::{Kind, Subject, snapshot};
 ///
 /// let subject = Subject::register(Kind::Event);
-/// let _waiting = subject.begin_wait("wait");
+/// let _waiting = subject.begin_wait("wait", false, None);
 /// let seen = snapshot().into_iter().find(|seen| seen.id == subject.id()).unwrap();
 /// assert_eq!(seen.waiters[0].thread, ThreadId::current());
 /// assert_eq!(seen.waiters[0].operation, "wait");

@@ -13,6 +13,7 @@ use pyo3::types::PyDict;
 
 use super::errors::{explained, os_error};
 use crate::green::guest;
+use crate::watch::check_condemned;
 
 /// Sleeps outside of the interpreter; given up when a signal handler raises. A greenlet is parked, see [`guest`].
 pub(crate) struct Outside<'py>(pub(crate) Python<'py>);
@@ -25,6 +26,9 @@ impl Pause for Outside<'_> {
             return guest::while_word_holds(self.0, word, expected, until);
         }
         let slept = self.0.detach(|| futex::wait_shared(word, expected, Some(until)));
+        if slept == futex::Sleep::TimedOut {
+            check_condemned()?;
+        }
         // A signal that arrives in the few instructions before the sleep does not end it: the main
         // thread looks after each, and none is long.
         if slept != futex::Sleep::Woken && thread::is_main() {

@@ -45,6 +45,11 @@ struct MaxSize {
 const HOOKS: [&str; 4] = ["_init", "_qsize", "_put", "_get"];
 
 impl Queue {
+    /// The number under which observers know it.
+    pub(crate) fn subject(&self) -> Option<u64> {
+        self.native.subject()
+    }
+
     fn over(native: Native) -> Queue {
         let maxsize = MaxSize { given: None, items: 0 };
         Queue { made: Made::new(), native, open: OnceLock::new(), maxsize: Cell::new(maxsize) }

@@ -13,6 +13,9 @@ mod open;
 mod ordered;
 mod simple;
 
+pub(crate) use counted::Queue;
+pub(crate) use simple::SimpleQueue;
+
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<counted::Queue>()?;
     module.add_class::<counted::LifoQueue>()?;

@@ -111,6 +111,11 @@ impl Native {
         }
     }
 
+    /// The number under which observers know it.
+    pub(super) fn subject(&self) -> Option<u64> {
+        on_each!(self, queue => queue.subject())
+    }
+
     pub(super) fn len(&self) -> usize {
         on_each!(self, queue => queue.len())
     }

@@ -45,6 +45,13 @@ impl SimpleQueue {
     }
 }
 
+impl SimpleQueue {
+    /// The number under which observers know it.
+    pub(crate) fn subject(&self) -> Option<u64> {
+        self.queue.subject()
+    }
+}
+
 #[pymethods]
 impl SimpleQueue {
     #[new]

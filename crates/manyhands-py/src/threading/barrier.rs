@@ -35,6 +35,11 @@ struct SetUp {
 }
 
 impl Barrier {
+    /// The number under which observers know it.
+    pub(crate) fn subject(&self) -> Option<u64> {
+        self.core.subject()
+    }
+
     fn set_up(&self) -> Option<&SetUp> {
         self.set_up.get()
     }

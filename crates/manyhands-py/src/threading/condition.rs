@@ -120,6 +120,11 @@ impl AnyLock {
 }
 
 impl Condition {
+    /// The number under which observers know it.
+    pub(crate) fn subject(&self) -> Option<u64> {
+        self.core.subject()
+    }
+
     /// A condition with that lock.
     pub(crate) fn with_lock(lock: Py<Lock>) -> Condition {
         Condition {
@@ -150,7 +155,7 @@ impl Condition {
     /// Gives up the lock, waits for a notice within the limit, acquires the lock again.
     pub(crate) fn wait_within(&self, py: Python<'_>, limit: Limit) -> PyResult<bool> {
         let lock = self.check_owned(py, "wait")?;
-        let ticket = self.core.enroll(lock.owner());
+        let ticket = self.core.enroll(lock.owner(), limit != Limit::Forever);
         let released = match lock.release_for_wait(py) {
             Ok(released) => released,
             Err(error) => {

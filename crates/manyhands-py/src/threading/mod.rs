@@ -13,9 +13,12 @@ mod lock;
 mod rlock;
 mod semaphore;
 
+pub(crate) use barrier::Barrier;
 pub(crate) use condition::Condition;
+pub(crate) use event::Event;
 pub(crate) use lock::Lock;
 pub(crate) use rlock::RLock;
+pub(crate) use semaphore::Semaphore;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     if cfg!(Py_3_13) {

@@ -21,6 +21,11 @@ use crate::timeout::{self, Flag};
 pub(crate) struct Semaphore(sync::Semaphore<Interpreter>);
 
 impl Semaphore {
+    /// The number under which observers know it.
+    pub(crate) fn subject(&self) -> Option<u64> {
+        self.0.subject()
+    }
+
     fn start(&self, value: isize, bounded: bool) -> PyResult<()> {
         let value = usize::try_from(value)
             .map_err(|_| PyValueError::new_err("semaphore initial value must be >= 0"))?;

@@ -12,8 +12,8 @@
 //! itself. `sleepers` then stays too high by one, which costs needless wakes and nothing else.
 
 use crate::shim::{self, AtomicU32, Ordering, fence};
-use crate::wait::{Nap, next_look, sign};
-use crate::{Limit, Pause};
+use crate::wait::{Nap, sign};
+use crate::{Deadline, Pause};
 
 const ARMED: u32 = 1;
 
@@ -81,16 +81,16 @@ impl Bell {
         Armed(word)
     }
 
-    /// Sleeps until the bell rings; not if it has since it was armed.
+    /// Sleeps until the bell rings, or the time comes to look again; not if it has rung since it was armed.
     pub(super) fn sleep<P: Pause>(
         &self,
         armed: Armed,
         pause: &P,
-        limit: Limit,
+        until: Deadline,
     ) -> Result<(), P::Error> {
         let nap = Nap::begin();
         self.sleepers.fetch_add(1, Ordering::Relaxed);
-        let slept = pause.pause(&self.word, armed.0, next_look(limit));
+        let slept = pause.pause(&self.word, armed.0, until);
         let has_rung = self.word.load(Ordering::Relaxed) != armed.0;
         if self.sleepers.fetch_sub(1, Ordering::Relaxed) > 1 {
             // The bell has rung for one; others may sleep still.

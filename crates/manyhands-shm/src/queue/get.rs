@@ -10,7 +10,7 @@ use super::ring::{INLINE, Record, Segment};
 use super::{Debris, GetError, Queue, Turn, WaitError};
 use crate::block::Block;
 use crate::layout::Ref;
-use crate::wait::{is_over, look};
+use crate::wait::{Vigil, is_over, look};
 use crate::{ArenaError, Limit, Patient, Pause, participant};
 
 impl Queue {
@@ -45,6 +45,7 @@ impl Queue {
     ) -> Result<Option<Parcel>, GetError<P::Error>> {
         let side = &self.head.get_side;
         let mut slept = false;
+        let vigil = Vigil::new(&self.head.not_empty, "get", limit);
         scratch.clear();
         // Under the lock there is no time for it.
         scratch.reserve(INLINE);
@@ -109,7 +110,7 @@ impl Queue {
                         return Err(GetError::Empty);
                     }
                     slept = true;
-                    if let Err(error) = self.head.not_empty.sleep(armed, pause, limit) {
+                    if let Err(error) = self.head.not_empty.sleep(armed, pause, vigil.next_look()) {
                         // The wake may have been for us; it is for another then.
                         self.head.not_empty.ring();
                         return Err(GetError::GivenUp(error));

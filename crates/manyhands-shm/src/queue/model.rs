@@ -13,6 +13,7 @@ use bell::Bell;
 use loom::sync::Mutex;
 use ring::{Record, Segment};
 
+use crate::wait::next_look;
 use crate::{Limit, Patient};
 
 /// So few that records of two units come to the end of the ring soon.
@@ -70,7 +71,7 @@ impl ModelQueue {
                 drop(lock);
                 if is_stuck {
                     slept = true;
-                    let Ok(()) = self.not_full.sleep(armed, &Patient, Limit::Forever);
+                    let Ok(()) = self.not_full.sleep(armed, &Patient, next_look(Limit::Forever));
                 }
                 continue;
             }
@@ -96,7 +97,7 @@ impl ModelQueue {
                 let armed = self.not_empty.arm();
                 if self.len() == 0 {
                     slept = true;
-                    let Ok(()) = self.not_empty.sleep(armed, &Patient, Limit::Forever);
+                    let Ok(()) = self.not_empty.sleep(armed, &Patient, next_look(Limit::Forever));
                 }
                 continue;
             };

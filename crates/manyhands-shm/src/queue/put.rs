@@ -10,7 +10,7 @@ use super::ring::{INLINE, LARGEST_CAPACITY, Record, Segment};
 use super::{Debris, Message, PutError, Queue, Turn, WaitError, new_segment};
 use crate::block::Block;
 use crate::layout::Ref;
-use crate::wait::{is_over, look};
+use crate::wait::{Vigil, is_over, look};
 use crate::{ArenaError, Limit, OutOfReach, Pause, participant};
 
 /// From so many bytes on a copy is worth leaving the interpreter for.
@@ -107,6 +107,7 @@ impl Queue {
         let side = &self.head.put_side;
         let mut spare: Option<(Owned, &Segment)> = None;
         let mut slept = false;
+        let vigil = Vigil::new(&self.head.not_full, "put", limit);
         // Repairing makes blocks our own; with a lock held it is too late to become somebody.
         participant::me();
         loop {
@@ -145,7 +146,7 @@ impl Queue {
                         return Err(PutError::Full);
                     }
                     slept = true;
-                    if let Err(error) = self.head.not_full.sleep(armed, pause, limit) {
+                    if let Err(error) = self.head.not_full.sleep(armed, pause, vigil.next_look()) {
                         // The wake may have been for us; it is for another then.
                         self.head.not_full.ring();
                         return Err(PutError::GivenUp(error));

@@ -2,7 +2,7 @@
 
 use super::{DoneError, Queue, WaitError};
 use crate::shim::{self, AtomicU32, Ordering, fence};
-use crate::wait::{is_over, next_look};
+use crate::wait::{Vigil, is_over};
 use crate::{ArenaError, Limit, Pause};
 
 #[repr(C, align(64))]
@@ -63,6 +63,7 @@ impl Queue {
     /// The wait was given up; this process has no address space to look whether they are.
     pub fn join<P: Pause>(&self, pause: &P, limit: Limit) -> Result<bool, WaitError<P::Error>> {
         let tasks = &self.head.tasks;
+        let vigil = Vigil::new(tasks, "join", limit);
         loop {
             if self.unfinished()? == 0 {
                 return Ok(true);
@@ -73,7 +74,7 @@ impl Queue {
             tasks.all_done.store(1, Ordering::SeqCst);
             fence(Ordering::SeqCst);
             if self.unfinished()? != 0 {
-                let slept = pause.pause(&tasks.all_done, 1, next_look(limit));
+                let slept = pause.pause(&tasks.all_done, 1, vigil.next_look());
                 slept.map_err(WaitError::GivenUp)?;
             }
         }

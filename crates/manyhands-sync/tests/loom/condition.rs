@@ -9,7 +9,7 @@ use crate::{GivesUp, TimesOut, end, model, some_moment, start};
 /// A condition with two in line.
 fn with_two_in_line() -> (Arc<Condition>, Ticket, Ticket) {
     let condition = Arc::new(Condition::<Locked>::new());
-    let (first, second) = (condition.enroll(None), condition.enroll(None));
+    let (first, second) = (condition.enroll(None, false), condition.enroll(None, false));
     (condition, first, second)
 }
 
@@ -83,9 +83,9 @@ fn a_notice_that_crosses_with_a_time_out_is_noticed() {
 fn who_comes_later_does_not_steal_the_notice() {
     model(4, || {
         let condition = Arc::new(Condition::<Locked>::new());
-        let first = condition.enroll(None);
+        let first = condition.enroll(None, false);
         let later = start(&condition, |condition| {
-            condition.wait_with(condition.enroll(None), &TimesOut, some_moment())
+            condition.wait_with(condition.enroll(None, false), &TimesOut, some_moment())
         });
         let notifier = start(&condition, |condition| condition.notify(1));
         assert_eq!(condition.wait_with(first, &Patient, None), Ok(true));

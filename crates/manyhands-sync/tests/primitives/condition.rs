@@ -17,7 +17,7 @@ fn condition() -> Condition {
 #[test]
 fn a_notice_from_enrolling_on_counts() {
     let condition = condition();
-    let ticket = condition.enroll(None);
+    let ticket = condition.enroll(None, false);
     assert_eq!(condition.waiters(), 1);
     condition.notify(1);
     assert_eq!(condition.waiters(), 0);
@@ -28,7 +28,7 @@ fn a_notice_from_enrolling_on_counts() {
 fn nobody_is_notified_of_what_was_before() {
     let condition = condition();
     condition.notify_all();
-    let ticket = condition.enroll(None);
+    let ticket = condition.enroll(None, false);
     let over = Some(Deadline::now());
     assert_eq!(condition.wait_with(ticket, &Patient, over), Ok(false));
     assert_eq!(condition.waiters(), 0);
@@ -38,7 +38,7 @@ fn nobody_is_notified_of_what_was_before() {
 fn a_notice_goes_to_who_waits_longest() {
     let condition = condition();
     let over = Some(Deadline::now());
-    let tickets = [(); 4].map(|()| condition.enroll(None));
+    let tickets = [(); 4].map(|()| condition.enroll(None, false));
     condition.notify(0);
     assert_eq!(condition.waiters(), 4);
     condition.notify(2);
@@ -49,11 +49,11 @@ fn a_notice_goes_to_who_waits_longest() {
 #[test]
 fn who_does_not_wait_after_all_leaves_the_notice_to_the_next() {
     let condition = condition();
-    let (first, second) = (condition.enroll(None), condition.enroll(None));
+    let (first, second) = (condition.enroll(None, false), condition.enroll(None, false));
     condition.notify(1);
     condition.withdraw(first);
     assert_eq!(condition.wait_with(second, &Patient, None), Ok(true));
-    let third = condition.enroll(None);
+    let third = condition.enroll(None, false);
     condition.withdraw(third);
     assert_eq!(condition.waiters(), 0);
 }
@@ -63,11 +63,11 @@ fn a_notice_during_the_wait_counts_however_the_wait_ends() {
     let condition = condition();
     let notify = || condition.notify(1);
     let over = Some(Deadline::now());
-    let ticket = condition.enroll(None);
+    let ticket = condition.enroll(None, false);
     assert_eq!(condition.wait_with(ticket, &Notified(notify), None), Ok(true));
-    let ticket = condition.enroll(None);
+    let ticket = condition.enroll(None, false);
     assert_eq!(condition.wait_with(ticket, &TimesOut(notify), over), Ok(true));
-    let (ticket, next) = (condition.enroll(None), condition.enroll(None));
+    let (ticket, next) = (condition.enroll(None, false), condition.enroll(None, false));
     assert_eq!(condition.wait_with(ticket, &GivesUp(notify), None), Err(Interrupted));
     assert_eq!(condition.wait_with(next, &Patient, None), Ok(true));
 }
@@ -75,7 +75,7 @@ fn a_notice_during_the_wait_counts_however_the_wait_ends() {
 #[test]
 fn who_gives_up_without_a_notice_just_leaves() {
     let condition = condition();
-    let (ticket, next) = (condition.enroll(None), condition.enroll(None));
+    let (ticket, next) = (condition.enroll(None, false), condition.enroll(None, false));
     assert_eq!(condition.wait_with(ticket, &GivesUp(|| ()), None), Err(Interrupted));
     assert_eq!(condition.waiters(), 1);
     assert_eq!(condition.wait_with(next, &Patient, Some(Deadline::now())), Ok(false));
@@ -120,7 +120,8 @@ fn all_are_notified_at_once() {
         thread::scope(|scope| {
             for _ in 0..4 {
                 let (condition, gate) = (&condition, Announces(in_line.clone()));
-                scope.spawn(move || condition.wait_with(condition.enroll(None), &gate, None));
+                scope
+                    .spawn(move || condition.wait_with(condition.enroll(None, false), &gate, None));
             }
             (0..4).for_each(|_| arrived.recv().expect("they get in line"));
             assert_eq!(condition.waiters(), 4);
@@ -166,7 +167,7 @@ fn a_buffer_built_on_it_loses_nothing() {
 #[test]
 fn a_reset_forgets_who_waits() {
     let condition = condition();
-    let _ticket = condition.enroll(None);
+    let _ticket = condition.enroll(None, false);
     condition.reset();
     assert_eq!(condition.waiters(), 0);
 }
@@ -174,6 +175,6 @@ fn a_reset_forgets_who_waits() {
 #[test]
 fn debug_shows_how_many_wait() {
     let condition = condition();
-    let _ticket = condition.enroll(None);
+    let _ticket = condition.enroll(None, false);
     assert_eq!(format!("{condition:?}"), "Condition { waiters: 1 }");
 }

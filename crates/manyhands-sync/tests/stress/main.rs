@@ -124,7 +124,7 @@ fn conditions() {
                     continue;
                 }
                 while tokens.load(Ordering::Relaxed) == 0 {
-                    let ticket = filled.enroll(lock.owner());
+                    let ticket = filled.enroll(lock.owner(), false);
                     lock.release().expect("it is held");
                     match die.manner() {
                         (_, Limit::Never) => filled.withdraw(ticket),

@@ -50,6 +50,11 @@ pub(crate) enum Outcome<'py> {
 }
 
 impl Future {
+    /// The number under which observers know it.
+    pub(crate) fn subject(&self) -> Option<u64> {
+        self.news.subject()
+    }
+
     /// A new one, of the class that programs get.
     pub(crate) fn create(py: Python<'_>) -> PyResult<Bound<'_, Future>> {
         let class = class(py)?;

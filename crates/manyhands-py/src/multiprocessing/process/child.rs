@@ -7,10 +7,11 @@ use manyhands_process::{Child, ExitStatus, Waited};
 use manyhands_sync::Limit;
 use manyhands_sys::thread;
 use manyhands_sys::time::Deadline;
+use manyhands_watch::WaitingGuard;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::gate::LOOK_FOR_SIGNALS;
+use crate::gate::Lasting;
 use crate::green::guest;
 use crate::multiprocessing::errors::os_error;
 use crate::timeout;
@@ -55,8 +56,10 @@ pub(super) fn wait(py: Python<'_>, child: &Child, limit: Limit) -> PyResult<Opti
         }
     }
     let is_main = thread::is_main();
+    let mut lasting = Lasting::new();
+    let _noted = WaitingGuard::for_process(child.id(), "join", until.is_some());
     loop {
-        let look = is_main.then(|| Deadline::after(LOOK_FOR_SIGNALS));
+        let look = lasting.next_look(is_main);
         let last = match (until, look) {
             (Some(until), Some(look)) => until <= look,
             (_, look) => look.is_none(),
@@ -64,7 +67,11 @@ pub(super) fn wait(py: Python<'_>, child: &Child, limit: Limit) -> PyResult<Opti
         match py.detach(|| child.wait(if last { until } else { look })) {
             Waited::Ended(status) => return Ok(Some(status)),
             Waited::TimedOut if last => return Ok(None),
-            Waited::TimedOut | Waited::Interrupted => py.check_signals()?,
+            Waited::TimedOut => {
+                lasting.has_looked()?;
+                py.check_signals()?;
+            }
+            Waited::Interrupted => py.check_signals()?,
         }
     }
 }

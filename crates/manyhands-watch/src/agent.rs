@@ -1,0 +1,368 @@
+//! The thread that answers for this process, and looks for deadlocks when a wait has lasted.
+//!
+//! There is none before somebody has waited for a second, or asks for it. It sleeps until it is asked
+//! or told of a wait; it needs no interpreter. What does (names, stacks) is done by a thread of its own
+//! for each question, as it may have to wait for the interpreter for ever.
+//!
+//! One process of a tree judges for all: the topmost. The others tell it when a wait of theirs has
+//! lasted. A knot is told of only if two looks, a quarter of a second apart, have found the same waits
+//! in it: then all of them were waiting at the same time in between. A thread that somebody had
+//! wakened before shows it: by its notification, or by having looked for itself meanwhile.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::thread::Builder;
+use std::time::{Duration, Instant};
+
+use manyhands_sys::fork::{self, ForkMutex, Protected};
+use manyhands_sys::{liveness, process};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::Signal;
+
+use crate::client::{self, WITH_STACKS, WITHOUT_STACKS};
+use crate::graph::{Knot, judge};
+use crate::state::{Hand, Process};
+use crate::{local, registry, report};
+
+/// How long a wait lasts before somebody looks for the reason.
+pub const LONG: Duration = Duration::from_secs(1);
+
+/// The time between the two looks.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// How long a likely knot must have lasted.
+const LIKELY: f64 = 2.0;
+
+/// How long the interpreter may take for names and stacks.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+const STACK: usize = 256 << 10;
+
+/// The exit status of a program that is ended because of a deadlock: EX_TEMPFAIL.
+const ABORTED: i32 = 75;
+
+/// What is done about a deadlock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Deadlocks {
+    /// Nothing; nobody looks for them, and the process does not answer.
+    Off,
+    /// A report is written to stderr.
+    Report,
+    /// That, and the youngest wait of a certain one ends with an error.
+    Raise,
+    /// That, and the program is ended with the exit status 75.
+    Abort,
+}
+
+impl Deadlocks {
+    /// What is called `report`, `raise`, `abort` or `off`.
+    pub fn named(name: &str) -> Option<Deadlocks> {
+        match name {
+            "off" => Some(Deadlocks::Off),
+            "report" => Some(Deadlocks::Report),
+            "raise" => Some(Deadlocks::Raise),
+            "abort" => Some(Deadlocks::Abort),
+            _ => None,
+        }
+    }
+}
+
+static DEADLOCKS: AtomicU8 = AtomicU8::new(Deadlocks::Report as u8);
+
+/// Says what is to be done about deadlocks from now on.
+pub fn set_deadlocks(deadlocks: Deadlocks) {
+    DEADLOCKS.store(deadlocks as u8, Ordering::Relaxed);
+}
+
+/// What is done about deadlocks.
+pub fn deadlocks() -> Deadlocks {
+    match DEADLOCKS.load(Ordering::Relaxed) {
+        0 => Deadlocks::Off,
+        2 => Deadlocks::Raise,
+        3 => Deadlocks::Abort,
+        _ => Deadlocks::Report,
+    }
+}
+
+struct Agent {
+    descriptors: Option<[RawFd; 2]>,
+}
+
+static AGENT: ForkMutex<Agent> = ForkMutex::new(Agent { descriptors: None });
+
+/// The [`fork::epoch`] plus 1 in which there was an agent, or an attempt to have one; 0 for never.
+static BEGUN: AtomicU32 = AtomicU32::new(0);
+
+impl Protected for Agent {
+    fn mutex() -> &'static ForkMutex<Agent> {
+        &AGENT
+    }
+
+    /// The parent's: its thread is not here, and who connects would wait for it.
+    fn in_child(&mut self) {
+        for descriptor in self.descriptors.take().into_iter().flatten() {
+            process::close(descriptor);
+        }
+    }
+}
+
+/// Has this process answer, if it does not yet. Where that cannot be, nothing is said.
+pub fn begin() {
+    let now = fork::epoch().wrapping_add(1);
+    if deadlocks() == Deadlocks::Off || BEGUN.swap(now, Ordering::AcqRel) == now {
+        return;
+    }
+    let mut agent = AGENT.lock();
+    if let Ok((listener, bell)) = listen() {
+        let descriptors = [listener.as_raw_fd(), bell.as_raw_fd()];
+        let thread = Builder::new().name("manyhands-watch".to_owned()).stack_size(STACK);
+        if thread.spawn(move || serve(&listener, &bell)).is_ok() {
+            agent.descriptors = Some(descriptors);
+        }
+    }
+}
+
+fn listen() -> io::Result<(UnixListener, OwnedFd)> {
+    let address = client::address(liveness::process_id()).ok_or(io::ErrorKind::NotFound)?;
+    let listener = UnixListener::bind_addr(&address)?;
+    listener.set_nonblocking(true)?;
+    let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    Ok((listener, bell))
+}
+
+/// Called by who has waited for [`LONG`] and waits on, once.
+#[cold]
+pub fn has_lasted() {
+    begin();
+    let agent = AGENT.lock();
+    if let Some([_, bell]) = agent.descriptors {
+        #[expect(unsafe_code, reason = "the number is known, not the descriptor")]
+        // SAFETY: it is open as long as the agent's thread lives, which is as long as the process.
+        let bell = unsafe { std::os::fd::BorrowedFd::borrow_raw(bell) };
+        let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
+    }
+}
+
+fn serve(listener: &UnixListener, bell: &OwnedFd) {
+    let mut judge = Judge::default();
+    loop {
+        let mut ready = [
+            PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(bell.as_fd(), PollFlags::IN),
+        ];
+        let timeout = judge.next.map(|next| next.saturating_duration_since(Instant::now()));
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        if poll(&mut ready, timeout.as_ref()).is_err() {
+            continue;
+        }
+        let is_told = !ready[1].revents().is_empty();
+        if is_told {
+            let _ = rustix::io::read(bell, &mut [0; 8]);
+            judge.told();
+        }
+        while let Ok((stream, _)) = listener.accept() {
+            if answer(stream) == Asked::Look {
+                judge.told();
+            }
+        }
+        judge.look_if_due();
+    }
+}
+
+#[derive(PartialEq)]
+enum Asked {
+    Look,
+    Other,
+}
+
+const LOOK: &[u8] = b"look\n";
+const CONDEMN: &str = "condemn ";
+
+/// Reads a question and has a thread answer it.
+fn answer(mut stream: UnixStream) -> Asked {
+    let is_allowed = socket_peercred(&stream)
+        .is_ok_and(|peer| peer.uid.is_root() || peer.uid == rustix::process::geteuid());
+    if !is_allowed {
+        return Asked::Other;
+    }
+    let mut question = [0; 64];
+    let _ = stream.set_read_timeout(Some(Duration::from_millis(500)));
+    let _ = stream.set_write_timeout(Some(Duration::from_secs(2)));
+    let _ = stream.set_nonblocking(false);
+    let Ok(len) = stream.read(&mut question) else { return Asked::Other };
+    let question = &question[..len];
+    if question == LOOK {
+        return Asked::Look;
+    }
+    if question == WITH_STACKS || question == WITHOUT_STACKS {
+        let stacks = question == WITH_STACKS;
+        let _ = helper().spawn(move || {
+            let answer = serde_json::to_vec(&described(stacks)).unwrap_or_default();
+            let _ = stream.write_all(&answer);
+        });
+    } else if let Some(number) = std::str::from_utf8(question).ok().and_then(condemned) {
+        registry::condemn(number);
+    }
+    Asked::Other
+}
+
+fn condemned(question: &str) -> Option<u64> {
+    question.strip_prefix(CONDEMN)?.trim_end().parse().ok()
+}
+
+fn helper() -> Builder {
+    Builder::new().name("manyhands-watch".to_owned()).stack_size(STACK)
+}
+
+/// All that this process knows of itself; what can be known without the interpreter if that is held
+/// by somebody.
+fn described(stacks: bool) -> Process {
+    let (give, take) = mpsc::channel();
+    let started = helper().stack_size(2 << 20).spawn(move || give.send(local::full(stacks)));
+    let told = started.ok().and_then(|_| take.recv_timeout(PATIENCE).ok());
+    told.unwrap_or_else(|| Process {
+        silent: Some(format!(
+            "no names and stacks: somebody has held the interpreter for {} s",
+            PATIENCE.as_secs_f32()
+        )),
+        ..local::bare()
+    })
+}
+
+/// Who looks for deadlocks.
+#[derive(Default)]
+struct Judge {
+    /// When to look, if nobody says so before.
+    next: Option<Instant>,
+    /// How long to wait for the look after that.
+    pause: Duration,
+    /// Not before.
+    earliest: Option<Instant>,
+    /// What has been told of: the numbers of the waits.
+    told: BTreeSet<BTreeSet<(u32, u64)>>,
+}
+
+impl Judge {
+    /// Somebody has waited for long.
+    fn told(&mut self) {
+        let now = Instant::now();
+        self.next = Some(self.earliest.map_or(now, |earliest| earliest.max(now)));
+        self.pause = LONG;
+    }
+
+    fn look_if_due(&mut self) {
+        if self.next.is_none_or(|next| Instant::now() < next) {
+            return;
+        }
+        let begun = Instant::now();
+        self.next = None;
+        let me = liveness::process_id();
+        let root = client::root(me);
+        if root != me {
+            client::tell(root, LOOK);
+            return;
+        }
+        let waits_for_ever = self.look(me);
+        let now = Instant::now();
+        self.earliest = Some(now + ((now - begun) * 50).clamp(AGAIN, Duration::from_secs(60)));
+        if waits_for_ever {
+            // Somebody may die whom others wait for.
+            self.pause = (self.pause * 2).clamp(LONG, Duration::from_secs(60));
+            self.next = self.earliest.map(|earliest| earliest.max(now + self.pause));
+        }
+    }
+
+    /// Looks for knots and tells of them; whether there is somebody who waits for ever.
+    fn look(&mut self, me: u32) -> bool {
+        let first = client::tree_of(described(false), false);
+        let waits = |process: &Process| {
+            process.threads.iter().any(|thread| {
+                thread.wait.as_ref().is_some_and(|wait| !wait.limited && wait.seconds >= 1.0)
+            })
+        };
+        let waits_for_ever = first.iter().any(waits);
+        let suspects = judge(&first).knots;
+        if suspects.iter().all(|knot| self.told.contains(&numbers(&first, knot))) {
+            return waits_for_ever;
+        }
+        std::thread::sleep(AGAIN);
+        let second = client::tree_of(described(true), true);
+        let mut new = Vec::new();
+        for knot in judge(&second).knots {
+            let key = numbers(&second, &knot);
+            let is_same = suspects
+                .iter()
+                .any(|suspect| suspect.certain == knot.certain && numbers(&first, suspect) == key);
+            let is_old = lasted(&second, &knot) >= if knot.certain { 0.9 } else { LIKELY };
+            if is_same && is_old && have_looked(&first, &second, &knot) && self.told.insert(key) {
+                new.push(knot);
+            }
+        }
+        if !new.is_empty() {
+            act(me, &second, &new);
+        }
+        waits_for_ever
+    }
+}
+
+fn wait_of(processes: &[Process], hand: Hand) -> Option<&crate::state::Wait> {
+    crate::graph::find(processes, hand)?.1.wait.as_ref()
+}
+
+fn numbers(processes: &[Process], knot: &Knot) -> BTreeSet<(u32, u64)> {
+    let number = |&hand: &Hand| (hand.pid, wait_of(processes, hand).map_or(0, |wait| wait.number));
+    knot.hands.iter().map(number).collect()
+}
+
+/// For how many seconds there has been a knot: since its youngest wait began.
+fn lasted(processes: &[Process], knot: &Knot) -> f64 {
+    let seconds = |&hand: &Hand| wait_of(processes, hand).map_or(0.0, |wait| wait.seconds);
+    knot.hands.iter().map(seconds).fold(f64::INFINITY, f64::min)
+}
+
+/// Whether those who look for themselves have done so between the two.
+fn have_looked(first: &[Process], second: &[Process], knot: &Knot) -> bool {
+    knot.hands.iter().all(|&hand| {
+        let looks = |processes| wait_of(processes, hand).map(|wait| wait.looks);
+        let Some((process, thread)) = crate::graph::find(second, hand) else { return false };
+        let object = thread.wait.as_ref().and_then(|wait| crate::graph::object(process, wait));
+        object.is_none_or(|object| !object.shared) || looks(first) < looks(second)
+    })
+}
+
+/// Reports and does what is asked for.
+fn act(me: u32, processes: &[Process], knots: &[Knot]) {
+    let mut text = String::new();
+    for knot in knots {
+        text += &report::knot(processes, knot);
+    }
+    text += &report::others(processes, knots);
+    let _ = io::stderr().write_all(text.as_bytes());
+    let certain: Vec<&Knot> = knots.iter().filter(|knot| knot.certain).collect();
+    match deadlocks() {
+        Deadlocks::Raise => {
+            for hand in certain.iter().filter_map(|knot| knot.youngest(processes)) {
+                if let Some(wait) = wait_of(processes, hand) {
+                    client::tell(hand.pid, format!("{CONDEMN}{}\n", wait.number).as_bytes());
+                }
+            }
+        }
+        Deadlocks::Abort if !certain.is_empty() => {
+            let pids: BTreeSet<u32> =
+                certain.iter().flat_map(|knot| &knot.hands).map(|hand| hand.pid).collect();
+            for pid in pids.into_iter().filter(|&pid| pid != me) {
+                if let Ok(process) = process::open(pid) {
+                    let _ = process::send_signal(process.as_fd(), Signal::TERM.as_raw());
+                }
+            }
+            process::exit(ABORTED);
+        }
+        _ => {}
+    }
+}

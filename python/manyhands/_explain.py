@@ -1,0 +1,181 @@
+"""What only the interpreter knows of a process that observers look at: the names of its threads and
+of what they wait for, and where they are.
+
+Called in a thread of the engine, while the program's threads are wherever they are.
+"""
+
+import json
+import linecache
+import signal
+import sys
+from _thread import get_ident
+
+from manyhands._native import watched_id
+from manyhands._stdlib import original
+
+#: So many items of a container, and so many variables of a call, are looked at for a name.
+MOST = 200
+
+#: Frames of our own modules are not what a user looks for.
+_HIDDEN = ("manyhands._", "manyhands.multiprocessing.", "manyhands.queue", "manyhands.threading")
+
+
+def describe(text, stacks):
+    """The process that `text` (JSON, see `manyhands_watch::state`) tells of, with names and stacks."""
+    process = json.loads(text)
+    threading = original("threading")
+    frames = sys._current_frames()
+    frames.pop(get_ident(), None)
+    known = {thread["id"]: thread for thread in process["threads"] if not thread["greenlet"]}
+    rest = [thread for thread in process["threads"] if thread["greenlet"]]
+    threads = {**threading._active, **{id(thread): thread for thread in threading._limbo}}
+    told = []
+    for ident, thread in list(threads.items()):
+        frame = frames.get(ident)
+        if frame is None and ident not in known:
+            continue
+        entry = known.get(ident) or {"thread": thread.native_id or 0, "greenlet": 0, "wait": None}
+        entry.update(id=ident, name=thread.name, daemon=thread.daemon)
+        told.append((entry, thread, frame))
+    told.sort(key=lambda item: item[1] is not threading._main_thread)
+    objects = {entry["id"]: entry for entry in process["objects"]}
+    natives = {entry["id"]: entry["thread"] for entry, _, _ in told}
+    for entry, _, frame in told:
+        if entry["wait"] is None and frame is not None:
+            _note_join(threading, process, entry, frame, told)
+        if stacks and frame is not None:
+            entry["stack"] = _stack(frame)
+    for entry in objects.values():
+        owner = entry["owner"]
+        if owner and not entry["shared"] and not owner["thread"]:
+            owner["thread"] = natives.get(entry["thread_id"], 0)
+    if stacks:
+        _name(objects, told)
+    process["threads"] = [entry for entry, _, _ in told] + rest
+    process["handles_signals"] = _handles_signals()
+    process["pools"] = _pools()
+    return json.dumps(process)
+
+
+def _note_join(threading, process, entry, frame, told):
+    """Note for which other thread a thread waits, if it is in the standard library's join()."""
+    limited = False
+    while frame is not None and frame.f_globals.get("__name__") == "threading":
+        name = frame.f_code.co_name
+        if name == "join" and isinstance(frame.f_locals.get("self"), threading.Thread):
+            awaited = frame.f_locals["self"]
+            _note_wait(process, entry, awaited, limited or frame.f_locals.get("timeout") is not None)
+            return
+        if name == "_shutdown":
+            others = [(other, thread) for other, thread, _ in told if not other["daemon"]]
+            others = [item for item in others if item[0] is not entry]
+            others.sort(key=lambda item: item[0]["wait"] is None)
+            if others:
+                _note_wait(process, entry, others[0][1], False)
+            return
+        if frame.f_locals.get("timeout") not in (None, -1):
+            limited = True
+        frame = frame.f_back
+
+
+def _note_wait(process, entry, awaited, limited):
+    if awaited.native_id is None:
+        return
+    ident = f"{process['pid']}-thread-{awaited.native_id}"
+    owner = {"pid": process["pid"], "thread": awaited.native_id, "greenlet": 0}
+    process["objects"].append({"id": ident, "kind": "Thread", "name": awaited.name, "owner": owner})
+    # One join of a thread is like another: it ends when the thread has ended.
+    entry["wait"] = {
+        "number": awaited.native_id,
+        "object": ident,
+        "operation": "join",
+        "seconds": 1.0,
+        "limited": limited,
+    }
+
+
+def _stack(frame):
+    stack = []
+    while frame is not None:
+        code = frame.f_code
+        line = frame.f_lineno or code.co_firstlineno
+        stack.append(
+            {
+                "file": code.co_filename,
+                "line": line,
+                "function": getattr(code, "co_qualname", code.co_name),
+                "text": linecache.getline(code.co_filename, line, frame.f_globals).strip(),
+            }
+        )
+        frame = frame.f_back
+    stack.reverse()
+    while len(stack) > 1 and stack[0]["file"] == original("threading").__file__:
+        del stack[0]
+    return stack
+
+
+def _name(objects, told):
+    """Give the objects that somebody waits for the names that the program has for them."""
+    awaited = {entry["wait"]["object"] for entry, _, _ in told if entry["wait"]}
+    left = {ident for ident in awaited if ident in objects and not objects[ident].get("name")}
+    seen = set()
+    for _, _, frame in told:
+        while frame is not None and left:
+            module = frame.f_globals
+            if id(module) not in seen:
+                seen.add(id(module))
+                _find(module, "", objects, left)
+            frame = frame.f_back
+    for _, _, frame in told:
+        while frame is not None and left:
+            if frame.f_locals is not frame.f_globals:
+                _find(frame.f_locals, "", objects, left)
+            frame = frame.f_back
+
+
+def _find(variables, prefix, objects, left):
+    """Look among variables, the items of containers and the attributes of objects there."""
+    plain = list(variables.items())[: MOST * 5]
+    for name, value in plain:
+        _take(prefix + str(name), value, objects, left)
+    for name, value in plain:
+        if not left:
+            return
+        for inner, item in _parts(name, value):
+            _take(prefix + inner, item, objects, left)
+
+
+def _parts(name, value):
+    kind = type(value)
+    if kind in (list, tuple):
+        return [(f"{name}[{index}]", item) for index, item in enumerate(value[:MOST])]
+    if kind is dict:
+        return [(f"{name}[{key!r}]", item) for key, item in list(value.items())[:MOST]]
+    attributes = getattr(value, "__dict__", None) if not isinstance(value, type(sys)) else None
+    if type(attributes) is not dict or isinstance(value, type):
+        return []
+    return [(f"{kind.__name__}.{key}", item) for key, item in list(attributes.items())[:MOST]]
+
+
+def _take(name, value, objects, left):
+    try:
+        ident = watched_id(value)
+    except Exception:  # an object that does not want to be looked at
+        return
+    if ident in left:
+        objects[ident]["name"] = name
+        left.discard(ident)
+
+
+def _handles_signals():
+    """Whether a signal may call a function of the program."""
+    usual = (None, signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
+    return any(signal.getsignal(number) not in usual for number in signal.valid_signals())
+
+
+def _pools():
+    try:
+        from manyhands._watched_pools import pools
+    except ImportError:
+        return []
+    return pools()
