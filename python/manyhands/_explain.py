@@ -6,6 +6,7 @@ Called in a thread of the engine, while the program's threads are wherever they 
 
 import json
 import linecache
+import os
 import signal
 import sys
 from _thread import get_ident
@@ -16,8 +17,22 @@ from manyhands._stdlib import original
 #: So many items of a container, and so many variables of a call, are looked at for a name.
 MOST = 200
 
-#: Frames of our own modules are not what a user looks for.
-_HIDDEN = ("manyhands._", "manyhands.multiprocessing.", "manyhands.queue", "manyhands.threading")
+#: Whose calls are not what a user looks for.
+_HIDDEN = tuple(
+    os.path.join(folder, name)
+    for folder, names in (
+        (os.path.dirname(__file__), ("",)),
+        (
+            os.path.dirname(os.__file__),
+            ("threading.py", "queue.py", "runpy.py", os.path.join("multiprocessing", ""))
+            + (os.path.join("concurrent", "futures", ""),),
+        ),
+    )
+    for name in names
+)
+
+#: Where a process forks.
+_FORKS = os.path.join("manyhands", "multiprocessing", "popen_fork.py")
 
 
 def describe(text, stacks):
@@ -95,9 +110,12 @@ def _note_wait(process, entry, awaited, limited):
 
 
 def _stack(frame):
+    """The calls of the program, without those of the modules that make it wait."""
     stack = []
     while frame is not None:
         code = frame.f_code
+        if code.co_name == "_launch" and code.co_filename.endswith(_FORKS):
+            break  # what follows is of the parent, as it was when it forked
         line = frame.f_lineno or code.co_firstlineno
         stack.append(
             {
@@ -109,9 +127,11 @@ def _stack(frame):
         )
         frame = frame.f_back
     stack.reverse()
-    while len(stack) > 1 and stack[0]["file"] == original("threading").__file__:
-        del stack[0]
-    return stack
+    return [call for call in stack if not _is_hidden(call["file"])] or stack[-1:]
+
+
+def _is_hidden(file):
+    return file.startswith(_HIDDEN) or (file.startswith("<frozen ") and "importlib" not in file)
 
 
 def _name(objects, told):

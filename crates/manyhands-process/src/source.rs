@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use manyhands_sys::fork::{self, OwnDescriptor};
 use rustix::io::Errno;
@@ -120,4 +120,32 @@ impl Source {
     pub(crate) fn spares(&self) -> Vec<Arc<Child>> {
         self.lock().known.values().filter_map(|spare| spare.child.clone()).collect()
     }
+}
+
+/// The zygotes of this process, by their numbers.
+static ZYGOTES: Mutex<Vec<(u32, Weak<Source>)>> = Mutex::new(Vec::new());
+
+/// Has observers know a zygote and its spares for what they are.
+pub(crate) fn announce(zygote: u32, source: &Arc<Source>) {
+    manyhands_watch::set_helpers(helpers);
+    let mut zygotes = ZYGOTES.lock().unwrap_or_else(PoisonError::into_inner);
+    zygotes.retain(|(_, source)| source.strong_count() > 0);
+    zygotes.push((zygote, Arc::downgrade(source)));
+}
+
+/// The processes that do nothing before this one orders a child of them.
+fn helpers() -> Vec<u32> {
+    // It may have been locked when this process was forked; then there are none that are its own.
+    let Ok(zygotes) = ZYGOTES.try_lock() else { return Vec::new() };
+    let mut helpers = Vec::new();
+    for (zygote, source) in zygotes.iter() {
+        if let Some(source) = source.upgrade()
+            && source.listen()
+        {
+            helpers.push(*zygote);
+            let known = &source.lock().known;
+            helpers.extend(known.iter().filter(|(_, it)| it.child.is_none()).map(|(&pid, _)| pid));
+        }
+    }
+    helpers
 }

@@ -20,7 +20,7 @@ use crate::StartError;
 use crate::child::{Child, Waited};
 use crate::message::{Answer, INLINE, MOST_DESCRIPTORS, Order};
 use crate::reaper::registry;
-use crate::source::Source;
+use crate::source::{Source, announce};
 use crate::surroundings::{Identity, Inherited, here, selected};
 use crate::transit::{Theirs, pair};
 
@@ -114,9 +114,11 @@ impl Zygote {
         })
         .map_err(|error| StartError::of_program(path, error))?;
         let child = Child::adopt(pid)?;
+        let source = Arc::new(Source::new(ours));
+        announce(pid, &source);
         Ok(Zygote {
             child,
-            source: Arc::new(Source::new(ours)),
+            source,
             epoch: fork::epoch(),
             by_main: thread::is_main(),
             environment,

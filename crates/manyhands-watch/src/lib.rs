@@ -26,7 +26,7 @@ mod subject;
 pub use agent::{Deadlocks, LONG, begin, deadlocks, has_lasted, set_deadlocks};
 pub use local::{Describe, bare, set_describe, subject_id};
 pub use registry::{
-    Pending, Shared, add_helper, is_condemned, prepare_for_forks, set_current_greenlet, set_shared,
-    snapshot,
+    Pending, Shared, is_condemned, prepare_for_forks, set_current_greenlet, set_helpers,
+    set_shared, snapshot,
 };
 pub use subject::{Kind, Seen, Subject, Waiting, WaitingGuard};

@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, MutexGuard, OnceLock};
 
 use manyhands_sys::fork::{self, ForkMutex, Protected};
-use manyhands_sys::liveness;
 use manyhands_sys::thread::{self, ThreadId};
 use manyhands_sys::time::Deadline;
 
@@ -27,7 +26,6 @@ struct Table {
     epoch: u32,
     subjects: BTreeMap<u64, Known>,
     waits: BTreeMap<u64, Wait>,
-    helpers: Vec<u32>,
 }
 
 #[derive(Clone)]
@@ -74,13 +72,8 @@ pub(crate) struct Wait {
     pub(crate) condemned: bool,
 }
 
-static TABLE: ForkMutex<Table> = ForkMutex::new(Table {
-    next: 1,
-    epoch: 0,
-    subjects: BTreeMap::new(),
-    waits: BTreeMap::new(),
-    helpers: Vec::new(),
-});
+static TABLE: ForkMutex<Table> =
+    ForkMutex::new(Table { next: 1, epoch: 0, subjects: BTreeMap::new(), waits: BTreeMap::new() });
 
 /// How many waits are condemned: that of a thread is looked up only if there are any.
 static CONDEMNED: AtomicUsize = AtomicUsize::new(0);
@@ -116,15 +109,15 @@ pub fn set_shared(shared: Shared) {
     let _ = SHARED.set(shared);
 }
 
-/// Says that a process serves this one, and does nothing by itself.
-pub fn add_helper(pid: u32) {
-    let mut table = table();
-    table.helpers.retain(|&known| liveness::exists(known));
-    table.helpers.push(pid);
+static HELPERS: OnceLock<fn() -> Vec<u32>> = OnceLock::new();
+
+/// Says how to find the processes that serve this one, and do nothing by themselves.
+pub fn set_helpers(helpers: fn() -> Vec<u32>) {
+    let _ = HELPERS.set(helpers);
 }
 
 pub(crate) fn helpers() -> Vec<u32> {
-    table().helpers.clone()
+    HELPERS.get().map(|helpers| helpers()).unwrap_or_default()
 }
 
 pub(crate) fn shared() -> Option<Shared> {

@@ -34,7 +34,7 @@ fn subjects_are_seen_in_the_order_of_registration() {
 fn a_wait_that_outlives_its_subject_is_not_seen() {
     let subject = Subject::register(Kind::Event);
     let id = subject.id();
-    let waiting = subject.begin_wait("wait");
+    let waiting = subject.begin_wait("wait", false, None);
     drop(subject);
     assert_eq!(seen(id), None);
     drop(waiting);
@@ -45,7 +45,7 @@ fn a_waiter_is_seen_with_its_thread() {
     let subject = Subject::register(Kind::RLock);
     thread::scope(|scope| {
         scope.spawn(|| {
-            let _waiting = subject.begin_wait("acquire");
+            let _waiting = subject.begin_wait("acquire", false, None);
             let waiters = seen(subject.id()).expect("it is registered").waiters;
             assert_eq!(waiters.len(), 1);
             assert_eq!((waiters[0].thread, waiters[0].operation), (ThreadId::current(), "acquire"));
@@ -69,8 +69,8 @@ fn a_snapshot_is_whole_whatever_goes_on() {
             scope.spawn(|| {
                 for _ in 0..rounds {
                     let subject = Subject::register(Kind::Semaphore);
-                    let first = subject.begin_wait("acquire");
-                    let second = subject.begin_wait("acquire");
+                    let first = subject.begin_wait("acquire", false, None);
+                    let second = subject.begin_wait("acquire", false, None);
                     drop((first, second, subject));
                 }
             })
