@@ -66,10 +66,32 @@ def describe(text, stacks):
             owner["thread"] = natives.get(entry["thread_id"], 0)
     if stacks:
         _name(objects, told)
-    process["threads"] = [entry for entry, _, _ in told] + rest
+    shown = {entry["thread"] for entry, _, _ in told}
+    helpers = [entry for entry in _helpers_of_pools(process, frames) if entry["thread"] not in shown]
+    shown.update(entry["thread"] for entry in helpers)
+    unnamed = [entry for entry in known.values() if entry["thread"] not in shown]
+    process["threads"] = [entry for entry, _, _ in told] + helpers + unnamed + rest
     process["handles_signals"] = _handles_signals()
     process["pools"] = _pools()
     return json.dumps(process)
+
+
+def _helpers_of_pools(process, frames):
+    """The threads that look after the workers of pools: what they do, workers bring about, unless they
+    are in a function of the program."""
+    pool = sys.modules.get("manyhands.multiprocessing.pool")
+    entries = []
+    for ident, native in list(pool._helpers.items()) if pool else ():
+        wait = None
+        frame = frames.get(ident)
+        if frame is None or frame.f_code is pool._Helper._run.__code__:
+            wait = {"number": native, "object": f"{process['pid']}-workers", "operation": "look"}
+        entry = {"thread": native, "id": ident, "name": "helper of a pool", "wait": wait}
+        entries.append({"greenlet": 0, "daemon": True, **entry})
+    if entries:
+        workers = {"id": f"{process['pid']}-workers", "kind": "Workers", "shared": True}
+        process["objects"].append(workers)
+    return entries
 
 
 def _note_join(threading, process, entry, frame, told):

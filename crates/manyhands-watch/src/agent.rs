@@ -270,7 +270,9 @@ impl Judge {
         }
         let waits_for_ever = self.look(me);
         let now = Instant::now();
-        self.earliest = Some(now + ((now - begun) * 50).clamp(AGAIN, Duration::from_secs(60)));
+        // So that it costs little, however often it is told.
+        let cost = (now - begun).saturating_sub(AGAIN);
+        self.earliest = Some(now + (cost * 50).clamp(AGAIN, Duration::from_secs(60)));
         if waits_for_ever {
             // Somebody may die whom others wait for.
             self.pause = (self.pause * 2).clamp(LONG, Duration::from_secs(60));

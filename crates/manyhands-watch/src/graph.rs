@@ -132,18 +132,8 @@ impl<'a> Graph<'a> {
                 Some(&number) => Wakers::Of(vec![number]),
                 None => Wakers::Anybody,
             },
-            ("Future", _) => {
-                let workers = process.pools.iter().flat_map(|pool| &pool.pids);
-                let known: Option<Vec<usize>> =
-                    workers.map(|pid| self.pids.get(pid).copied()).collect();
-                match known {
-                    Some(mut of) => {
-                        of.push(self.hands[index].0);
-                        Wakers::Of(of)
-                    }
-                    None => Wakers::Anybody,
-                }
-            }
+            // Whatever a process does may be what a call of a pool comes to.
+            ("Future" | "Workers", _) => Wakers::Of((0..self.processes.len()).collect()),
             (kind, _) if !KINDS.contains(&kind) => Wakers::Anybody,
             _ if !object.shared => Wakers::Of(vec![self.hands[index].0]),
             _ if certain => Wakers::Of((0..self.processes.len()).collect()),

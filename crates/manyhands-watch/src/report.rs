@@ -87,6 +87,10 @@ fn hand(process: &Process, thread: &Thread) -> Hand {
 }
 
 fn thread(processes: &[Process], process: &Process, thread: &Thread, with_stack: bool) -> String {
+    let object = thread.wait.as_ref().and_then(|wait| graph::object(process, wait));
+    if object.is_some_and(|object| object.kind == "Workers") {
+        return String::new(); // one of ours
+    }
     let mut text = format!("  {}", name(process, thread));
     match &thread.wait {
         None => {

@@ -462,6 +462,10 @@ class _Backlog:
         return self._scheduler.backlog == 0
 
 
+#: The helpers of this process, by thread identifier, and the kernel's numbers of their threads.
+_helpers = {}
+
+
 class _Helper:
     """The thread that looks after workers and calls callbacks; `threading` does not know it."""
 
@@ -472,6 +476,7 @@ class _Helper:
         self._pid = os.getpid()
 
     def _run(self, scheduler, pool):
+        _helpers[_thread.get_ident()] = _thread.get_native_id()
         try:
             try:
                 scheduler.supervise(pool)
@@ -480,6 +485,7 @@ class _Helper:
                 scheduler.give_up(error)
                 scheduler.supervise(pool)
         finally:
+            _helpers.pop(_thread.get_ident(), None)
             self._running.release()
 
     def join(self):
