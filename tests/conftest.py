@@ -30,6 +30,9 @@ GRACE = 20.0
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
+# Otherwise it would begin in whatever test waits for a second, which then leaves a thread behind.
+_native.begin_watch()
+
 
 class Hangs(pytest.fail.Exception):
     """Raised in the main thread if a test takes too long: no Exception that it could catch, but one

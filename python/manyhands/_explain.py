@@ -17,18 +17,14 @@ from manyhands._stdlib import original
 #: So many items of a container, and so many variables of a call, are looked at for a name.
 MOST = 200
 
-#: Whose calls are not what a user looks for.
-_HIDDEN = tuple(
-    os.path.join(folder, name)
-    for folder, names in (
-        (os.path.dirname(__file__), ("",)),
-        (
-            os.path.dirname(os.__file__),
-            ("threading.py", "queue.py", "runpy.py", os.path.join("multiprocessing", ""))
-            + (os.path.join("concurrent", "futures", ""),),
-        ),
-    )
-    for name in names
+_STDLIB = os.path.dirname(os.__file__)
+
+#: The files, and the beginnings of files, whose calls are not what a user looks for.
+_HIDDEN = (
+    os.path.join(os.path.dirname(__file__), ""),
+    *(os.path.join(_STDLIB, name) for name in ("threading.py", "queue.py", "runpy.py")),
+    os.path.join(_STDLIB, "multiprocessing", ""),
+    os.path.join(_STDLIB, "concurrent", "futures", ""),
 )
 
 #: Where a process forks.
@@ -36,7 +32,7 @@ _FORKS = os.path.join("manyhands", "multiprocessing", "popen_fork.py")
 
 
 def describe(text, stacks):
-    """The process that `text` (JSON, see `manyhands_watch::state`) tells of, with names and stacks."""
+    """The process that `text` (JSON of `manyhands_watch::state`) tells of, with names, stacks."""
     process = json.loads(text)
     threading = original("threading")
     frames = sys._current_frames()
@@ -67,7 +63,9 @@ def describe(text, stacks):
     if stacks:
         _name(objects, told)
     shown = {entry["thread"] for entry, _, _ in told}
-    helpers = [entry for entry in _helpers_of_pools(process, frames) if entry["thread"] not in shown]
+    helpers = [
+        entry for entry in _helpers_of_pools(process, frames) if entry["thread"] not in shown
+    ]
     shown.update(entry["thread"] for entry in helpers)
     unnamed = [entry for entry in known.values() if entry["thread"] not in shown]
     process["threads"] = [entry for entry, _, _ in told] + helpers + unnamed + rest
@@ -77,8 +75,8 @@ def describe(text, stacks):
 
 
 def _helpers_of_pools(process, frames):
-    """The threads that look after the workers of pools: what they do, workers bring about, unless they
-    are in a function of the program."""
+    """The threads that look after the workers of pools: what they do, workers bring about,
+    unless they are in a function of the program."""
     pool = sys.modules.get("manyhands.multiprocessing.pool")
     entries = []
     for ident, native in list(pool._helpers.items()) if pool else ():
@@ -101,7 +99,9 @@ def _note_join(threading, process, entry, frame, told):
         name = frame.f_code.co_name
         if name == "join" and isinstance(frame.f_locals.get("self"), threading.Thread):
             awaited = frame.f_locals["self"]
-            _note_wait(process, entry, awaited, limited or frame.f_locals.get("timeout") is not None)
+            _note_wait(
+                process, entry, awaited, limited or frame.f_locals.get("timeout") is not None
+            )
             return
         if name == "_shutdown":
             others = [(other, thread) for other, thread, _ in told if not other["daemon"]]
@@ -126,7 +126,6 @@ def _note_wait(process, entry, awaited, limited):
         "number": awaited.native_id,
         "object": ident,
         "operation": "join",
-        "seconds": 1.0,
         "limited": limited,
     }
 

@@ -10,6 +10,7 @@ __all__ = [
     "Barrier",
     "BoundedSemaphore",
     "Condition",
+    "DeadlockError",
     "Event",
     "LifoQueue",
     "Lock",
@@ -20,13 +21,19 @@ __all__ = [
     "SimpleQueue",
     "_register_green",
     "awaited",
+    "begin_watch",
     "concurrent",
     "multiprocessing",
     "others_run_until",
+    "programs",
+    "set_deadlocks",
     "sftp",
     "snapshot",
     "ssh",
     "ssh_keys",
+    "watched_id",
+    "why",
+    "why_json",
 ]
 
 _T = TypeVar("_T")
@@ -215,3 +222,12 @@ class _Seen(TypedDict):
     waiters: list[_Waiter]
 
 def snapshot() -> list[_Seen]: ...
+
+class DeadlockError(RuntimeError): ...
+
+def set_deadlocks(what: str) -> None: ...
+def begin_watch() -> None: ...
+def why(pid: int | None = None) -> str: ...
+def why_json(pid: int | None = None) -> str: ...
+def programs() -> list[tuple[int, str]]: ...
+def watched_id(object: Any) -> str | None: ...

@@ -41,6 +41,12 @@ PROGRESS = "MANYHANDS_PROGRESS"
 #: The process whose pools are to be shown.
 shows_progress_in: int | None = None
 
+#: Says that this is the program itself, which answers to `manyhands why` from its start.
+ANSWERS = "MANYHANDS_ANSWERS"
+
+#: The process that is to answer from its start, as soon as it has a module of ours.
+_answers_in: int | None = None
+
 _SLACK = "/proc/self/timerslack_ns"
 _DEFAULT_SLACK = b"50000"
 _MARK = b"50021"
@@ -58,14 +64,26 @@ def start() -> None:
     left = [*early, "multiprocessing"] if _is_stdlib_child() else early
     mirrors = MirrorFinder([name for name in MIRRORED if name not in left])
     sys.meta_path[:0] = [stand_ins, mirrors]
-    global shows_progress_in
+    global shows_progress_in, _answers_in
     if os.environ.pop(PROGRESS, None) is not None:
         shows_progress_in = os.getpid()
+    if os.environ.pop(ANSWERS, None) is not None:
+        _answers_in = os.getpid()
     if os.environ.get(SWITCH) == WITH_REPORT:
         os.environ[SWITCH] = "1"
         from manyhands._start_report import report
 
         say(report(MIRRORED))
+
+
+def begin_to_answer() -> None:
+    """Have the program answer to `manyhands why`; called when a module of ours was imported."""
+    global _answers_in
+    if _answers_in == os.getpid():
+        _answers_in = None
+        from manyhands._native import begin_watch
+
+        begin_watch()
 
 
 def say(text: str) -> None:

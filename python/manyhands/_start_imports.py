@@ -271,6 +271,7 @@ class _MirrorLoader(Loader):
             self._finder.load_original(spec.name)
         mirror = self._finder.load_mirror(spec.name)
         self._own_spec, self._own_class = mirror.__spec__, type(mirror)
+        sys.modules["manyhands._start"].begin_to_answer()
         return mirror
 
     def exec_module(self, module: "ModuleType") -> None:

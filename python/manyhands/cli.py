@@ -10,7 +10,7 @@ in an interpreter of its own, before the program's, so it imports next to nothin
 import os
 import sys
 
-from manyhands._start import PROGRESS, SWITCH, WITH_REPORT
+from manyhands._start import ANSWERS, PROGRESS, SWITCH, WITH_REPORT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -160,6 +160,7 @@ def run(arguments: list[str]) -> None:
     check_installation(user_site="s" not in letters and "I" not in letters)
     environment = initial_environment()
     environment[SWITCH] = WITH_REPORT if report else "1"
+    environment[ANSWERS] = "1"
     environment.pop(PROGRESS, None)
     if progress:
         environment[PROGRESS] = "1"

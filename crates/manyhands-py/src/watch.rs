@@ -18,7 +18,7 @@ use crate::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
 const DEADLOCK: &str = "MANYHANDS_DEADLOCK";
 
 create_exception!(
-    manyhands,
+    manyhands.watch,
     DeadlockError,
     PyRuntimeError,
     "What was waited for can never come: nobody is left who could bring it about."
@@ -88,7 +88,7 @@ fn watched_id(object: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
 }
 
 fn local(subject: Option<u64>) -> Option<String> {
-    subject.map(|id| manyhands_watch::subject_id(id))
+    subject.map(manyhands_watch::subject_id)
 }
 
 /// Says what to do about deadlocks from now on: 'report', 'raise', 'abort' or 'off'.

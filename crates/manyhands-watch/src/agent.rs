@@ -25,7 +25,7 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::process::Signal;
 
 use crate::client::{self, WITH_STACKS, WITHOUT_STACKS};
-use crate::graph::{Knot, judge};
+use crate::graph::{Knot, WORKERS, judge};
 use crate::state::{Hand, Process};
 use crate::{local, registry, report};
 
@@ -224,7 +224,7 @@ fn helper() -> Builder {
 /// by somebody.
 fn described(stacks: bool) -> Process {
     let (give, take) = mpsc::channel();
-    let started = helper().stack_size(2 << 20).spawn(move || give.send(local::full(stacks)));
+    let started = helper().stack_size(2 << 20).spawn(move || drop(give.send(local::full(stacks))));
     let told = started.ok().and_then(|_| take.recv_timeout(PATIENCE).ok());
     told.unwrap_or_else(|| Process {
         silent: Some(format!(
@@ -324,8 +324,9 @@ fn numbers(processes: &[Process], knot: &Knot) -> BTreeSet<(u32, u64)> {
 
 /// For how many seconds there has been a knot: since its youngest wait began.
 fn lasted(processes: &[Process], knot: &Knot) -> f64 {
-    let seconds = |&hand: &Hand| wait_of(processes, hand).map_or(0.0, |wait| wait.seconds);
-    knot.hands.iter().map(seconds).fold(f64::INFINITY, f64::min)
+    let waits = knot.hands.iter().filter_map(|&hand| wait_of(processes, hand));
+    let known = waits.map(|wait| wait.seconds).filter(|&seconds| seconds > 0.0);
+    known.fold(f64::INFINITY, f64::min)
 }
 
 /// Whether those who look for themselves have done so between the two.
@@ -334,7 +335,8 @@ fn have_looked(first: &[Process], second: &[Process], knot: &Knot) -> bool {
         let looks = |processes| wait_of(processes, hand).map(|wait| wait.looks);
         let Some((process, thread)) = crate::graph::find(second, hand) else { return false };
         let object = thread.wait.as_ref().and_then(|wait| crate::graph::object(process, wait));
-        object.is_none_or(|object| !object.shared) || looks(first) < looks(second)
+        object.is_none_or(|object| !object.shared || object.kind == WORKERS)
+            || looks(first) < looks(second)
     })
 }
 

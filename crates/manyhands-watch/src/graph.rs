@@ -133,7 +133,7 @@ impl<'a> Graph<'a> {
                 None => Wakers::Anybody,
             },
             // Whatever a process does may be what a call of a pool comes to.
-            ("Future" | "Workers", _) => Wakers::Of((0..self.processes.len()).collect()),
+            ("Future" | WORKERS, _) => Wakers::Of((0..self.processes.len()).collect()),
             (kind, _) if !KINDS.contains(&kind) => Wakers::Anybody,
             _ if !object.shared => Wakers::Of(vec![self.hands[index].0]),
             _ if certain => Wakers::Of((0..self.processes.len()).collect()),
@@ -262,6 +262,9 @@ impl<'a> Graph<'a> {
         Knot { certain, cycle: named(cycle), hands: named(hands) }
     }
 }
+
+/// What the helper of a pool waits for.
+pub(crate) const WORKERS: &str = "Workers";
 
 /// What threads of the same process, or of those that share it, can bring about.
 const KINDS: [&str; 12] = [

@@ -88,7 +88,7 @@ fn hand(process: &Process, thread: &Thread) -> Hand {
 
 fn thread(processes: &[Process], process: &Process, thread: &Thread, with_stack: bool) -> String {
     let object = thread.wait.as_ref().and_then(|wait| graph::object(process, wait));
-    if object.is_some_and(|object| object.kind == "Workers") {
+    if object.is_some_and(|object| object.kind == graph::WORKERS) {
         return String::new(); // one of ours
     }
     let mut text = format!("  {}", name(process, thread));
@@ -97,7 +97,10 @@ fn thread(processes: &[Process], process: &Process, thread: &Thread, with_stack:
             text += if thread.stack.is_empty() { "" } else { " runs, or waits for something else" }
         }
         Some(wait) => {
-            let _ = write!(text, " has waited {:.1} s", wait.seconds);
+            text += " has waited";
+            if wait.seconds > 0.0 {
+                let _ = write!(text, " {:.1} s", wait.seconds);
+            }
             match graph::object(process, wait) {
                 None => {
                     let _ = write!(text, " in {}()", wait.operation);

@@ -79,7 +79,7 @@ pub struct Wait {
     pub object: String,
     /// What was called: `acquire`, `get`...
     pub operation: String,
-    /// For how many seconds it has waited.
+    /// For how many seconds it has waited; 0 if nobody knows.
     pub seconds: f64,
     /// Whether it ends by itself, sooner or later.
     pub limited: bool,

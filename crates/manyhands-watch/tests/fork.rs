@@ -34,13 +34,13 @@ fn seen(id: u64) -> Option<Seen> {
 #[test]
 fn a_child_has_the_objects_but_not_the_threads_of_its_parent() {
     let subject = Subject::register(Kind::Lock);
-    let mine = subject.begin_wait("acquire");
+    let mine = subject.begin_wait("acquire", false, None);
     thread::scope(|scope| {
         let (ready, is_ready) = std::sync::mpsc::channel();
         let (end, ends) = std::sync::mpsc::channel::<()>();
         let subject = &subject;
         scope.spawn(move || {
-            let _waiting = subject.begin_wait("acquire");
+            let _waiting = subject.begin_wait("acquire", false, None);
             ready.send(()).expect("the test listens");
             let _ = ends.recv();
         });
