@@ -17,13 +17,15 @@ use crate::timeout;
 #[pyclass(frozen, weakref, subclass, dict, module = "manyhands.threading")]
 pub(crate) struct Event(sync::Event<Interpreter>);
 
-#[pymethods]
 impl Event {
     /// The number under which observers know it.
     pub(crate) fn subject(&self) -> Option<u64> {
         self.0.subject()
     }
+}
 
+#[pymethods]
+impl Event {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs), text_signature = "()")]
     fn __new__(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Event {

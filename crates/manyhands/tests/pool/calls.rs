@@ -33,7 +33,7 @@ pub fn results_of_map_are_in_order(kind: Kind) {
     let pool = pool(kind, 3);
     let expected: Vec<u64> = (0..5000).map(double).collect();
     assert_eq!(pool.map(double::task, 0..5000).unwrap(), expected);
-    assert_eq!(pool.map(double::task, []).unwrap(), []);
+    assert_eq!(pool.map(double::task, []).unwrap(), Vec::<u64>::new());
     let pairs = [(1, 2), (3, 4)];
     assert_eq!(pool.map(|(x, y)| double::task(x * y), pairs).unwrap(), [4, 24]);
     // The first failure is what is told.
