@@ -4,6 +4,7 @@ of what they wait for, and where they are.
 Called in a thread of the engine, while the program's threads are wherever they are.
 """
 
+import gc
 import json
 import linecache
 import os
@@ -61,17 +62,44 @@ def describe(text, stacks):
         if owner and not entry["shared"] and not owner["thread"]:
             owner["thread"] = natives.get(entry["thread_id"], 0)
     if stacks:
-        _name(objects, told)
+        _name(objects, told, [*(entry for entry, _, _ in told), *rest])
     shown = {entry["thread"] for entry, _, _ in told}
     helpers = [
         entry for entry in _helpers_of_pools(process, frames) if entry["thread"] not in shown
     ]
     shown.update(entry["thread"] for entry in helpers)
     unnamed = [entry for entry in known.values() if entry["thread"] not in shown]
+    if stacks and "greenlet" in sys.modules:
+        _describe_greenlets(natives, rest)
     process["threads"] = [entry for entry, _, _ in told] + helpers + unnamed + rest
     process["handles_signals"] = _handles_signals()
     process["pools"] = _pools()
     return json.dumps(process)
+
+
+def _describe_greenlets(natives, entries):
+    """Add the greenlets that are parked to those of which it is known what they wait for."""
+    greenlet = sys.modules["greenlet"].greenlet
+    known = {entry["greenlet"]: entry for entry in entries}
+    parked = (each for each in gc.get_objects() if isinstance(each, greenlet))
+    for each in [each for each in parked if each.gr_frame is not None][:MOST]:
+        entry = known.get(id(each))
+        if entry is None:
+            thread = natives.get(_thread_of(each), 0)
+            entry = {"thread": thread, "greenlet": id(each), "wait": None, "id": 0, "daemon": True}
+            entries.append(entry)
+        entry["name"] = str(getattr(each, "name", type(each).__name__))
+        entry["stack"] = _stack(each.gr_frame)
+
+
+def _thread_of(greenlet):
+    """The identifier of the thread that a greenlet runs in, as far as its hub tells."""
+    while greenlet is not None:
+        ident = getattr(greenlet, "thread_ident", None)
+        if ident is not None:
+            return ident
+        greenlet = greenlet.parent
+    return None
 
 
 def _helpers_of_pools(process, frames):
@@ -155,9 +183,9 @@ def _is_hidden(file):
     return file.startswith(_HIDDEN) or (file.startswith("<frozen ") and "importlib" not in file)
 
 
-def _name(objects, told):
+def _name(objects, told, waiting):
     """Give the objects that somebody waits for the names that the program has for them."""
-    awaited = {entry["wait"]["object"] for entry, _, _ in told if entry["wait"]}
+    awaited = {entry["wait"]["object"] for entry in waiting if entry["wait"]}
     left = {ident for ident in awaited if ident in objects and not objects[ident].get("name")}
     seen = set()
     for _, _, frame in told:

@@ -302,6 +302,18 @@ IN_TIME = {
         "        pool.apply_async(abs, (1,), callback=slow)\n        e.wait()"
     ),
     "executor": "with ThreadPoolExecutor(1) as pool:\n    pool.submit(time.sleep, 1.6).result()",
+    "greenlets": (
+        "from manyhands import gevent\nlock = threading.Lock()\nlock.acquire()\n"
+        "shared = multiprocessing.Lock()\nshared.acquire()\n"
+        "def free():\n    gevent.sleep(1.6)\n    lock.release()\n    shared.release()\n"
+        "gevent.joinall([gevent.spawn(free), gevent.spawn(lock.acquire), "
+        "gevent.spawn(shared.acquire)])"
+    ),
+    "coroutines": (
+        "import asyncio\nfrom manyhands import asyncio as hands\n"
+        "async def main():\n    with ThreadPoolExecutor(1) as pool:\n"
+        "        await asyncio.wrap_future(pool.submit(time.sleep, 1.6))\nasyncio.run(main())"
+    ),
     "manager": (
         "if __name__ == '__main__':\n    with multiprocessing.Manager() as manager:\n"
         "        jobs = manager.Queue()\n        threading.Timer(1.6, jobs.put, (1,)).start()\n"
@@ -425,6 +437,29 @@ def test_a_stopped_process_is_told_of(tmp_path: Path) -> None:
         status, report, _ = ask(str(process.pid))
     assert status == 0
     assert re.search(r"process \d+ does not answer: it is stopped", report)
+
+
+def test_greenlets_are_shown(tmp_path: Path) -> None:
+    program = """
+    from manyhands import gevent
+    shared = multiprocessing.Lock()
+    shared.acquire()
+    def waiter():
+        shared.acquire()
+    def sleeper():
+        gevent.sleep(60)
+    def tell():
+        gevent.sleep(1.5)
+        print("there", flush=True)
+        gevent.sleep(60)
+    gevent.joinall([gevent.spawn(each) for each in (waiter, sleeper, tell)])
+    """
+    with hanging(tmp_path, program) as process:
+        status, report, _ = ask(str(process.pid))
+    assert status == 0
+    assert report.startswith("No deadlock")
+    assert re.search(r"greenlet .* has waited [\d.]+ s in acquire\(\) of shared \(Lock\)", report)
+    assert "in sleeper\n      gevent.sleep(60)" in report
 
 
 def test_this_program_is_asked() -> None:

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::concurrent::future::Future;
+use crate::green::guest;
 use crate::queue::{Queue, SimpleQueue};
 use crate::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
 
@@ -168,6 +169,7 @@ pub(crate) fn check_condemned() -> PyResult<()> {
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     manyhands_watch::set_describe(describe);
+    manyhands_watch::set_current_greenlet(guest::current);
     // The command has checked it.
     if let Some(deadlocks) = std::env::var(DEADLOCK).ok().and_then(|what| Deadlocks::named(&what)) {
         manyhands_watch::set_deadlocks(deadlocks);

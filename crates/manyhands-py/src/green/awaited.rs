@@ -80,6 +80,11 @@ pub(crate) fn here(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     api::current(py).ok().filter(|current| current.get_type().is(class))
 }
 
+/// Whether this thread may have such stacks.
+pub(super) fn has_any() -> bool {
+    CALLS.get() > 0
+}
+
 /// Parks the stack until the waiter is notified (true) or the deadline has passed (false).
 #[cold]
 pub(crate) fn until_notified(

@@ -16,9 +16,9 @@ use manyhands_green::{Direction, Registration, sleep_for};
 use manyhands_sync::{Deadline, Limit, Waiter};
 use pyo3::prelude::*;
 
-use super::api;
 use super::home::{self, Home};
 use super::park::{self, Thrown, Ticket, Woken};
+use super::{api, awaited};
 
 /// The first and the longest pause between two looks at a word that nobody sleeps on for the greenlet.
 const PAUSE: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(5));
@@ -82,6 +82,17 @@ fn park(py: Python<'_>, ticket: Ticket, until: Option<Instant>) -> Result<Woken,
 #[inline]
 pub(crate) fn is_here(py: Python<'_>) -> bool {
     home::home().is_some_and(Home::has_guests) && is_guest(py)
+}
+
+/// Which greenlet of this thread runs, if it has any for which others can run while it waits; 0 for none. For observers,
+/// who must not take the thread for one that waits.
+pub(crate) fn current() -> u64 {
+    if !home::home().is_some_and(Home::has_guests) && !awaited::has_any() {
+        return 0;
+    }
+    let address =
+        Python::try_attach(|py| api::current(py).map_or(0, |current| current.as_ptr().addr()));
+    address.filter(|&address| address != 0).map_or(u64::MAX, |address| address as u64)
 }
 
 /// In a child of multiprocessing: the greenlets that were copied from the parent do not go on here, unless the program takes
