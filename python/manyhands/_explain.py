@@ -176,10 +176,11 @@ def _stack(frame):
         )
         frame = frame.f_back
     stack.reverse()
-    return [call for call in stack if not _is_hidden(call["file"])] or stack[-1:]
+    return [call for call in stack if not hidden(call["file"])] or stack[-1:]
 
 
-def _is_hidden(file):
+def hidden(file):
+    """Whether calls in a file are not what a user looks for."""
     return file.startswith(_HIDDEN) or (file.startswith("<frozen ") and "importlib" not in file)
 
 
@@ -210,11 +211,12 @@ def _find(variables, prefix, objects, left):
     for name, value in plain:
         if not left:
             return
-        for inner, item in _parts(name, value):
+        for inner, item in parts(name, value):
             _take(prefix + inner, item, objects, left)
 
 
-def _parts(name, value):
+def parts(name, value):
+    """The items of a container, the attributes of an object, with what they are called."""
     kind = type(value)
     if kind in (list, tuple):
         return [(f"{name}[{index}]", item) for index, item in enumerate(value[:MOST])]

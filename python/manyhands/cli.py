@@ -44,13 +44,16 @@ options:
 START_METHOD = "MANYHANDS_START_METHOD"
 START_METHODS = ("fork", "forkserver", "spawn")
 
+#: The variable by which locks are noted.
+LOCK_ORDER = "MANYHANDS_LOCK_ORDER"
+
 #: The variable that the engine asks for what is to be done about deadlocks.
 DEADLOCK = "MANYHANDS_DEADLOCK"
 DEADLOCKS = ("report", "raise", "abort", "off")
 
 RUN_USAGE = """\
 usage: manyhands run [--engine] [--progress] [--start-method METHOD] [--deadlock=WHAT]
-                     [PYTHON OPTIONS] [FILE | -m MODULE | -c CODE | -] ...\
+                     [--lock-order] [PYTHON OPTIONS] [FILE | -m MODULE | -c CODE | -] ...\
 """
 
 RUN_HELP = f"""\
@@ -73,12 +76,15 @@ options:
                          stderr, once, who waits for whom), raise (and have one of them go on with
                          DeadlockError if it is certain), abort (and end the program with the
                          status 75), off (do not look)
+  --lock-order           tell on stderr of locks that are taken in opposite orders, though nobody
+                         has had to wait for ever yet; slows locks down
 
 environment:
   {SWITCH}=1        puts every python that is started on the engine, without this command
   {SWITCH}=0        takes a child of a program on the engine off it
   {START_METHOD}  the option --start-method
   {DEADLOCK}      the option --deadlock
+  {LOCK_ORDER}    the option --lock-order
 """
 
 
@@ -118,6 +124,7 @@ def run(arguments: list[str]) -> None:
     progress = False
     start_method = None
     deadlock = None
+    lock_order = False
     options = outer_options()
     while True:
         end, _ = scan(arguments)
@@ -139,6 +146,8 @@ def run(arguments: list[str]) -> None:
                 known = ", ".join(START_METHODS)
                 fail(f"there is no start method {value!r}; there are {known}", RUN_USAGE)
             start_method = value
+        elif word == "--lock-order":
+            lock_order = True
         elif name == "--deadlock":
             if not equals:
                 value = "".join(arguments[end + 1 : end + 2])
@@ -168,6 +177,8 @@ def run(arguments: list[str]) -> None:
         environment[START_METHOD] = start_method
     if deadlock is not None:
         environment[DEADLOCK] = deadlock
+    if lock_order:
+        environment[LOCK_ORDER] = "1"
     try:
         os.execve(sys.executable, [sys.executable, *options, *arguments], environment)
     except OSError as error:

@@ -8,6 +8,8 @@ to `threading.excepthook`, is assigned in the interpreter's module too.
 Source: https://docs.python.org/3/library/threading.html
 """
 
+import os
+
 from manyhands._mirror import copy
 from manyhands._native import (
     Barrier as Barrier,
@@ -36,6 +38,12 @@ _CRLock = _PyRLock = RLock
 
 # The class has the name of the stdlib's; by it pickle finds the class.
 lock = type(Lock())
+
+if os.environ.get("MANYHANDS_LOCK_ORDER"):
+    from manyhands import _lock_order
+
+    _lock_order.watch(lock, _lock_order.of_threads)
+    _lock_order.watch(RLock, _lock_order.of_threads)
 
 __all__ = _original.__all__
 

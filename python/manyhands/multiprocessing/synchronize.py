@@ -8,6 +8,7 @@ taken: it has no owner.
 Source: https://docs.python.org/3/library/multiprocessing.html#synchronization-primitives
 """
 
+import os
 import time
 
 from manyhands import _native
@@ -273,5 +274,11 @@ class Barrier(_native.Barrier, _threading.Barrier):
         """
         return self._pass(self._timeout if timeout is None else timeout, self._action or None)
 
+
+if os.environ.get("MANYHANDS_LOCK_ORDER"):
+    from manyhands import _lock_order
+
+    _lock_order.watch(Lock, _lock_order.of_processes)
+    _lock_order.watch(RLock, _lock_order.of_processes)
 
 forward(globals(), _original)
