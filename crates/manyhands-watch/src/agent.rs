@@ -1,7 +1,7 @@
-//! The thread that answers for this process, and looks for deadlocks when a wait has lasted.
+//! The threads that answer for this process, and look for deadlocks when a wait has lasted.
 //!
-//! There is none before somebody has waited for a second, or asks for it. It sleeps until it is asked
-//! or told of a wait; it needs no interpreter. What does (names, stacks) is done by a thread of its own
+//! There are none before somebody has waited for a second, or asks for it. They sleep until they are asked
+//! or told of a wait; they need no interpreter. What does (names, stacks) is done by a thread of its own
 //! for each question, as it may have to wait for the interpreter for ever.
 //!
 //! One process of a tree judges for all: the topmost. The others tell it when a wait of theirs has
@@ -11,16 +11,16 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::mpsc;
+use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use manyhands_sys::fork::{self, ForkMutex, Protected};
 use manyhands_sys::{liveness, process};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fs::fstat;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::Signal;
 
@@ -90,24 +90,85 @@ pub fn deadlocks() -> Deadlocks {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Agent {
-    descriptors: Option<[RawFd; 2]>,
+    /// The socket at which it is asked.
+    socket: Socket,
+    bell: &'static Bell,
 }
 
-static AGENT: ForkMutex<Agent> = ForkMutex::new(Agent { descriptors: None });
+/// A socket, and by what it is known: a program may close all descriptors that it finds, and then
+/// the number is another's.
+#[derive(Clone, Copy)]
+struct Socket {
+    descriptor: RawFd,
+    inode: u64,
+}
+
+impl Socket {
+    fn of(listener: &UnixListener) -> io::Result<Socket> {
+        Ok(Socket { descriptor: listener.as_raw_fd(), inode: fstat(listener)?.st_ino })
+    }
+
+    fn is_ours(self) -> bool {
+        #[expect(unsafe_code, reason = "only the number is known")]
+        // SAFETY: used to ask what it is, whatever that may be.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(self.descriptor) };
+        fstat(descriptor).is_ok_and(|stat| stat.st_ino == self.inode)
+    }
+}
+
+/// Rung when a wait has lasted.
+#[derive(Default)]
+struct Bell {
+    has_rung: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Bell {
+    fn ring(&self) {
+        *self.has_rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits until it rings, or that moment; whether it has rung.
+    fn wait(&self, until: Option<Instant>) -> bool {
+        let mut has_rung = self.has_rung.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*has_rung {
+            let Some(until) = until else {
+                has_rung = self.changed.wait(has_rung).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.changed.wait_timeout(has_rung, left);
+            has_rung = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        std::mem::take(&mut has_rung)
+    }
+}
+
+/// The agent that this process has.
+struct Place(Option<Agent>);
+
+static AGENT: ForkMutex<Place> = ForkMutex::new(Place(None));
 
 /// The [`fork::epoch`] plus 1 in which there was an agent, or an attempt to have one; 0 for never.
 static BEGUN: AtomicU32 = AtomicU32::new(0);
 
-impl Protected for Agent {
-    fn mutex() -> &'static ForkMutex<Agent> {
+impl Protected for Place {
+    fn mutex() -> &'static ForkMutex<Place> {
         &AGENT
     }
 
-    /// The parent's: its thread is not here, and who connects would wait for it.
+    /// The parent's: its threads are not here, and who connects would wait for them.
     fn in_child(&mut self) {
-        for descriptor in self.descriptors.take().into_iter().flatten() {
-            process::close(descriptor);
+        if let Some(agent) = self.0.take()
+            && agent.socket.is_ours()
+        {
+            process::close(agent.socket.descriptor);
         }
     }
 }
@@ -119,57 +180,55 @@ pub fn begin() {
         return;
     }
     let mut agent = AGENT.lock();
-    if let Ok((listener, bell)) = listen() {
-        let descriptors = [listener.as_raw_fd(), bell.as_raw_fd()];
-        let thread = Builder::new().name("manyhands-watch".to_owned()).stack_size(STACK);
-        if thread.spawn(move || serve(&listener, &bell)).is_ok() {
-            agent.descriptors = Some(descriptors);
-        }
+    if let Ok((listener, socket)) = listen() {
+        let bell: &Bell = Box::leak(Box::default());
+        agent.0 = Some(Agent { socket, bell });
+        let _ = helper().spawn(move || watch(bell));
+        let _ = helper().spawn(move || serve(listener, socket, bell));
     }
 }
 
-fn listen() -> io::Result<(UnixListener, OwnedFd)> {
+fn listen() -> io::Result<(UnixListener, Socket)> {
     let address = client::address(liveness::process_id()).ok_or(io::ErrorKind::NotFound)?;
     let listener = UnixListener::bind_addr(&address)?;
-    listener.set_nonblocking(true)?;
-    let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-    Ok((listener, bell))
+    let socket = Socket::of(&listener)?;
+    Ok((listener, socket))
 }
 
 /// Called by who has waited for [`LONG`] and waits on, once.
 #[cold]
 pub fn has_lasted() {
     begin();
-    let agent = AGENT.lock();
-    if let Some([_, bell]) = agent.descriptors {
-        #[expect(unsafe_code, reason = "the number is known, not the descriptor")]
-        // SAFETY: it is open as long as the agent's thread lives, which is as long as the process.
-        let bell = unsafe { std::os::fd::BorrowedFd::borrow_raw(bell) };
-        let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
+    let bell = AGENT.lock().0.map(|agent| agent.bell);
+    if let Some(bell) = bell {
+        bell.ring();
     }
 }
 
-fn serve(listener: &UnixListener, bell: &OwnedFd) {
+/// Answers who asks, as long as the socket is there.
+fn serve(listener: UnixListener, socket: Socket, bell: &Bell) {
+    // Without descriptors nobody can be answered for a while.
+    const PAUSE: Duration = Duration::from_millis(100);
+    while socket.is_ours() {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                if answer(stream) == Asked::Look {
+                    bell.ring();
+                }
+            }
+            Err(_) => std::thread::sleep(PAUSE),
+        }
+    }
+    // Somebody else's by now.
+    std::mem::forget(listener);
+}
+
+/// Looks for deadlocks when the bell rings, and again later.
+fn watch(bell: &Bell) {
     let mut judge = Judge::default();
     loop {
-        let mut ready = [
-            PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(bell.as_fd(), PollFlags::IN),
-        ];
-        let timeout = judge.next.map(|next| next.saturating_duration_since(Instant::now()));
-        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        if poll(&mut ready, timeout.as_ref()).is_err() {
-            continue;
-        }
-        let is_told = !ready[1].revents().is_empty();
-        if is_told {
-            let _ = rustix::io::read(bell, &mut [0; 8]);
+        if bell.wait(judge.next) {
             judge.told();
-        }
-        while let Ok((stream, _)) = listener.accept() {
-            if answer(stream) == Asked::Look {
-                judge.told();
-            }
         }
         judge.look_if_due();
     }
@@ -194,7 +253,6 @@ fn answer(mut stream: UnixStream) -> Asked {
     let mut question = [0; 64];
     let _ = stream.set_read_timeout(Some(Duration::from_millis(500)));
     let _ = stream.set_write_timeout(Some(Duration::from_secs(2)));
-    let _ = stream.set_nonblocking(false);
     let Ok(len) = stream.read(&mut question) else { return Asked::Other };
     let question = &question[..len];
     if question == LOOK {
@@ -263,7 +321,9 @@ impl Judge {
         let begun = Instant::now();
         self.next = None;
         let me = liveness::process_id();
-        let root = client::root(me);
+        // A program that this one is started by has its own stderr, and its own will.
+        let program = registry::sharing();
+        let root = client::root(me, |pid| program.contains(&pid));
         if root != me {
             client::tell(root, LOOK);
             return;
@@ -296,7 +356,12 @@ impl Judge {
         std::thread::sleep(AGAIN);
         let second = client::tree_of(described(true), true);
         let mut new = Vec::new();
+        let program = registry::sharing();
+        let is_ours = |hand: &Hand| hand.pid == me || program.contains(&hand.pid);
         for knot in judge(&second).knots {
+            if !knot.hands.iter().any(is_ours) {
+                continue;
+            }
             let key = numbers(&second, &knot);
             let is_same = suspects
                 .iter()

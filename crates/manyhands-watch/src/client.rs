@@ -71,16 +71,21 @@ fn stat(pid: u32) -> Option<Vec<String>> {
 /// There is none, it is not ours, it does not answer.
 pub fn ask(pid: u32, stacks: bool) -> Result<Process, Error> {
     let address = address(pid).ok_or(Error::Gone(pid))?;
+    if is_stopped(pid) {
+        return Err(Error::Silent { pid, reason: STOPPED.to_owned() });
+    }
     let stream = UnixStream::connect_addr(&address).map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => Error::NotYours(pid),
         _ if stat(pid).is_none() => Error::Gone(pid),
         _ => Error::NotOurs(pid),
     })?;
     let reason = |error: io::Error| match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => match state(pid) {
-            Some('T' | 't') => "it is stopped".to_owned(),
-            _ => format!("nothing has come for {} s", PATIENCE.as_secs()),
-        },
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut if is_stopped(pid) => {
+            STOPPED.to_owned()
+        }
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            format!("nothing has come for {} s", PATIENCE.as_secs())
+        }
         _ => error.to_string(),
     };
     let silent = |reason: String| Error::Silent { pid, reason };
@@ -100,6 +105,12 @@ pub fn ask(pid: u32, stacks: bool) -> Result<Process, Error> {
         return Err(Error::NotYours(pid));
     }
     serde_json::from_slice(&answer).map_err(|error| silent(format!("it said nonsense: {error}")))
+}
+
+const STOPPED: &str = "it is stopped";
+
+fn is_stopped(pid: u32) -> bool {
+    matches!(state(pid), Some('T' | 't'))
 }
 
 fn state(pid: u32) -> Option<char> {
@@ -156,11 +167,13 @@ fn is_running(pid: u32) -> bool {
     state(pid).is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 
-/// The topmost of a process and those it descends from that can be asked, without a gap.
-pub fn root(pid: u32) -> u32 {
+/// The topmost of a process and those it descends from that are of the same program and can be asked,
+/// without a gap.
+pub(crate) fn root(pid: u32, is_of_program: impl Fn(u32) -> bool) -> u32 {
     let mut root = pid;
     while let Some(parent) = parent(root)
         && parent > 1
+        && is_of_program(parent)
         && is_asked(parent)
     {
         root = parent;
@@ -175,7 +188,7 @@ pub fn programs() -> Vec<(u32, String)> {
         if let Some(pid) = name.strip_prefix("@manyhands-")
             && let Some(pid) = pid.split('-').next().and_then(|pid| pid.parse().ok())
             && is_asked(pid)
-            && root(pid) == pid
+            && root(pid, |_| true) == pid
         {
             found.insert(pid, local::command(pid).join(" "));
         }

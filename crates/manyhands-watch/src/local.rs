@@ -33,7 +33,7 @@ pub fn bare() -> Process {
         command: command(pid),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         helpers: registry::helpers(),
-        shares_with: registry::shared().map(|shared| (shared.processes)()).unwrap_or_default(),
+        shares_with: registry::sharing(),
         ..Process::default()
     };
     let mut kernel = HashMap::new();

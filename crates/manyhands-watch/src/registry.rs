@@ -120,6 +120,11 @@ pub(crate) fn helpers() -> Vec<u32> {
     HELPERS.get().map(|helpers| helpers()).unwrap_or_default()
 }
 
+/// The processes that share something with this one: the program that it belongs to.
+pub(crate) fn sharing() -> Vec<u32> {
+    shared().map(|shared| (shared.processes)()).unwrap_or_default()
+}
+
 pub(crate) fn shared() -> Option<Shared> {
     SHARED.get().copied()
 }
