@@ -477,6 +477,9 @@ def test_bad_words() -> None:
 
 def test_a_forked_child_has_an_agent_of_its_own(tmp_path: Path) -> None:
     program = """
+    import warnings
+    # From 3.12 on Python warns of forks of a process with threads, whatever threads they are.
+    warnings.simplefilter("ignore", DeprecationWarning)
     before = set(os.listdir("/proc/self/fd"))
     threading.Event().wait(1.2)
     pid = os.fork()
