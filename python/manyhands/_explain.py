@@ -73,7 +73,6 @@ def describe(text, stacks):
         _describe_greenlets(natives, rest)
     process["threads"] = [entry for entry, _, _ in told] + helpers + unnamed + rest
     process["handles_signals"] = _handles_signals()
-    process["pools"] = _pools()
     return json.dumps(process)
 
 
@@ -242,11 +241,3 @@ def _handles_signals():
     """Whether a signal may call a function of the program."""
     usual = (None, signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
     return any(signal.getsignal(number) not in usual for number in signal.valid_signals())
-
-
-def _pools():
-    try:
-        from manyhands._watched_pools import pools
-    except ImportError:
-        return []
-    return pools()

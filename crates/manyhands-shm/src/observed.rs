@@ -53,6 +53,8 @@ fn object(open: &Open) -> Object {
         Kind::Queue => {
             if let Ok(queue) = Queue::open(open.reference) {
                 object.size = queue.len().ok().map(|len| len as u64);
+                let (put, got) = queue.counts().ok().unzip();
+                (object.put, object.taken) = (put.map(u64::from), got.map(u64::from));
                 object.capacity = Some(queue.maxsize()).filter(|&most| most > 0).map(u64::from);
             }
         }

@@ -9,7 +9,7 @@ use manyhands_sys::{liveness, process};
 use crate::registry::{self, About};
 use crate::state::{Hand, Object, Process, Thread, Wait};
 
-/// Adds what the interpreter knows: names and stacks of threads, names of objects, pools. Called in
+/// Adds what the interpreter knows: names and stacks of threads, names of objects. Called in
 /// a thread of its own, so it may take long, or for ever.
 pub type Describe = fn(&mut Process, stacks: bool);
 

@@ -348,6 +348,11 @@ impl Queue {
         self.count_of(&self.head.get_side.segment, |segment| segment.head().count)
     }
 
+    /// How many messages have been put and how many got since it was made, both modulo 2^32.
+    pub(crate) fn counts(&self) -> Result<(u32, u32), OutOfReach> {
+        Ok((self.put_count()?, self.got_count()?))
+    }
+
     /// Lets nothing more be put; whoever waits is told. What is there can be got still, unless
     /// `immediate`: then it is dropped, and counts as done.
     ///
