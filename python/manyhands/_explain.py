@@ -62,7 +62,7 @@ def describe(text, stacks):
         if owner and not entry["shared"] and not owner["thread"]:
             owner["thread"] = natives.get(entry["thread_id"], 0)
     if stacks:
-        _name(objects, told, [*(entry for entry, _, _ in told), *rest])
+        _name(objects, told)
     shown = {entry["thread"] for entry, _, _ in told}
     helpers = [
         entry for entry in _helpers_of_pools(process, frames) if entry["thread"] not in shown
@@ -73,6 +73,8 @@ def describe(text, stacks):
         _describe_greenlets(natives, rest)
     process["threads"] = [entry for entry, _, _ in told] + helpers + unnamed + rest
     process["handles_signals"] = _handles_signals()
+    watched = sys.modules.get("manyhands._watched_pools")
+    process["pools"] = watched.pools() if watched else []
     return json.dumps(process)
 
 
@@ -183,10 +185,9 @@ def hidden(file):
     return file.startswith(_HIDDEN) or (file.startswith("<frozen ") and "importlib" not in file)
 
 
-def _name(objects, told, waiting):
-    """Give the objects that somebody waits for the names that the program has for them."""
-    awaited = {entry["wait"]["object"] for entry in waiting if entry["wait"]}
-    left = {ident for ident in awaited if ident in objects and not objects[ident].get("name")}
+def _name(objects, told):
+    """Give objects the names that the program has for them."""
+    left = {ident for ident, entry in objects.items() if not entry.get("name")}
     seen = set()
     for _, _, frame in told:
         while frame is not None and left:

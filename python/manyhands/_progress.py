@@ -16,6 +16,7 @@ import time
 import weakref
 from functools import partial
 
+from manyhands import _watched_pools
 from manyhands._progress_views import Lines, Numbers, Terminal, TqdmBar, tqdm_class
 
 TYPE_CHECKING = False
@@ -284,11 +285,13 @@ def show(progress: "bool | str", read: "Callable[[], Numbers]") -> "Bar | _Nothi
     return bar
 
 
-def show_all(pool: "Any", name: str) -> None:
-    """Show a bar whenever a pool has calls under way, if that is wanted in this process.
+def show_all(owner: "Any", pool: "Any", name: str) -> None:
+    """Show a bar whenever a pool has calls under way, if that is wanted in this process; and have
+    observers know of it.
 
     `pool` is what is native of it.
     """
+    _watched_pools.note(owner, pool, name)
     if shows_all_in != os.getpid():
         return
     screen = _find_screen()

@@ -34,6 +34,7 @@ commands:
   serve       keep queues for programs and workers on this machine and others
   worker      take tasks from such a queue and call a function with each
   why         tell why a running program does not go on
+  top         show what a running program does
 
 options:
   -h, --help  show this text, or that of a command: manyhands run --help
@@ -105,6 +106,10 @@ def main() -> None:
         from manyhands._why import why
 
         why(arguments)
+    elif command == "top":
+        from manyhands._top import top
+
+        top(arguments)
     elif command in ("-h", "--help", "help"):
         print(HELP, end="")
     elif command == "--version":

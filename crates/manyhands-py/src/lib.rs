@@ -25,6 +25,7 @@ mod ssh_keys;
 mod tally;
 mod threading;
 mod timeout;
+mod top;
 mod watch;
 
 /// The native half of the package `manyhands`.
@@ -45,5 +46,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ssh::register(module)?;
     #[cfg(feature = "ssh")]
     ssh_keys::register(module)?;
+    top::register(module)?;
     watch::register(module)
 }

@@ -27,6 +27,8 @@ pub struct Process {
     pub foreign: u32,
     /// What its threads wait for or hold, and what is worth to be watched.
     pub objects: Vec<Object>,
+    /// Its pools and executors.
+    pub pools: Vec<Pool>,
     /// Why names and stacks are missing, if they are.
     pub silent: Option<String>,
     /// Whether a signal may call a function of the program, which may wake whoever waits.
@@ -126,4 +128,26 @@ pub struct Hand {
     pub thread: u32,
     /// Which greenlet of the thread; 0 for the thread itself.
     pub greenlet: u64,
+}
+
+/// A pool or an executor.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pool {
+    /// A number, unique in its process.
+    pub id: u64,
+    /// The name of its class: `Pool`, `ProcessPoolExecutor`...
+    pub kind: String,
+    /// How many workers it has.
+    pub workers: u32,
+    /// How many calls are done, without those that failed.
+    pub done: u64,
+    /// How many have failed.
+    pub failed: u64,
+    /// How many are running.
+    pub running: u64,
+    /// How many wait for a worker.
+    pub waiting: u64,
+    /// For how many seconds it has been there.
+    pub seconds: f64,
 }

@@ -46,7 +46,7 @@ class ThreadPool(Pool, _original.ThreadPool):
             raise
         self._terminate = util.Finalize(self, threads.terminate, exitpriority=15)
         self._state = RUN
-        _progress.show_all(threads, type(self).__name__)
+        _progress.show_all(self, threads, type(self).__name__)
 
     def _start_worker(self):
         threads = self._scheduler

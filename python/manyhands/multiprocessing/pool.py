@@ -136,7 +136,7 @@ class Pool(_original.Pool):
             self, _end, args=(self._scheduler, self._pool, self._lock, helper), exitpriority=15
         )
         self._state = RUN
-        _progress.show_all(self._scheduler, self._shown_as or type(self).__name__)
+        _progress.show_all(self, self._scheduler, self._shown_as or type(self).__name__)
 
     def _first(self, processes):
         """Return how many workers there are at first."""

@@ -63,7 +63,7 @@ class ThreadPoolExecutor(_native.ThreadPoolExecutor, _original.ThreadPoolExecuto
         self._initializer = initializer
         self._initargs = initargs
         self._jobs = _jobs(self)
-        _progress.show_all(self._jobs, "ThreadPoolExecutor")
+        _progress.show_all(self, self._jobs, "ThreadPoolExecutor")
 
     def _become_theirs(self, max_workers, prefix, initializer, initargs, ctxkwargs):
         """Work as the standard library's from now on."""

@@ -1,0 +1,288 @@
+"""manyhands top: what a running program does."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import PATIENCE
+
+#: A program with a queue that flows, a pool at work, and a lock that somebody waits for.
+PROGRAM = """
+import sys, time
+from manyhands import multiprocessing, threading
+from manyhands.concurrent.futures import ThreadPoolExecutor
+
+def slow(number):
+    time.sleep(0.05)
+    if number % 4 == 3:
+        raise ValueError(number)
+
+def start(function):
+    threading.Thread(target=function, name=function.__name__, daemon=True).start()
+
+if __name__ == "__main__":
+    jobs = multiprocessing.get_context("fork").Queue(50)
+    lock = threading.Lock()
+    def fill():
+        while True:
+            jobs.put(1)
+    def drain():
+        while True:
+            jobs.get()
+            time.sleep(0.01)
+    def holder():
+        with lock:
+            sys.stdin.read()
+    def waiter():
+        with lock:
+            pass
+    for function in (fill, drain, holder, waiter):
+        start(function)
+    pool = ThreadPoolExecutor(2)
+    calls = [pool.submit(slow, number) for number in range(1_000)]
+    time.sleep(1.2)
+    print("there", flush=True)
+    sys.stdin.read()
+    pool.shutdown(cancel_futures=True)
+"""
+
+
+@contextmanager
+def program(path: Path) -> Iterator[int]:
+    (path / "tea.py").write_text(PROGRAM)
+    process = subprocess.Popen(
+        [sys.executable, str(path / "tea.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "there\n"
+        yield process.pid
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def top(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "manyhands", "top", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, **options)
+
+
+def test_json(tmp_path: Path) -> None:
+    with program(tmp_path) as pid:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "manyhands", "top", "--json", "--interval=0.3", str(pid)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        first, second = (json.loads(process.stdout.readline()) for _ in range(2))
+        process.stdout.close()
+        # It learns that nobody reads any more when it writes next.
+        assert process.wait(PATIENCE) == 1
+    assert [it["pid"] for it in first["processes"]] == [pid]
+    assert first["processes"][0]["cpu"] is None
+    assert second["processes"][0]["cpu"] >= 0
+    assert second["processes"][0]["memory"] > 1 << 20
+    threads = {it["name"]: it for it in second["processes"][0]["threads"]}
+    assert threads["waiter"]["waits_for"] == "lock (Lock)"
+    assert threads["waiter"]["seconds"] > 1
+    assert threads["waiter"]["stack"][-1]["function"] == "waiter"
+    (pool,) = second["pools"]
+    assert (pool["kind"], pool["workers"], pool["running"]) == ("ThreadPoolExecutor", 2, 2)
+    assert sum(pool[name] for name in ("done", "failed", "running", "waiting")) == 1_000
+    assert pool["done"] > 2 * pool["failed"] > 0
+    assert pool["rate"] > 0
+    assert pool["left"] > 0
+    (jobs,) = second["queues"]
+    assert (jobs["name"], jobs["capacity"], jobs["pids"]) == ("jobs", 50, [pid])
+    assert jobs["size"] >= 49
+    assert jobs["put_rate"] > 1
+    assert jobs["take_rate"] > 1
+    (lock,) = [it for it in second["locks"] if it["kind"] == "Lock"]
+    assert (lock["name"], lock["holder"], lock["waiters"]) == ("lock", f"holder of {pid}", 1)
+    assert lock["longest"] > 1
+
+
+@pytest.mark.parametrize("options", [("--once",), ("--once", "--json")])
+def test_once(tmp_path: Path, options: tuple[str, ...]) -> None:
+    with program(tmp_path) as pid:
+        done = top(*options, str(pid))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ThreadPoolExecutor" in done.stdout
+    if "--json" in options:
+        assert json.loads(done.stdout)["queues"][0]["put_rate"] is None
+    else:
+        assert re.search(rf"^lock \(Lock\) +1 .* holder of {pid} +{pid}$", done.stdout, re.M)
+        assert re.search(r"^jobs \(Queue\) +\d+ +50 ", done.stdout, re.M)
+
+
+def test_it_ends_with_the_program(tmp_path: Path) -> None:
+    with program(tmp_path) as pid:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "manyhands", "top", "--interval=0.1", str(pid)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert "PID" in process.stdout.readline()
+    assert process.communicate(timeout=PATIENCE)[0]
+    assert process.returncode == 0
+
+
+class Screen:
+    """A terminal with `manyhands top` in it."""
+
+    def __init__(self, pid: int, **environment: str) -> None:
+        self.leader, follower = pty.openpty()
+        termios.tcsetwinsize(follower, (24, 100)) if hasattr(termios, "tcsetwinsize") else None
+        self.before = termios.tcgetattr(self.leader)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "manyhands", "top", "--interval=0.2", str(pid)],
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
+            env={**os.environ, "TERM": "xterm", **environment},
+        )
+        os.close(follower)
+        self.text = ""
+
+    def press(self, keys: str) -> None:
+        self.text = ""
+        os.write(self.leader, keys.encode())
+
+    def until(self, pattern: str) -> None:
+        """Waits until that has been drawn. Only what changes is drawn, so pieces of it may be
+        missing."""
+        deadline = time.monotonic() + PATIENCE
+        while not re.search(pattern, self.text):
+            assert time.monotonic() < deadline, (pattern, self.text)
+            ready, _, _ = select.select([self.leader], [], [], 0.1)
+            if ready:
+                self.text += os.read(self.leader, 65536).decode(errors="replace")
+
+    def end(self) -> int:
+        """The exit status."""
+        deadline = time.monotonic() + PATIENCE
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline
+            ready, _, _ = select.select([self.leader], [], [], 0.1)
+            if ready:
+                try:
+                    self.text += os.read(self.leader, 65536).decode(errors="replace")
+                except OSError:
+                    break
+        status = self.process.wait(PATIENCE)
+        os.close(self.leader)
+        return status
+
+
+def plain(text: str) -> str:
+    """Without what moves the cursor and changes the style."""
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+
+
+@pytest.mark.skipif(not hasattr(termios, "tcsetwinsize"), reason="needs Python 3.11 for its size")
+def test_on_a_screen(tmp_path: Path) -> None:
+    with program(tmp_path) as pid:
+        screen = Screen(pid)
+        screen.until(r"\x1b\[\?1049h")  # the other screen of the terminal
+        screen.until("waiter")
+        for keys, pattern in (
+            ("2", "ThreadPoolExecutor"),
+            ("3", "jobs"),
+            ("4", "holder of"),
+            ("?", "another row"),
+            (" ", "holder of"),
+            ("1/waiter\r", "/waiter"),
+            ("\r", "in waiter"),
+        ):
+            screen.press(keys)
+            screen.until(pattern.replace(" ", r"(?:\s|\x1b\[[0-9;]*[a-zA-Z])+"))
+        screen.press("q")
+        assert screen.end() == 0
+        assert "\x1b[?1049l" in screen.text  # and back
+
+
+@pytest.mark.skipif(not hasattr(termios, "tcsetwinsize"), reason="needs Python 3.11 for its size")
+@pytest.mark.parametrize(
+    ("end", "status"), [("\x03", 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_the_terminal_is_left_as_it_was(tmp_path: Path, end: Any, status: int) -> None:
+    with program(tmp_path) as pid:
+        screen = Screen(pid)
+        screen.until("waiter")
+        if isinstance(end, str):
+            screen.press(end)
+        else:
+            screen.process.send_signal(end)
+        assert screen.end() == status
+        assert "\x1b[?1049l" in screen.text
+
+
+@pytest.mark.skipif(not hasattr(termios, "tcsetwinsize"), reason="needs Python 3.11 for its size")
+def test_a_program_that_ends_stays_to_be_seen(tmp_path: Path) -> None:
+    with program(tmp_path) as pid:
+        screen = Screen(pid)
+        screen.until("waiter")
+    screen.until("has")
+    screen.until("ended")
+    assert screen.process.poll() is None
+    screen.press("q")
+    assert screen.end() == 0
+
+
+@pytest.mark.skipif(not hasattr(termios, "tcsetwinsize"), reason="needs Python 3.11 for its size")
+def test_a_dumb_terminal_gets_tables(tmp_path: Path) -> None:
+    with program(tmp_path) as pid:
+        screen = Screen(pid, TERM="dumb")
+        screen.until("ThreadPoolExecutor")
+        screen.until(r"holder of \d+")
+        screen.process.send_signal(signal.SIGINT)
+        assert screen.end() == 130
+        assert "\x1b" not in screen.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("4194999",), 1, "manyhands: there is no process 4194999\n"),
+        (("1",), 1, None),
+        (("tea",), 2, "manyhands: 'tea' is no number of a process\n"),
+        (("1", "2"), 2, "manyhands: there can be only one process\n"),
+        (
+            ("--interval", "0"),
+            2,
+            "manyhands: --interval takes a number of seconds from 0.1 on, not '0'\n",
+        ),
+    ],
+)
+def test_bad_words(arguments: tuple[str, ...], status: int, message: str | None) -> None:
+    done = top(*arguments)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert message is None or done.stderr.endswith(message)
+
+
+def test_closed_output(tmp_path: Path) -> None:
+    with program(tmp_path) as pid:
+        command = f"{sys.executable} -m manyhands top --once {pid} >&-"
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("manyhands: ")
+    assert len(done.stderr.splitlines()) == 1
