@@ -59,6 +59,9 @@ def top(arguments: list[str]) -> None:
             fail(f"{argument!r} is no number of a process", usage=USAGE)
     if len(numbers) > 1:
         fail("there can be only one process", usage=USAGE)
+    if sys.stdout is None:
+        print("manyhands: there is no standard output to show it on", file=sys.stderr)
+        raise SystemExit(1)
     from manyhands import _native
 
     pid = numbers[0] if numbers else choose(_native.programs())
