@@ -245,6 +245,14 @@ def test_a_program_that_ends_stays_to_be_seen(tmp_path: Path) -> None:
         assert screen.end() == 0
 
 
+def test_a_terminal_that_hangs_up(tmp_path: Path) -> None:
+    with program(tmp_path) as pid, Screen(pid) as screen:
+        screen.until("waiter")
+        os.close(screen.leader)
+        screen.leader = os.open(os.devnull, os.O_RDONLY)
+        assert screen.process.wait(PATIENCE) in (0, 1)
+
+
 def test_a_dumb_terminal_gets_tables(tmp_path: Path) -> None:
     with program(tmp_path) as pid, Screen(pid, TERM="dumb") as screen:
         screen.until("ThreadPoolExecutor")

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use manyhands_watch::client;
 use manyhands_watch::state::Process;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::app::App;
 use crate::picture::{Look, Picture};
@@ -111,18 +112,50 @@ fn on_screen(options: Options, first: Vec<Process>, goes_on: &dyn Fn() -> bool) 
                 }
             }
             terminal.draw(|frame| app.draw(frame))?;
-            if event::poll(TURN)?
-                && let Event::Key(key) = event::read()?
-                && key.kind == KeyEventKind::Press
-                && !app.key(key)
-            {
+            let input = input(TURN);
+            if input == Input::HungUp {
                 break;
+            }
+            while input == Input::Something && event::poll(Duration::ZERO)? {
+                if let Event::Key(key) = event::read()?
+                    && key.kind == KeyEventKind::Press
+                    && !app.key(key)
+                {
+                    return Ok(());
+                }
             }
         }
         Ok(())
     })();
+    if input(Duration::ZERO) == Input::HungUp {
+        // There is nothing to restore, and nowhere to say so, as it would when dropped.
+        std::mem::forget(terminal);
+        return Ok(());
+    }
     ratatui::try_restore()?;
     shown
+}
+
+/// What there is to read from the terminal.
+#[derive(PartialEq)]
+enum Input {
+    Nothing,
+    Something,
+    /// The terminal is gone: from then on there would always be something to read, and never a key.
+    HungUp,
+}
+
+fn input(patience: Duration) -> Input {
+    let stdin = io::stdin();
+    let mut ready = [PollFd::new(&stdin, PollFlags::IN)];
+    let patience = Timespec::try_from(patience).ok();
+    if !poll(&mut ready, patience.as_ref()).is_ok_and(|count| count > 0) {
+        return Input::Nothing;
+    }
+    if ready[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+        return Input::HungUp;
+    }
+    Input::Something
 }
 
 /// A thread that looks, so that keys are never waited for.
