@@ -367,13 +367,23 @@ impl Judge {
                 .iter()
                 .any(|suspect| suspect.certain == knot.certain && numbers(&first, suspect) == key);
             let is_old = lasted(&second, &knot) >= if knot.certain { 0.9 } else { LIKELY };
-            if is_same && is_old && have_looked(&first, &second, &knot) && self.told.insert(key) {
-                new.push(knot);
+            if is_same && is_old && have_looked(&first, &second, &knot) && !self.told.contains(&key)
+            {
+                new.push((key, knot));
             }
         }
-        if !new.is_empty() {
-            act(me, &second, &new);
+        if new.is_empty() {
+            return waits_for_ever;
         }
+        // Who is above may have begun to answer only now.
+        let root = client::root(me, |pid| program.contains(&pid));
+        if root != me {
+            client::tell(root, LOOK);
+            return waits_for_ever;
+        }
+        let (keys, knots): (Vec<_>, Vec<_>) = new.into_iter().unzip();
+        self.told.extend(keys);
+        act(me, &second, &knots);
         waits_for_ever
     }
 }
