@@ -37,6 +37,16 @@ def hang_when_asked_where(asks: int) -> None:
     wait_for_ever()
 
 
+def hang_when_saying_where(asks: int) -> None:
+    """Has taken the question, and is not let go on for a moment, as if others had the processor."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {asks})
+    signal.sigwait({asks})
+    time.sleep(0.03)
+    os.kill(os.getpid(), asks)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {asks})
+    wait_for_ever()
+
+
 def hang_at_two(number: int) -> int:
     if number == 2:
         wait_for_ever()

@@ -57,14 +57,12 @@ def top(arguments: list[str]) -> None:
             numbers.append(int(argument))
         else:
             fail(f"{argument!r} is no number of a process", usage=USAGE)
-    if len(numbers) > 1:
-        fail("there can be only one process", usage=USAGE)
+    pid = choose(numbers, USAGE)
     if sys.stdout is None:
         print("manyhands: there is no standard output to show it on", file=sys.stderr)
         raise SystemExit(1)
     from manyhands import _native
 
-    pid = numbers[0] if numbers else choose(_native.programs())
     for number in (signal.SIGTERM, signal.SIGHUP):
         # The terminal is left as it was found.
         signal.signal(number, lambda number, _: sys.exit(128 + number))

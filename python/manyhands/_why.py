@@ -36,11 +36,9 @@ def why(arguments: list[str]) -> None:
             numbers.append(int(argument))
         else:
             fail(f"{argument!r} is no number of a process", usage=USAGE)
-    if len(numbers) > 1:
-        fail("there can be only one process", usage=USAGE)
+    pid = choose(numbers, USAGE)
     from manyhands import _native
 
-    pid = numbers[0] if numbers else choose(_native.programs())
     try:
         text = _native.why_json(pid) + "\n" if as_json else _native.why(pid)
     except OSError as error:
@@ -50,8 +48,16 @@ def why(arguments: list[str]) -> None:
     sys.stdout.flush()
 
 
-def choose(programs: list[tuple[int, str]]) -> int:
-    """The only program; fails, with a list, if there is another number of them."""
+def choose(numbers: list[int], usage: str) -> int:
+    """The process that was given, or else that of the only program; fails, with a list, if there
+    is another number of them."""
+    if len(numbers) > 1:
+        fail("there can be only one process", usage=usage)
+    if numbers:
+        return numbers[0]
+    from manyhands import _native
+
+    programs = _native.programs()
     if len(programs) == 1:
         return programs[0][0]
     if not programs:

@@ -52,6 +52,9 @@ LOCK_ORDER = "MANYHANDS_LOCK_ORDER"
 DEADLOCK = "MANYHANDS_DEADLOCK"
 DEADLOCKS = ("report", "raise", "abort", "off")
 
+#: The options whose value may be the next word.
+WITH_VALUE = ("--start-method", "--deadlock")
+
 RUN_USAGE = """\
 usage: manyhands run [--engine] [--progress] [--start-method METHOD] [--deadlock=WHAT]
                      [--lock-order] [PYTHON OPTIONS] [FILE | -m MODULE | -c CODE | -] ...\
@@ -139,14 +142,14 @@ def run(arguments: list[str]) -> None:
             return
         name, equals, value = word.partition("=")
         used = 1
+        if name in WITH_VALUE and not equals:
+            value = "".join(arguments[end + 1 : end + 2])
+            used = 2
         if word == "--engine":
             report = True
         elif word == "--progress":
             progress = True
         elif name == "--start-method":
-            if not equals:
-                value = "".join(arguments[end + 1 : end + 2])
-                used = 2
             if value not in START_METHODS:
                 known = ", ".join(START_METHODS)
                 fail(f"there is no start method {value!r}; there are {known}", RUN_USAGE)
@@ -154,9 +157,6 @@ def run(arguments: list[str]) -> None:
         elif word == "--lock-order":
             lock_order = True
         elif name == "--deadlock":
-            if not equals:
-                value = "".join(arguments[end + 1 : end + 2])
-                used = 2
             if value not in DEADLOCKS:
                 known = ", ".join(DEADLOCKS)
                 fail(f"--deadlock cannot be {value!r}; it can be {known}", RUN_USAGE)

@@ -5,7 +5,7 @@ processes wait for: what `manyhands why` prints. The test goes on; what ends it 
 business, that of pytest-timeout for instance.
 
 Too long is the limit of pytest-timeout (its option or ini value `timeout`) less a tenth, or else
-pytest's own `faulthandler_timeout`, or else a minute; or `--manyhands-why=SECONDS`.
+pytest's own `faulthandler_timeout` less a tenth, or else a minute; or `--manyhands-why=SECONDS`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _Watch:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        timer = threading.Timer(self._limit(item), self._tell, [item.nodeid])
+        timer = threading.Timer(self.limit(item), self._tell, [item.nodeid])
         timer.daemon = True
         timer.start()
         try:
@@ -65,15 +65,16 @@ class _Watch:
             timer.cancel()
             timer.join()
 
-    def _limit(self, item: pytest.Item) -> float:
+    def limit(self, item: pytest.Item) -> float:
         if self._seconds is not None:
             return self._seconds
         marker = item.get_closest_marker("timeout")
         given = marker.args[0] if marker and marker.args else None
         given = given or self._config.getoption("timeout", None) or self._ini("timeout")
-        if given and float(given) > 0:
-            return float(given) * 0.9
-        return float(self._ini("faulthandler_timeout") or 0) or DEFAULT
+        for limit in (given, self._ini("faulthandler_timeout")):
+            if limit and float(limit) > 0:
+                return float(limit) * 0.9
+        return DEFAULT
 
     def _ini(self, name: str) -> Any:
         try:

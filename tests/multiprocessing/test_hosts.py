@@ -228,7 +228,8 @@ def test_a_worker_ends_with_what_stands_for_it(pool):
 
 def sleep_long(path):
     with open(path, "x"):
-        time.sleep(2 * LIMIT)
+        while True:
+            signal.pause()
 
 
 def test_connections_that_are_lost_are_made_again(places, tmp_path):
@@ -313,13 +314,14 @@ def test_the_package_is_brought_along_and_taken_away():
 
 
 PROGRAM = """
-    import os, sys, time
+    import os, signal, sys
     from manyhands import multiprocessing
 
     def tell(_):
         import manyhands
         print(os.getpid(), manyhands.__file__, flush=True)
-        time.sleep(60)
+        while True:
+            signal.pause()
 
     if __name__ == "__main__":
         bare, bring = sys.argv[1], sys.argv[2] == "bring"

@@ -32,6 +32,7 @@ from optiontasks import (
     hang,
     hang_at_two,
     hang_when_asked_where,
+    hang_when_saying_where,
     keep_busy,
     say_and_hang,
 )
@@ -87,11 +88,14 @@ def test_a_call_that_takes_too_long_is_ended(pool: Any) -> None:
     assert pool.map(square, range(10)) == [number * number for number in range(10)]
 
 
-def test_a_worker_that_gets_no_processor_is_waited_for_before_it_says_where(pool: Any) -> None:
+@pytest.mark.parametrize("hang", [hang_when_asked_where, hang_when_saying_where])
+def test_a_worker_that_gets_no_processor_is_waited_for_until_it_has_said_where(
+    pool: Any, hang: Callable[[int], None]
+) -> None:
     limited = pool.with_options(timeout=0.5)
     with pytest.raises(TaskTimeout) as caught:
-        limited.apply(hang_when_asked_where, (_last_words.SAYS_WHERE,))
-    assert caught.value.stack.splitlines()[-1].endswith("in hang_when_asked_where")
+        limited.apply(hang, (_last_words.SAYS_WHERE,))
+    assert caught.value.stack.splitlines()[-1].endswith(f"in {hang.__name__}")
 
 
 def test_each_item_has_its_time(pool: Any) -> None:

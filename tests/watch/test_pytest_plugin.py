@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support import PATIENCE
 
 HANGS = """
@@ -54,6 +55,37 @@ def test_the_limit_may_be_a_word_of_its_own(tmp_path: Path) -> None:
 def test_nothing_is_told_unless_asked(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+LIMIT = """
+import pytest
+
+def limit(request):
+    return request.config.pluginmanager.get_plugin("manyhands-watch").limit(request.node)
+
+def test_of_all(request):
+    assert limit(request) == WANTED
+
+@pytest.mark.timeout(30)
+def test_of_its_own(request):
+    assert limit(request) == 27
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (["--manyhands-why"], 60),
+        (["--manyhands-why", "-o", "faulthandler_timeout=20"], 18),
+    ],
+)
+def test_the_limit_of_others_less_a_tenth(
+    tmp_path: Path, options: list[str], wanted: float
+) -> None:
+    program = LIMIT.replace("WANTED", str(wanted))
+    done = run(tmp_path, *options, "-W", "ignore::pytest.PytestUnknownMarkWarning", program=program)
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
 
 
 def test_no_number(tmp_path: Path) -> None:

@@ -20,21 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hanging import hanging
 from support import PATIENCE
 
 #: A program with a queue that flows, a pool at work, and a lock that somebody waits for.
 PROGRAM = """
-import sys, time
-from manyhands import multiprocessing, threading
-from manyhands.concurrent.futures import ThreadPoolExecutor
-
 def slow(number):
     time.sleep(0.05)
     if number % 4 == 3:
         raise ValueError(number)
-
-def start(function):
-    threading.Thread(target=function, name=function.__name__, daemon=True).start()
 
 if __name__ == "__main__":
     jobs = multiprocessing.get_context("fork").Queue(50)
@@ -56,7 +50,7 @@ if __name__ == "__main__":
         start(function)
     pool = ThreadPoolExecutor(2)
     calls = [pool.submit(slow, number) for number in range(1_000)]
-    time.sleep(1.2)
+    until_waited(1.2)
     print("there", flush=True)
     sys.stdin.read()
     pool.shutdown(cancel_futures=True)
@@ -65,20 +59,8 @@ if __name__ == "__main__":
 
 @contextmanager
 def program(path: Path) -> Iterator[int]:
-    (path / "tea.py").write_text(PROGRAM)
-    process = subprocess.Popen(
-        [sys.executable, str(path / "tea.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == "there\n"
+    with hanging(path, PROGRAM) as process:
         yield process.pid
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def top(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:

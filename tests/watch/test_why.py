@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
-import textwrap
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hanging import hanging, write
 from manyhands import watch
 from support import PATIENCE
-
-HEAD = """
-import os, signal, sys, time
-from manyhands import multiprocessing, queue, threading
-from manyhands.concurrent.futures import Future, ThreadPoolExecutor
-
-def start(function, *args):
-    thread = threading.Thread(target=function, args=args, name=function.__name__, daemon=True)
-    thread.start()
-    return thread
-"""
 
 #: The two mutexes of the books, and a main thread that goes on.
 MUTEXES = """
@@ -44,12 +31,6 @@ threads = [start(one), start(two)]
 """
 
 
-def write(path: Path, program: str) -> Path:
-    file = path / "program.py"
-    file.write_text(HEAD + textwrap.dedent(program))
-    return file
-
-
 def run(path: Path, program: str, *args: str, deadlocks: str = "abort") -> tuple[int, str, str]:
     """The exit status, what came out, and the report."""
     environment = {**os.environ, "MANYHANDS_DEADLOCK": deadlocks}
@@ -58,26 +39,6 @@ def run(path: Path, program: str, *args: str, deadlocks: str = "abort") -> tuple
         command, env=environment, capture_output=True, text=True, timeout=PATIENCE
     )
     return done.returncode, done.stdout, done.stderr
-
-
-@contextmanager
-def hanging(path: Path, program: str, *args: str) -> Iterator[subprocess.Popen[str]]:
-    """A program that says when it is there, and is killed in the end, with its children."""
-    process = subprocess.Popen(
-        [sys.executable, str(write(path, program)), *args],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == "there\n"
-        yield process
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
 
 
 def read_until(process: subprocess.Popen[str], pattern: str) -> str:
@@ -124,14 +85,19 @@ def test_two_plain_mutexes_while_somebody_runs(tmp_path: Path) -> None:
 def test_a_reentrant_mutex_instead_is_none(tmp_path: Path) -> None:
     program = """
     mutex_a = mutex_b = threading.RLock()
-    def eat():
+    def first():
         with mutex_a:
-            time.sleep(1.5)
+            other.append(start(second))
+            until_waited(1.3)
             with mutex_b:
                 pass
-    threads = [start(eat), start(eat)]
-    for thread in threads:
-        thread.join()
+    def second():
+        with mutex_b:
+            with mutex_a:
+                pass
+    other = []
+    start(first).join()
+    other.pop().join()
     """
     assert run(tmp_path, program) == (0, "", "")
 
@@ -360,6 +326,21 @@ def test_a_child_goes_on_with_an_error(tmp_path: Path) -> None:
     assert "DeadlockError" in report
 
 
+def test_a_join_is_not_what_goes_on_with_an_error(tmp_path: Path) -> None:
+    program = """
+    never = threading.Event()
+    def waiter():
+        never.wait()
+    def joiner():
+        start(waiter).join()
+    start(joiner).join()
+    print("over")
+    """
+    status, out, report = run(tmp_path, program, deadlocks="raise")
+    assert (status, out) == (0, "over\n")
+    assert re.search(r"in waiter\n    never\.wait\(\)\n(.*\n)*.*DeadlockError: ", report), report
+
+
 def test_nothing_is_told_if_nobody_asks(tmp_path: Path) -> None:
     program = """
     def end():
@@ -393,7 +374,7 @@ def test_another_program_is_asked(tmp_path: Path) -> None:
             pass
     start(holder)
     start(waiter)
-    time.sleep(1.2)
+    until_told("lock (Lock), held by", "thread holder")
     print("there", flush=True)
     sys.stdin.read()
     """
@@ -425,15 +406,12 @@ def test_a_stopped_process_is_told_of(tmp_path: Path) -> None:
             target=threading.Event().wait, args=(60,), daemon=True
         )
         child.start()
-        time.sleep(1.3)
+        until_told("in wait() of", "Event")
         os.kill(child.pid, signal.SIGSTOP)
         print("there", flush=True)
         child.join()
     """
     with hanging(tmp_path, program) as process:
-        limit = 50
-        while ask(str(process.pid))[0] == 1 and limit:  # the wait has not lasted yet
-            limit -= 1
         status, report, _ = ask(str(process.pid))
     assert status == 0
     assert re.search(r"process \d+ does not answer: it is stopped", report)
@@ -449,7 +427,9 @@ def test_greenlets_are_shown(tmp_path: Path) -> None:
     def sleeper():
         gevent.sleep(60)
     def tell():
-        gevent.sleep(1.5)
+        words = " ".join(["in acquire() of", "shared"])
+        while words not in watch.why():
+            gevent.sleep(0.01)
         print("there", flush=True)
         gevent.sleep(60)
     gevent.joinall([gevent.spawn(each) for each in (waiter, sleeper, tell)])

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use manyhands_sys::fork::{self, OwnDescriptor};
+use manyhands_sys::fork::{self, ForkMutex, OwnDescriptor, Protected};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
@@ -122,27 +122,35 @@ impl Source {
     }
 }
 
-/// The zygotes of this process, by their numbers.
-static ZYGOTES: Mutex<Vec<(u32, Weak<Source>)>> = Mutex::new(Vec::new());
+/// The zygotes of this process, by their numbers. A forked child has its parent's, which it cannot
+/// listen to.
+struct Zygotes(Vec<(u32, Weak<Source>)>);
+
+static ZYGOTES: ForkMutex<Zygotes> = ForkMutex::new(Zygotes(Vec::new()));
+
+impl Protected for Zygotes {
+    fn mutex() -> &'static ForkMutex<Zygotes> {
+        &ZYGOTES
+    }
+}
 
 /// Has observers know a zygote and its spares for what they are.
 pub(crate) fn announce(zygote: u32, source: &Arc<Source>) {
     manyhands_watch::set_helpers(helpers);
-    let mut zygotes = ZYGOTES.lock().unwrap_or_else(PoisonError::into_inner);
-    zygotes.retain(|(_, source)| source.strong_count() > 0);
-    zygotes.push((zygote, Arc::downgrade(source)));
+    let mut zygotes = ZYGOTES.lock();
+    zygotes.0.retain(|(_, source)| source.strong_count() > 0);
+    zygotes.0.push((zygote, Arc::downgrade(source)));
 }
 
 /// The processes that do nothing before this one orders a child of them.
 fn helpers() -> Vec<u32> {
-    // It may have been locked when this process was forked; then there are none that are its own.
-    let Ok(zygotes) = ZYGOTES.try_lock() else { return Vec::new() };
+    let zygotes = ZYGOTES.lock().0.clone();
     let mut helpers = Vec::new();
-    for (zygote, source) in zygotes.iter() {
+    for (zygote, source) in zygotes {
         if let Some(source) = source.upgrade()
             && source.listen()
         {
-            helpers.push(*zygote);
+            helpers.push(zygote);
             let known = &source.lock().known;
             helpers.extend(known.iter().filter(|(_, it)| it.child.is_none()).map(|(&pid, _)| pid));
         }

@@ -183,8 +183,9 @@ pub(crate) struct Vigil {
 struct Note {
     address: usize,
     operation: &'static str,
-    looks: Cell<u32>,
+    begun: OnceCell<Instant>,
     guard: OnceCell<WaitingGuard>,
+    is_told: Cell<bool>,
 }
 
 impl Vigil {
@@ -197,8 +198,9 @@ impl Vigil {
             note: Note {
                 address: std::ptr::from_ref(object).addr(),
                 operation,
-                looks: Cell::new(0),
+                begun: OnceCell::new(),
                 guard: OnceCell::new(),
+                is_told: Cell::new(false),
             },
             limit,
         }
@@ -220,20 +222,19 @@ impl Vigil {
 #[cfg(not(loom))]
 impl Note {
     fn look(&self, limit: Limit) {
-        // Looks are that far apart unless somebody was woken in vain.
-        const LASTED: u32 = 5;
-        let looks = self.looks.get().saturating_add(1);
-        self.looks.set(looks);
-        match self.guard.get() {
-            Some(guard) => guard.looked(None),
-            None if looks > 1 => {
-                let limited = limit != Limit::Forever;
-                let guard = WaitingGuard::for_memory(self.address, self.operation, limited);
-                let _ = self.guard.set(guard);
-            }
-            None => {}
+        let Some(begun) = self.begun.get() else {
+            let _ = self.begun.set(Instant::now());
+            return;
+        };
+        let waited = begun.elapsed();
+        if let Some(guard) = self.guard.get() {
+            guard.looked(None);
+        } else if waited >= RECHECK {
+            let limited = limit != Limit::Forever;
+            let guard = WaitingGuard::for_memory(self.address, self.operation, limited);
+            let _ = self.guard.set(guard);
         }
-        if looks == LASTED + 1 {
+        if waited >= manyhands_watch::LONG && !self.is_told.replace(true) {
             manyhands_watch::has_lasted();
         }
     }

@@ -164,6 +164,21 @@ pub fn is_pending(process: u32, signal: i32) -> bool {
     os::is_pending(process, signal)
 }
 
+/// Whether the first thread of a process blocks that signal, as it also does while it handles it; false if
+/// nobody can tell.
+///
+/// ```
+/// use manyhands_sys::process::is_blocked;
+///
+/// assert!(!is_blocked(std::process::id(), 10));
+/// ```
+///
+/// # References
+/// proc_pid_status(5), `SigBlk`; sigaction(2), `SA_NODEFER`.
+pub fn is_blocked(process: u32, signal: i32) -> bool {
+    os::is_blocked(process, signal)
+}
+
 /// Has the kernel kill this process when the thread that started it ends.
 ///
 /// # Errors
@@ -329,6 +344,14 @@ pub fn environment() -> Vec<u8> {
 /// Closes a descriptor of which only the number is known; true if it was open.
 pub fn close(descriptor: RawFd) -> bool {
     os::close(descriptor).is_ok()
+}
+
+/// What tells the file of a descriptor of which only the number is known from others of its device.
+///
+/// # Errors
+/// It is not open.
+pub fn inode(descriptor: RawFd) -> io::Result<u64> {
+    os::inode(descriptor)
 }
 
 /// A copy of a descriptor by a given number, which programs that this process runs inherit. What

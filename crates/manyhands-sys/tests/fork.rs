@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use manyhands_sys::fork::{ForkMutex, OwnDescriptor, Protected, epoch, register, survived};
-use manyhands_sys::process::{is_pending, set_blocked_signals, signal_bit};
+use manyhands_sys::process::{is_blocked, is_pending, set_blocked_signals, signal_bit};
 use manyhands_sys::thread::{ThreadId, is_main};
 
 /// Whether all is well in a forked child.
@@ -50,8 +50,9 @@ fn a_signal_is_pending_until_it_is_handled() {
         // SAFETY: a signal that is ignored unless somebody handles it.
         unsafe { libc::kill(me.cast_signed(), libc::SIGCHLD) };
         let was_asked = is_asked() && !is_pending(me, libc::SIGCHLD + 1);
+        let was_blocked = is_blocked(me, libc::SIGCHLD) && !is_blocked(me, libc::SIGCHLD + 1);
         set_blocked_signals(before);
-        was_asked && !is_asked()
+        was_asked && was_blocked && !is_asked() && !is_blocked(me, libc::SIGCHLD)
     }));
 }
 

@@ -5,7 +5,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
-use ratatui::widgets::{Clear, Paragraph, Row as Line_, Table, TableState};
+use ratatui::widgets::{Clear, Paragraph, Row as TableRow, Table, TableState};
 
 use crate::picture::Picture;
 use crate::table::{self, Row, View};
@@ -180,10 +180,10 @@ impl App {
         });
         let body = rows.iter().map(|row| {
             let cells = row.cells.iter().zip(view.columns());
-            Line_::new(cells.map(|(cell, (_, is_number))| aligned(&cell.text, *is_number)))
+            TableRow::new(cells.map(|(cell, (_, is_number))| aligned(&cell.text, *is_number)))
         });
         let table = Table::new(body, constraints)
-            .header(Line_::new(heads))
+            .header(TableRow::new(heads))
             .row_highlight_style(Style::default().add_modifier(Modifier::REVERSED));
         let mut state = TableState::default().with_selected((!rows.is_empty()).then_some(selected));
         frame.render_stateful_widget(table, area, &mut state);

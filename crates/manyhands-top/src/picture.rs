@@ -163,8 +163,7 @@ impl Picture {
         let objects = objects(&now.processes);
         let (queues, locks) =
             objects.values().partition::<Vec<&Shown>, _>(|shown| shown.is_queue());
-        let mut locks: Vec<LockSeen> =
-            locks.into_iter().filter_map(|shown| lock(shown, now)).collect();
+        let mut locks: Vec<LockSeen> = locks.into_iter().map(|shown| lock(shown, now)).collect();
         locks.sort_by(|one, other| {
             other.longest.partial_cmp(&one.longest).unwrap_or(std::cmp::Ordering::Equal)
         });
@@ -331,12 +330,12 @@ fn queue(shown: &Shown<'_>, before: Option<&Look>, now: &Look) -> QueueSeen {
     }
 }
 
-fn lock(shown: &Shown<'_>, now: &Look) -> Option<LockSeen> {
+fn lock(shown: &Shown<'_>, now: &Look) -> LockSeen {
     let holder = shown.object.owner.map(|owner| match graph::find(&now.processes, owner) {
         Some((_, thread)) if !thread.name.is_empty() => format!("{} of {}", thread.name, owner.pid),
         _ => format!("process {}", owner.pid),
     });
-    Some(LockSeen {
+    LockSeen {
         id: shown.object.id.clone(),
         name: shown.name.to_owned(),
         kind: shown.object.kind.clone(),
@@ -345,5 +344,5 @@ fn lock(shown: &Shown<'_>, now: &Look) -> Option<LockSeen> {
         waiters: shown.waiting.len(),
         longest: shown.longest(),
         waits: shown.waits,
-    })
+    }
 }

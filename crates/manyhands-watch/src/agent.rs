@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError, mpsc};
@@ -50,7 +50,7 @@ const ABORTED: i32 = 75;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Deadlocks {
-    /// Nothing; nobody looks for them, and the process does not answer.
+    /// Nothing; nobody looks for them, and a process that does not answer yet never will.
     Off,
     /// A report is written to stderr.
     Report,
@@ -111,10 +111,7 @@ impl Socket {
     }
 
     fn is_ours(self) -> bool {
-        #[expect(unsafe_code, reason = "only the number is known")]
-        // SAFETY: used to ask what it is, whatever that may be.
-        let descriptor = unsafe { BorrowedFd::borrow_raw(self.descriptor) };
-        fstat(descriptor).is_ok_and(|stat| stat.st_ino == self.inode)
+        process::inode(self.descriptor).is_ok_and(|inode| inode == self.inode)
     }
 }
 
@@ -171,6 +168,11 @@ impl Protected for Place {
             process::close(agent.socket.descriptor);
         }
     }
+}
+
+/// See [`prepare_for_forks`](crate::prepare_for_forks).
+pub(crate) fn prepare_for_forks() {
+    AGENT.prepare();
 }
 
 /// Has this process answer, if it does not yet. Where that cannot be, nothing is said.
@@ -316,6 +318,10 @@ impl Judge {
 
     fn look_if_due(&mut self) {
         if self.next.is_none_or(|next| Instant::now() < next) {
+            return;
+        }
+        if deadlocks() == Deadlocks::Off {
+            self.next = None;
             return;
         }
         let begun = Instant::now();

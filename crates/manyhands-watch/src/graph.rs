@@ -34,14 +34,16 @@ pub struct Knot {
 }
 
 impl Knot {
-    /// The youngest wait of its circle, or of all if there is none: the one to be broken.
+    /// The youngest wait of its circle, or of all if there is none: the one to be broken. Not one that
+    /// is not ours, of which nobody knows when it began: a join of a thread.
     pub fn youngest(&self, processes: &[Process]) -> Option<Hand> {
         let among = if self.cycle.is_empty() { &self.hands } else { &self.cycle };
-        let age = |hand: &Hand| {
-            let wait = find(processes, *hand).and_then(|(_, thread)| thread.wait.as_ref());
-            wait.map_or(f64::INFINITY, |wait| wait.seconds)
+        let age = |&hand: &Hand| {
+            let wait = find(processes, hand)?.1.wait.as_ref()?;
+            (wait.seconds > 0.0).then_some((hand, wait.seconds))
         };
-        among.iter().copied().min_by(|one, other| age(one).total_cmp(&age(other)))
+        let youngest = among.iter().filter_map(age).min_by(|one, other| one.1.total_cmp(&other.1));
+        youngest.map(|(hand, _)| hand)
     }
 }
 
@@ -267,7 +269,7 @@ impl<'a> Graph<'a> {
 pub(crate) const WORKERS: &str = "Workers";
 
 /// What threads of the same process, or of those that share it, can bring about.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 10] = [
     "Lock",
     "Semaphore",
     "BoundedSemaphore",
@@ -278,8 +280,6 @@ const KINDS: [&str; 12] = [
     "LifoQueue",
     "PriorityQueue",
     "SimpleQueue",
-    "JoinableQueue",
-    "Pool",
 ];
 
 fn hand(process: &Process, thread: &Thread) -> Hand {

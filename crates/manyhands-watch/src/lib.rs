@@ -24,7 +24,7 @@ pub mod state;
 mod subject;
 
 pub use agent::{Deadlocks, LONG, begin, deadlocks, has_lasted, set_deadlocks};
-pub use local::{Describe, bare, set_describe, subject_id};
+pub use local::{Describe, set_describe, subject_id};
 pub use registry::{
     Pending, Shared, is_condemned, prepare_for_forks, set_current_greenlet, set_helpers,
     set_shared, snapshot,

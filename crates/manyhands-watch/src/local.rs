@@ -25,7 +25,7 @@ pub fn set_describe(describe: Describe) {
 }
 
 /// The threads that wait and what they wait for, without names.
-pub fn bare() -> Process {
+pub(crate) fn bare() -> Process {
     let pid = liveness::process_id();
     let mut process = Process {
         pid,
@@ -101,7 +101,6 @@ pub fn subject_id(id: u64) -> String {
 
 /// The number of what is waited for, which is among the objects then.
 fn about(about: About, objects: &mut Vec<Object>) -> Option<String> {
-    let pid = liveness::process_id();
     let object = match about {
         About::Subject(id) => return Some(subject_id(id)),
         About::Memory(address) => {
@@ -114,9 +113,6 @@ fn about(about: About, objects: &mut Vec<Object>) -> Option<String> {
             owner: Some(Hand { pid: child, thread: 0, greenlet: 0 }),
             ..Object::default()
         },
-        About::Other(kind) => {
-            Object { id: format!("{pid}-{kind}"), kind: kind.to_owned(), ..Object::default() }
-        }
     };
     let id = object.id.clone();
     if objects.iter().all(|known| known.id != id) {

@@ -13,9 +13,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, MutexGuard, OnceLock};
 
 use manyhands_sys::fork::{self, ForkMutex, Protected};
+use manyhands_sys::liveness;
 use manyhands_sys::thread::{self, ThreadId};
 use manyhands_sys::time::Deadline;
 
+use crate::agent;
 use crate::state::Object;
 use crate::subject::{Kind, Seen, Waiting};
 
@@ -45,8 +47,6 @@ pub(crate) enum About {
     Memory(usize),
     /// The end of a process, by its number.
     Process(u32),
-    /// Something of that kind, which nothing else is known of.
-    Other(&'static str),
 }
 
 /// Knows of a wait that somebody else ended whether it is over.
@@ -133,6 +133,7 @@ pub(crate) fn shared() -> Option<Shared> {
 /// way then finds it taken, so who forks among threads calls this first.
 pub fn prepare_for_forks() {
     TABLE.prepare();
+    agent::prepare_for_forks();
 }
 
 fn table() -> MutexGuard<'static, Table> {
@@ -141,7 +142,8 @@ fn table() -> MutexGuard<'static, Table> {
     let noted = std::mem::replace(&mut table.epoch, epoch);
     if noted != epoch {
         table.waits.retain(|_, wait| fork::survived(wait.thread, noted));
-        let kernel = thread::kernel_id();
+        // The thread that is left is the child's first one.
+        let kernel = liveness::process_id();
         table.waits.values_mut().for_each(|wait| wait.kernel = kernel);
         CONDEMNED.store(0, Ordering::Relaxed);
     }

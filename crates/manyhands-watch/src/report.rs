@@ -35,7 +35,7 @@ pub fn full(processes: &[Process]) -> String {
             text += &self::thread(processes, process, thread, !is_named);
         }
         if process.foreign > 0 {
-            let _ = writeln!(text, "  and {} threads that run no Python", process.foreign);
+            let _ = writeln!(text, "  and {} threads of libraries", process.foreign);
         }
     }
     text

@@ -21,7 +21,7 @@ pub struct Process {
     pub helpers: Vec<u32>,
     /// The processes that share objects with it, itself among them.
     pub shares_with: Vec<u32>,
-    /// Its threads, the main thread first. Not those of libraries, which run no Python: see `foreign`.
+    /// Its threads, the main thread first. Not those of libraries: see `foreign`.
     pub threads: Vec<Thread>,
     /// How many threads it has that nothing is known of.
     pub foreign: u32,

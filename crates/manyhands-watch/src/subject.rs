@@ -161,11 +161,6 @@ impl WaitingGuard {
         WaitingGuard(registry::begin_wait(About::Process(pid), operation, limited, None))
     }
 
-    /// A wait for something of that kind, which others may bring about that nothing is known of.
-    pub fn for_other(kind: &'static str, operation: &'static str, limited: bool) -> WaitingGuard {
-        WaitingGuard(registry::begin_wait(About::Other(kind), operation, limited, None))
-    }
-
     /// Notes that the thread has looked whether it has to wait still, and has to; from now on `pending`
     /// tells whether that has changed.
     pub fn looked(&self, pending: Option<Arc<dyn Pending>>) {

@@ -18,9 +18,9 @@ use crate::timeout;
 const OFTEN: Duration = Duration::from_millis(5);
 
 /// How long a worker has at least to say where it is before it is killed, and after how long it is looked again
-/// whether it has come to that; and how long it has for that at most, where it gets no processor.
+/// whether it has done so; and how long it has for that at most, where it gets no processor.
 const TIME_TO_SAY: Duration = Duration::from_millis(10);
-const TIME_TO_BEGIN: Duration = Duration::from_millis(500);
+const MOST_TIME_TO_SAY: Duration = Duration::from_millis(500);
 
 /// How long `cancel()` waits for a worker to say that it is in the call that it has taken.
 const SOON: Duration = Duration::from_secs(1);
@@ -100,8 +100,8 @@ pub(super) struct Condemned {
     verdict: Verdict,
     /// When that is to be. `None` when it was done.
     at: Option<Instant>,
-    /// Until when it is not, as long as the worker has not come to say where it is.
-    may_begin: Option<Instant>,
+    /// Until when it is not, as long as the worker has not said where it is.
+    may_say: Option<Instant>,
 }
 
 /// Why a worker was killed.
@@ -169,13 +169,13 @@ impl Scheduler {
         let seat = self.pool.seat_of(task).filter(|&seat| self.pool.break_off(seat, task));
         let Some(seat) = seat else { return false };
         let mut at = Instant::now();
-        let mut may_begin = None;
+        let mut may_say = None;
         if matches!(verdict, Verdict::TimedOut(_)) {
             self.signal(seat, self.says_where);
-            may_begin = Some(at + TIME_TO_BEGIN);
+            may_say = Some(at + MOST_TIME_TO_SAY);
             at += TIME_TO_SAY;
         }
-        condemned.push(Condemned { seat, verdict, at: Some(at), may_begin });
+        condemned.push(Condemned { seat, verdict, at: Some(at), may_say });
         drop(condemned);
         self.kill_condemned();
         true
@@ -192,11 +192,15 @@ impl Scheduler {
         found.is_some()
     }
 
-    /// Whether the worker of that seat was asked where it is, and has not come to answer.
-    fn is_silent(&self, seat: usize) -> bool {
+    /// Whether the worker of that seat was asked where it is, and has not come to answer or does so now.
+    fn is_to_say(&self, seat: usize) -> bool {
         let watched = locked(&self.watched);
         let worker = watched.iter().find(|each| each.seat == seat);
-        worker.is_some_and(|worker| process::is_pending(worker.pid, self.says_where))
+        worker.is_some_and(|worker| {
+            // In that order: who has begun meanwhile blocks it.
+            process::is_pending(worker.pid, self.says_where)
+                || process::is_blocked(worker.pid, self.says_where)
+        })
     }
 
     /// Kills those whose time has come; returns whether there are others.
@@ -204,7 +208,7 @@ impl Scheduler {
         let now = Instant::now();
         let mut condemned = locked(&self.condemned);
         for each in condemned.iter_mut().filter(|each| each.at.is_some_and(|at| at <= now)) {
-            if each.may_begin.is_some_and(|until| now < until && self.is_silent(each.seat)) {
+            if each.may_say.is_some_and(|until| now < until && self.is_to_say(each.seat)) {
                 each.at = Some(now + TIME_TO_SAY);
             } else if self.signal(each.seat, process::KILL) {
                 each.at = None;

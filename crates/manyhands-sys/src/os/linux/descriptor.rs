@@ -96,6 +96,10 @@ pub(crate) fn send(number: RawFd, slices: &[IoSlice<'_>], wait: bool) -> io::Res
     Ok(rustix::net::sendmsg(borrow(number), slices, &mut nothing, flags)?)
 }
 
+pub(crate) fn inode(number: RawFd) -> io::Result<u64> {
+    Ok(rustix::fs::fstat(borrow(number))?.st_ino)
+}
+
 pub(crate) fn close(number: RawFd) -> io::Result<()> {
     // SAFETY: closing a number has no precondition; whose it is, is for the caller to know.
     match unsafe { libc::close(number) } {

@@ -158,10 +158,19 @@ pub(crate) fn send_signal(process: BorrowedFd<'_>, signal: i32) -> io::Result<()
 }
 
 pub(crate) fn is_pending(process: u32, signal: i32) -> bool {
+    is_in_set(process, "ShdPnd:", signal)
+}
+
+pub(crate) fn is_blocked(process: u32, signal: i32) -> bool {
+    is_in_set(process, "SigBlk:", signal)
+}
+
+/// Whether a set of signals of a process, as `/proc` names it, has that one.
+fn is_in_set(process: u32, name: &str, signal: i32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
-    let pending = pending.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0);
-    u32::try_from(signal - 1).ok().and_then(|bit| pending.checked_shr(bit)).unwrap_or(0) & 1 == 1
+    let set = status.lines().find_map(|line| line.strip_prefix(name));
+    let set = set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0);
+    u32::try_from(signal - 1).ok().and_then(|bit| set.checked_shr(bit)).unwrap_or(0) & 1 == 1
 }
 
 pub(crate) fn die_with_starter() -> io::Result<()> {
