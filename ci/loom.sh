@@ -3,4 +3,4 @@
 . "$(dirname "$0")/lib.sh"
 say "loom models"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}/loom RUSTFLAGS="--cfg loom"
-cargo test --quiet --profile quick -p manyhands-sync -p manyhands-queue -p manyhands-shm -p manyhands-pool --test loom
+cargo test --quiet --profile quick -p manyhands-sync -p manyhands-queue -p manyhands-shm -p manyhands-pool -p manyhands-trace --test loom

@@ -53,11 +53,11 @@ DEADLOCK = "MANYHANDS_DEADLOCK"
 DEADLOCKS = ("report", "raise", "abort", "off")
 
 #: The options whose value may be the next word.
-WITH_VALUE = ("--start-method", "--deadlock")
+WITH_VALUE = ("--start-method", "--deadlock", "--trace")
 
 RUN_USAGE = """\
 usage: manyhands run [--engine] [--progress] [--start-method METHOD] [--deadlock=WHAT]
-                     [--lock-order] [PYTHON OPTIONS] [FILE | -m MODULE | -c CODE | -] ...\
+                     [--lock-order] [--trace FILE] [PYTHON OPTIONS] [FILE | -m MODULE | -c CODE | -] ...\
 """
 
 RUN_HELP = f"""\
@@ -82,6 +82,9 @@ options:
                          status 75), off (do not look)
   --lock-order           tell on stderr of locks that are taken in opposite orders, though nobody
                          has had to wait for ever yet; slows locks down
+  --trace FILE           write a timeline of what the program did to FILE: .json for
+                         https://ui.perfetto.dev and chrome://tracing, .html for a page that needs
+                         nothing else, .svg for a picture
 
 environment:
   {SWITCH}=1        puts every python that is started on the engine, without this command
@@ -133,6 +136,7 @@ def run(arguments: list[str]) -> None:
     start_method = None
     deadlock = None
     lock_order = False
+    trace = None
     options = outer_options()
     while True:
         end, _ = scan(arguments)
@@ -161,6 +165,10 @@ def run(arguments: list[str]) -> None:
                 known = ", ".join(DEADLOCKS)
                 fail(f"--deadlock cannot be {value!r}; it can be {known}", RUN_USAGE)
             deadlock = value
+        elif name == "--trace":
+            if not value:
+                fail("--trace takes the name of a file", RUN_USAGE)
+            trace = value
         else:
             break
         options += arguments[:end]
@@ -184,6 +192,10 @@ def run(arguments: list[str]) -> None:
         environment[DEADLOCK] = deadlock
     if lock_order:
         environment[LOCK_ORDER] = "1"
+    if trace is not None:
+        from manyhands._traced_run import run as run_traced
+
+        run_traced(trace, [sys.executable, *options, *arguments], environment)
     try:
         os.execve(sys.executable, [sys.executable, *options, *arguments], environment)
     except OSError as error:

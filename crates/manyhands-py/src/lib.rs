@@ -26,12 +26,14 @@ mod tally;
 mod threading;
 mod timeout;
 mod top;
+mod trace;
 mod watch;
 
 /// The native half of the package `manyhands`.
 #[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // Forks take their locks in the opposite order: the last one calls the others with its own held.
+    manyhands_trace::prepare_for_forks();
     manyhands_watch::prepare_for_forks();
     manyhands_shm::prepare_for_forks();
     manyhands_process::prepare_for_forks();
@@ -47,5 +49,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     #[cfg(feature = "ssh")]
     ssh_keys::register(module)?;
     top::register(module)?;
-    watch::register(module)
+    watch::register(module)?;
+    // The last: it may import modules that need the others.
+    trace::register(module)
 }

@@ -1,7 +1,10 @@
 //! `manyhands.watch`
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
 use manyhands_shm::{Reference, observed_id};
-use manyhands_sys::liveness;
+use manyhands_sys::{fork, liveness};
 use manyhands_watch::state::Process;
 use manyhands_watch::{Deadlocks, client, report};
 use pyo3::create_exception;
@@ -14,6 +17,9 @@ use crate::concurrent::future::Future;
 use crate::green::guest;
 use crate::queue::{Queue, SimpleQueue};
 use crate::threading::{Barrier, Condition, Event, Lock, RLock, Semaphore};
+
+/// Why there are no names and stacks.
+const ENDING: &str = "no names and stacks: the program is ending";
 
 /// The environment variable that says what to do about deadlocks.
 const DEADLOCK: &str = "MANYHANDS_DEADLOCK";
@@ -140,8 +146,59 @@ fn tree(py: Python<'_>, pid: Option<u32>) -> PyResult<Vec<Process>> {
     py.detach(|| client::tree(pid, true)).map_err(|error| PyOSError::new_err(error.to_string()))
 }
 
+/// Who is in the interpreter for observers: the number of forks, and how many threads. A thread that is there
+/// when the interpreter ends would be ended with it, amid what it does.
+static DESCRIBING: AtomicU64 = AtomicU64::new(0);
+
+/// Nobody begins to any more.
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
+
+/// So long the interpreter's end waits for those who are there: they may be in code of the program.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// While there is one, the calling thread describes this process.
+struct Describing;
+
+impl Describing {
+    fn begin() -> Option<Describing> {
+        let epoch = u64::from(fork::epoch()) << 32;
+        let enter =
+            |known: u64| Some(if known & !0xffff_ffff == epoch { known } else { epoch } + 1);
+        let _ = DESCRIBING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, enter);
+        let begun = Describing;
+        (!IS_ENDING.load(Ordering::SeqCst)).then_some(begun)
+    }
+
+    fn are_there() -> bool {
+        let known = DESCRIBING.load(Ordering::SeqCst);
+        known >> 32 == u64::from(fork::epoch()) && known & 0xffff_ffff > 0
+    }
+}
+
+impl Drop for Describing {
+    fn drop(&mut self) {
+        DESCRIBING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Has observers get no more names and stacks: the interpreter is about to end.
+#[pyfunction]
+fn end_describing(py: Python<'_>) {
+    IS_ENDING.store(true, Ordering::SeqCst);
+    py.detach(|| {
+        let begun = Instant::now();
+        while Describing::are_there() && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+}
+
 /// Adds what only the interpreter knows, see [`manyhands_watch::Describe`].
 fn describe(process: &mut Process, stacks: bool) {
+    let Some(_describing) = Describing::begin() else {
+        process.silent = Some(ENDING.to_owned());
+        return;
+    };
     let described = Python::try_attach(|py| -> PyResult<Process> {
         let text = serde_json::to_string(process)
             .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
@@ -152,7 +209,7 @@ fn describe(process: &mut Process, stacks: bool) {
     match described {
         Some(Ok(full)) => *process = full,
         Some(Err(error)) => process.silent = Some(format!("no names and stacks: {error}")),
-        None => process.silent = Some("no names and stacks: the program is ending".to_owned()),
+        None => process.silent = Some(ENDING.to_owned()),
     }
 }
 
@@ -174,6 +231,9 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     if let Some(deadlocks) = std::env::var(DEADLOCK).ok().and_then(|what| Deadlocks::named(&what)) {
         manyhands_watch::set_deadlocks(deadlocks);
     }
+    // Registered early, it is called late: after all that the program has the interpreter do at its end.
+    let end = wrap_pyfunction!(end_describing, module)?;
+    module.py().import("atexit")?.call_method1("register", (end,))?;
     module.add("DeadlockError", module.py().get_type::<DeadlockError>())?;
     module.add_function(wrap_pyfunction!(snapshot, module)?)?;
     module.add_function(wrap_pyfunction!(watched_id, module)?)?;

@@ -56,6 +56,9 @@ impl<S: Store> State<S> {
             return Err(PutError { item, why: PutFailure::Undecided });
         }
         self.unfinished += 1;
+        if manyhands_trace::is_on() {
+            self.waits.trace_item(self.kind, true, self.store.len());
+        }
         self.waits.wake_one(GETTERS, wakes);
         Ok(())
     }
@@ -64,6 +67,9 @@ impl<S: Store> State<S> {
     pub(crate) fn get(&mut self, wakes: &mut Wakes) -> Result<S::Item, GetError> {
         match self.store.pop() {
             Some(Some(item)) => {
+                if manyhands_trace::is_on() {
+                    self.waits.trace_item(self.kind, false, self.store.len());
+                }
                 self.waits.wake_one(PUTTERS, wakes);
                 Ok(item)
             }

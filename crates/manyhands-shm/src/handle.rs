@@ -56,6 +56,7 @@ impl Drop for Share {
                 table.get().get(&reference).is_some_and(|share| share.strong_count() == 0);
             if is_last {
                 table.get().remove(&reference);
+                manyhands_watch::traced::forget_addresses();
             }
             is_last
         });

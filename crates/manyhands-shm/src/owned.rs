@@ -20,6 +20,9 @@
 
 use std::fmt;
 
+#[cfg(not(loom))]
+use manyhands_watch::traced;
+
 use crate::shim::{self, AtomicU32, AtomicU64, Ordering, Owner};
 use crate::wait::{Vigil, is_over};
 use crate::{Acquired, Limit, Pause};
@@ -57,7 +60,30 @@ impl Owned {
 
     #[inline]
     pub(crate) fn try_take(&self, me: Owner) -> bool {
-        self.word.compare_exchange(0, me.to_bits(), Ordering::Acquire, Ordering::Relaxed).is_ok()
+        let is_taken = self
+            .word
+            .compare_exchange(0, me.to_bits(), Ordering::Acquire, Ordering::Relaxed)
+            .is_ok();
+        if is_taken {
+            self.trace(true);
+        }
+        is_taken
+    }
+
+    /// Notes, where there is a trace, from when to when somebody has it.
+    #[inline]
+    fn trace(&self, is_taken: bool) {
+        #[cfg(not(loom))]
+        if manyhands_trace::is_on() {
+            let address = std::ptr::from_ref(self).addr();
+            if is_taken {
+                traced::hold_of_memory(address);
+            } else {
+                traced::release_of_memory(address);
+            }
+        }
+        #[cfg(loom)]
+        let _ = is_taken;
     }
 
     /// Whoever has it has it no more; false if nobody had.
@@ -67,6 +93,7 @@ impl Owned {
         if word & WAITERS != 0 {
             self.wake_one();
         }
+        self.trace(false);
         word != 0
     }
 
@@ -79,6 +106,19 @@ impl Owned {
     /// Takes it within the limit; `is_gone` says whether an owner will never give it.
     #[cold]
     pub(crate) fn take<P: Pause>(
+        &self,
+        pause: &P,
+        limit: Limit,
+        is_gone: impl Fn(Owner) -> bool,
+    ) -> Result<Acquired, P::Error> {
+        let acquired = self.wait_and_take(pause, limit, is_gone);
+        if acquired.as_ref().is_ok_and(|acquired| acquired.is_acquired()) {
+            self.trace(true);
+        }
+        acquired
+    }
+
+    fn wait_and_take<P: Pause>(
         &self,
         pause: &P,
         limit: Limit,

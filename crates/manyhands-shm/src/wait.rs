@@ -14,7 +14,7 @@ use manyhands_sync::Habit;
 #[cfg(not(loom))]
 use manyhands_sys::{futex, thread};
 #[cfg(not(loom))]
-use manyhands_watch::WaitingGuard;
+use manyhands_watch::{WaitingGuard, traced};
 
 use crate::shim::{self, AtomicU32, Word};
 use crate::{Deadline, Limit};
@@ -220,9 +220,23 @@ impl Vigil {
 }
 
 #[cfg(not(loom))]
+impl Drop for Note {
+    fn drop(&mut self) {
+        if let Some(begun) = self.begun.get()
+            && manyhands_trace::is_on()
+        {
+            traced::wait_for_memory(self.address, self.operation, begun.elapsed());
+        }
+    }
+}
+
+#[cfg(not(loom))]
 impl Note {
     fn look(&self, limit: Limit) {
         let Some(begun) = self.begun.get() else {
+            if manyhands_trace::is_on() {
+                manyhands_trace::pause();
+            }
             let _ = self.begun.set(Instant::now());
             return;
         };

@@ -93,6 +93,22 @@ impl<const LINES: usize> Waits<LINES> {
         }
     }
 
+    /// Notes, where there is a trace, that an item was put in or taken out, and how many there are now.
+    #[inline]
+    pub fn trace_item(&mut self, kind: Kind, is_put: bool, items: usize) {
+        self.used(kind).subject.trace_item(is_put, items);
+    }
+
+    fn used(&mut self, kind: Kind) -> &mut Used<LINES> {
+        self.0.get_or_insert_with(|| {
+            Box::new(Used {
+                epoch: fork::epoch(),
+                subject: Subject::register(kind),
+                lines: std::array::from_fn(|_| Line::default()),
+            })
+        })
+    }
+
     fn current(&mut self) -> Option<&mut Used<LINES>> {
         let used = self.0.as_deref_mut()?;
         let epoch = fork::epoch();
@@ -119,13 +135,7 @@ impl<const LINES: usize> Waits<LINES> {
     /// # drop(waiter);
     /// ```
     pub fn enlist(&mut self, kind: Kind, line: usize, front: bool) -> Arc<Waiter> {
-        if self.0.is_none() {
-            self.0 = Some(Box::new(Used {
-                epoch: fork::epoch(),
-                subject: Subject::register(kind),
-                lines: std::array::from_fn(|_| Line::default()),
-            }));
-        }
+        self.used(kind);
         let waiter = Arc::new(Waiter::new());
         if let Some(used) = self.current() {
             let waiters = &mut used.lines[line].waiters;

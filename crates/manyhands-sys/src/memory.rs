@@ -139,6 +139,22 @@ impl SharedMemory {
         (part * PART, PART.min(self.len - part * PART))
     }
 
+    /// So many words from that byte on, which the processes that have it share.
+    ///
+    /// # Errors
+    /// As of [`SharedMemory::reach`]; they do not begin at a multiple of their size.
+    #[inline]
+    pub fn words(&self, begin: usize, count: usize) -> io::Result<&[AtomicU64]> {
+        let end = begin.saturating_add(count.saturating_mul(size_of::<AtomicU64>()));
+        if !begin.is_multiple_of(align_of::<AtomicU64>()) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        self.reach(begin, end)?;
+        // SAFETY: it is mapped, aligned as pages are, and stays as long as this; any bytes are atomics, and
+        // who changes them otherwise meanwhile breaks what `base` asks for.
+        Ok(unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(begin).cast(), count) })
+    }
+
     /// How many bytes it has.
     pub fn len(&self) -> usize {
         self.len

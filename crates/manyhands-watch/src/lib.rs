@@ -22,6 +22,7 @@ mod registry;
 pub mod report;
 pub mod state;
 mod subject;
+pub mod traced;
 
 pub use agent::{Deadlocks, LONG, begin, deadlocks, has_lasted, set_deadlocks};
 pub use local::{Describe, set_describe, subject_id};

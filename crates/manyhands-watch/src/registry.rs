@@ -20,6 +20,7 @@ use manyhands_sys::time::Deadline;
 use crate::agent;
 use crate::state::Object;
 use crate::subject::{Kind, Seen, Waiting};
+use crate::traced;
 
 struct Table {
     /// The number that the next subject or wait gets.
@@ -173,11 +174,14 @@ pub(crate) fn begin_wait(
     limited: bool,
     pending: Option<Arc<dyn Pending>>,
 ) -> u64 {
+    if manyhands_trace::is_on() {
+        manyhands_trace::pause();
+    }
     let wait = Wait {
         about,
         thread: ThreadId::current(),
         kernel: thread::kernel_id(),
-        greenlet: GREENLET.get().map_or(0, |current| current()),
+        greenlet: greenlet(),
         operation,
         since: Deadline::now(),
         limited,
@@ -205,10 +209,27 @@ pub(crate) fn looked(id: u64, pending: Option<Arc<dyn Pending>>) {
 }
 
 pub(crate) fn end_wait(id: u64) {
-    let ended = table().waits.remove(&id);
-    if ended.is_some_and(|wait| wait.condemned) {
+    let (ended, kind) = {
+        let mut table = table();
+        let ended = table.waits.remove(&id);
+        let kind = ended.as_ref().and_then(|wait| match wait.about {
+            About::Subject(subject) => table.subjects.get(&subject).map(|known| known.kind),
+            _ => None,
+        });
+        (ended, kind)
+    };
+    let Some(wait) = ended else { return };
+    if wait.condemned {
         CONDEMNED.fetch_sub(1, Ordering::Relaxed);
     }
+    if manyhands_trace::is_on() {
+        traced::wait(wait.about, kind, wait.operation, wait.greenlet, wait.since.elapsed());
+    }
+}
+
+/// Which greenlet of the calling thread runs; 0 for none.
+pub(crate) fn greenlet() -> u64 {
+    GREENLET.get().map_or(0, |current| current())
 }
 
 /// Has a wait end with an error, as soon as its thread looks; false if it is over.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use manyhands_sys::thread::ThreadId;
 
 use crate::registry::{self, About, Pending};
+use crate::traced;
 
 /// What sort of object a subject is. Displays as the name of its class.
 ///
@@ -59,9 +60,13 @@ impl fmt::Display for Kind {
 #[derive(Debug)]
 pub struct Subject {
     id: u64,
+    kind: Kind,
     /// Number of the owning thread, 0 for none. Written by the primitive, under its own
     /// protection; read by snapshots, for which any recent value will do.
     owner: Arc<AtomicU64>,
+    /// Since when there has been an owner, for traces: nanoseconds of the monotonic clock, 0 for none. Written as
+    /// the owner is.
+    held: AtomicU64,
 }
 
 impl Subject {
@@ -76,7 +81,7 @@ impl Subject {
     pub fn register(kind: Kind) -> Subject {
         let owner = Arc::new(AtomicU64::new(0));
         let id = registry::add(kind, Arc::clone(&owner));
-        Subject { id, owner }
+        Subject { id, kind, owner, held: AtomicU64::new(0) }
     }
 
     /// The object's number: unique in this process and its forked children, never used again.
@@ -103,6 +108,29 @@ impl Subject {
     /// ```
     pub fn set_owner(&self, owner: Option<ThreadId>) {
         self.owner.store(owner.map_or(0, ThreadId::get), Ordering::Relaxed);
+        if manyhands_trace::is_on() {
+            self.trace_hold(owner.is_some());
+        }
+    }
+
+    #[cold]
+    fn trace_hold(&self, is_held: bool) {
+        let held = self.held.load(Ordering::Relaxed);
+        if is_held {
+            if held == 0 {
+                self.held.store(manyhands_trace::now(), Ordering::Relaxed);
+            }
+        } else if held != 0 {
+            self.held.store(0, Ordering::Relaxed);
+            traced::hold(traced::subject(self.id, self.kind), held);
+        }
+    }
+
+    /// Notes, where there is a trace, that an item was put into it or taken out, and how many there are now.
+    #[inline]
+    pub fn trace_item(&self, is_put: bool, items: usize) {
+        let look = || (traced::subject(self.id, self.kind), items as u64);
+        manyhands_trace::item(is_put, self.id, look);
     }
 
     /// Notes that the calling thread waits for the object, until the guard is dropped.

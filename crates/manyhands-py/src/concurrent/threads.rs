@@ -17,6 +17,7 @@ use crate::crew::{self, Crew, Employer};
 use crate::exclusion::Interpreter;
 use crate::queue::Failure;
 use crate::tally::{Progress, Tally};
+use crate::trace;
 
 /// What a worker is to do.
 enum Job {
@@ -78,7 +79,9 @@ impl WorkItem {
             return has_begun.map(drop);
         }
         let keywords = keywords.map(|keywords| keywords.into_bound(py));
-        let call = || function.bind(py).call(args.bind(py), keywords.as_ref());
+        let function_of = function.bind(py);
+        let call =
+            || trace::task(function_of, || function_of.call(args.bind(py), keywords.as_ref()));
         let done = context.call(py, call);
         // Who has the result may count on it that nothing of the call is kept here.
         drop((function, args, keywords, context));

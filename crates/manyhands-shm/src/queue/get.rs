@@ -170,6 +170,7 @@ impl Queue {
             if slept && self.has_any() != Some(false) {
                 self.head.not_empty.ring();
             }
+            self.trace(false);
             return Ok(parcel);
         }
     }

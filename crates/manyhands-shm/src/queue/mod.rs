@@ -40,6 +40,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use manyhands_sys::robust::RobustLock;
 use manyhands_sys::step::step;
+use manyhands_watch::traced;
 
 use bell::Bell;
 use journal::Journal;
@@ -247,6 +248,15 @@ impl Queue {
     /// What to pass to another process, for [`Queue::open`].
     pub fn reference(&self) -> Reference {
         self.head.reference()
+    }
+
+    /// Notes, where there is a trace, that a message was put or taken, and how many there are now.
+    #[inline]
+    fn trace(&self, is_put: bool) {
+        if manyhands_trace::is_on() {
+            let address = std::ptr::from_ref::<Head>(&self.head).addr();
+            traced::item_in_memory(address, is_put, || self.len().unwrap_or(0) as u64);
+        }
     }
 
     /// How many messages it holds at most; 0 if any number.

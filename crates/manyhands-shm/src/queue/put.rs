@@ -193,6 +193,7 @@ impl Queue {
             if slept && !self.has_most().unwrap_or(false) {
                 self.head.not_full.ring();
             }
+            self.trace(true);
             return Ok(Turn { count: room.count(), position: room.position(), segment: reference });
         }
     }

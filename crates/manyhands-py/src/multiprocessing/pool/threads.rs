@@ -23,6 +23,7 @@ use crate::crew::{self, Crew, Employer};
 use crate::exclusion::Interpreter;
 use crate::gate::Outside;
 use crate::tally::{Progress, Tally};
+use crate::trace;
 
 /// Where the outcome of a task goes.
 pub(super) enum Target {
@@ -108,7 +109,9 @@ impl Threads {
         if let Some(result) = single {
             result.set_begun();
         }
-        let call = || shape.call(function.bind(py), argument.bind(py), || ());
+        let function_of = function.bind(py);
+        let call =
+            || trace::task(function_of, || shape.call(function_of, argument.bind(py), || ()));
         let done = context.call(py, call);
         drop((function, argument, context));
         let _ = self.tasks.task_done();

@@ -16,6 +16,7 @@ use crate::contextvars;
 use crate::multiprocessing::arena::{Outside, error};
 use crate::multiprocessing::codec::{encode_after, with_encoder};
 use crate::multiprocessing::queue::{decode_message, pieces};
+use crate::trace;
 
 /// The number of the notice that the initializer failed.
 pub(super) const UNFIT: u64 = FIRST_OF_HOST;
@@ -74,6 +75,9 @@ pub(super) fn work(
         }
         done += 1;
     }
+    if manyhands_trace::is_on() {
+        manyhands_trace::pause();
+    }
     Ok(done)
 }
 
@@ -125,7 +129,7 @@ fn run<'py>(
         let context = PyBytes::new(py, &context);
         return caller.call1((function, shape as u8, object, memory, context, begin));
     }
-    let call = || shape.call(&function, &object, || worker.renew());
+    let call = || trace::task(&function, || shape.call(&function, &object, || worker.renew()));
     let called =
         if context.is_empty() { call() } else { contextvars::call_with(py, &context, call) };
     called.map_err(|why| explained(py, why, memory))

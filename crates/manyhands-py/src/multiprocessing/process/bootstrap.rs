@@ -20,6 +20,7 @@ use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict, PyList, PyModule, PySet, PyString, PyTuple, PyType};
 
 use super::exits::Exits;
+use crate::trace;
 
 /// Strings that are there before a child is: what is interned first would be written.
 macro_rules! names {
@@ -290,6 +291,9 @@ impl Bootstrap {
 
     fn follow(&self, plan: &Plan<'_>, sentinel: Option<i32>) -> PyResult<i32> {
         let py = plan.process.py();
+        if manyhands_trace::is_on() {
+            trace::name_process(&plan.process)?;
+        }
         let code = match self.begin(plan, sentinel).and_then(|()| self.work(plan)) {
             Ok(()) => Ok(0),
             Err(error) => {

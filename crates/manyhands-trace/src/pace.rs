@@ -1,0 +1,154 @@
+//! What comes faster than anybody could look at it is noted together: that costs next to nothing.
+
+use std::cell::Cell;
+
+use crate::recorder::{note, now};
+use crate::ring::{Event, Kind, Label};
+
+/// Of what comes faster than that, several are noted at once.
+const PACE: u64 = 10_000;
+
+/// So many items at most: when they come slower all at once, so many are not seen.
+const ITEMS: u64 = 64;
+
+/// So many calls at most; each wait of the thread ends the batch.
+const CALLS: u64 = 1024;
+
+/// How many of such a duration take about as long as the pace.
+fn as_many(nanos: u64, most: u64) -> u32 {
+    (PACE / nanos.max(1)).min(most) as u32
+}
+
+/// Items that went into or out of a queue, of which one in so many is noted.
+#[derive(Clone, Copy)]
+struct Flow {
+    /// Of which queue.
+    key: u64,
+    /// How many have not been noted, and how many of the next ones are not to be.
+    passed: u16,
+    left: u32,
+    /// When one was noted.
+    noted: u64,
+}
+
+/// Calls of a function that are noted as one.
+#[derive(Clone, Copy)]
+struct Batch {
+    /// Of which function.
+    key: usize,
+    label: Label,
+    greenlet: u64,
+    begun: u64,
+    count: u16,
+    /// How many more belong to it.
+    left: u32,
+    /// Whether one is being made.
+    is_inside: bool,
+}
+
+const IDLE: Flow = Flow { key: 0, passed: 0, left: 0, noted: 0 };
+const NONE: Batch =
+    Batch { key: 0, label: Label(0), greenlet: 0, begun: 0, count: 0, left: 0, is_inside: false };
+
+thread_local! {
+    static PUT: Cell<Flow> = const { Cell::new(IDLE) };
+    static GET: Cell<Flow> = const { Cell::new(IDLE) };
+    static BATCH: Cell<Batch> = const { Cell::new(NONE) };
+}
+
+/// Notes that an item was put into a queue (or taken out), which `key` tells from others at this moment;
+/// `look` says its number and how many items it has now.
+#[inline]
+pub fn item(is_put: bool, key: u64, look: impl FnOnce() -> (u64, u64)) {
+    let flow = if is_put { &PUT } else { &GET };
+    flow.with(|cell| {
+        let mut flow = cell.get();
+        if flow.left > 0 && flow.key == key {
+            flow.left -= 1;
+            flow.passed += 1;
+            cell.set(flow);
+            return;
+        }
+        let at = now();
+        let passed = if flow.key == key { u64::from(flow.passed) } else { 0 };
+        let left = as_many(at.saturating_sub(flow.noted) / (passed + 1), ITEMS);
+        cell.set(Flow { key, passed: 0, left, noted: at });
+        note_item(is_put, at, passed as u16 + 1, look());
+    });
+}
+
+#[cold]
+fn note_item(is_put: bool, begun: u64, count: u16, (object, value): (u64, u64)) {
+    let (kind, label) = if is_put { (Kind::Put, "put") } else { (Kind::Get, "get") };
+    let label = crate::fixed_label(label);
+    note(Event { kind, label, thread: 0, greenlet: 0, count, object, begun, value });
+}
+
+/// Makes a call that a worker was given, and notes it; `key` tells the function from others at this
+/// moment, `describe` its name, and which greenlet this is.
+///
+/// # Errors
+/// Those of the call.
+pub fn call<R, E>(
+    key: usize,
+    describe: impl FnOnce() -> (Label, u64),
+    call: impl FnOnce() -> Result<R, E>,
+) -> Result<R, E> {
+    let mut batch = BATCH.get();
+    if batch.is_inside {
+        // A call within a call is noted by itself.
+        let (label, greenlet) = describe();
+        batch = Batch { label, greenlet, begun: now(), count: 1, ..NONE };
+        let done = call();
+        write(&batch, done.is_ok());
+        return done;
+    }
+    if batch.count == 0 || batch.key != key {
+        pause();
+        let (label, greenlet) = describe();
+        let left = if batch.key == key { batch.left } else { 0 };
+        batch = Batch { key, label, greenlet, begun: now(), count: 0, left, is_inside: false };
+    }
+    BATCH.set(Batch { is_inside: true, ..batch });
+    let done = call();
+    // It may have waited, and so have noted those before it.
+    batch = Batch { is_inside: false, ..BATCH.get() };
+    batch.count += 1;
+    if done.is_err() || batch.left == 0 {
+        let took = write(&batch, done.is_ok());
+        batch.left = as_many(took / u64::from(batch.count), CALLS);
+        batch.count = 0;
+    } else {
+        batch.left -= 1;
+    }
+    BATCH.set(batch);
+    done
+}
+
+/// Notes the calls that were to be noted with others: this thread is about to wait, or to end.
+#[inline]
+pub fn pause() {
+    let batch = BATCH.get();
+    if batch.count > 0 {
+        write(&batch, true);
+        // If this is within a call, that began just before.
+        BATCH.set(Batch { count: 0, begun: now(), ..batch });
+    }
+}
+
+/// This is a forked child: what its parent did is not its own.
+pub(crate) fn forget() {
+    PUT.set(IDLE);
+    GET.set(IDLE);
+    BATCH.set(NONE);
+}
+
+/// Notes that the calls are over; returns how long they took.
+#[cold]
+fn write(batch: &Batch, is_ok: bool) -> u64 {
+    let Batch { label, greenlet, count, begun, .. } = *batch;
+    let kind = if is_ok { Kind::Task } else { Kind::Failed };
+    let value = now().saturating_sub(begun);
+    note(Event { kind, label, thread: 0, greenlet, count, object: 0, begun, value });
+    value
+}
