@@ -68,6 +68,14 @@ ssh_server() {
     fi
 }
 
+# Chromium, in which tests look at the pages that are made; without it they are left out.
+browser() {
+    if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "chromium"
+        apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium >/dev/null || true
+    fi
+}
+
 # Prints the interpreters of this machine that are supported, one for each version, but not the
 # default one.
 other_pythons() {

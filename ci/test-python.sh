@@ -8,6 +8,7 @@ what=${2:-all}
 dir=$(install "$python")
 tools "$dir"
 ssh_server >&2
+if [ "$what" != processes ]; then browser >&2; fi
 empty=$(mktemp -d)
 trap 'rm -rf "$empty"' EXIT
 

@@ -1,5 +1,6 @@
 """What the Rust half of the package provides, public as `manyhands.threading` and the like."""
 
+import os
 from collections.abc import Callable
 from types import GenericAlias, ModuleType, TracebackType
 from typing import Any, Generic, Protocol, TypedDict, TypeVar, final, type_check_only
@@ -19,12 +20,15 @@ __all__ = [
     "RLock",
     "Semaphore",
     "SimpleQueue",
+    "Trace",
     "_register_green",
     "awaited",
     "begin_watch",
     "concurrent",
+    "end_trace",
     "multiprocessing",
     "others_run_until",
+    "pause_trace",
     "programs",
     "set_deadlocks",
     "sftp",
@@ -32,6 +36,9 @@ __all__ = [
     "ssh",
     "ssh_keys",
     "top",
+    "trace_object",
+    "trace_process",
+    "trace_thread",
     "watched_id",
     "why",
     "why_json",
@@ -233,3 +240,19 @@ def why_json(pid: int | None = None) -> str: ...
 def programs() -> list[tuple[int, str]]: ...
 def top(pid: int, as_json: bool, interval: float, once: bool) -> None: ...
 def watched_id(object: Any) -> str | None: ...
+
+@final
+class Trace:
+    def __new__(cls) -> Trace: ...
+    @property
+    def place(self) -> str: ...
+    def begin(self) -> None: ...
+    def write(
+        self, path: str | os.PathLike[str], form: str, names: list[tuple[str, str]]
+    ) -> tuple[int, int]: ...
+
+def end_trace() -> None: ...
+def pause_trace() -> None: ...
+def trace_object(id: str, name: str) -> None: ...
+def trace_process(name: str) -> None: ...
+def trace_thread(thread: int, name: str) -> None: ...

@@ -7,6 +7,11 @@ from contextlib import contextmanager, suppress
 
 from manyhands._stdlib import original
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
 #: Where children find the memory of the trace.
 VARIABLE = "MANYHANDS_TRACE"
 
@@ -14,7 +19,7 @@ VARIABLE = "MANYHANDS_TRACE"
 FORMS = ("json", "html", "svg")
 
 
-def form_of(path):
+def form_of(path: "str | os.PathLike[str]") -> str:
     """The form of a trace that is to be in a file of that name."""
     form = os.path.splitext(os.fspath(path))[1][1:]
     if form not in FORMS:
@@ -22,7 +27,7 @@ def form_of(path):
     return form
 
 
-def tell_names():
+def tell_names() -> None:
     """Tell what this process is called, and have each thread of it, there or to come, do so."""
     from manyhands._native import trace_process, trace_thread
 
@@ -36,22 +41,27 @@ def tell_names():
     set_native_id = threading.Thread._set_native_id
     if hasattr(set_native_id, "__wrapped__"):
         return
-    atexit.register(_tell_objects)
+    # What evaluates text would, at the end, have the interpreter forget that Ctrl-C has ended it.
+    import json  # noqa: F401
+    import linecache  # noqa: F401
 
-    def _set_native_id(self):
+    atexit.register(_end)
+
+    def _set_native_id(self: "Any") -> None:
         set_native_id(self)
         trace_thread(self.native_id, self.name)
 
     # Called by each thread of its own when it begins.
-    _set_native_id.__wrapped__ = set_native_id
+    _set_native_id.__wrapped__ = set_native_id  # type: ignore[attr-defined]
     threading.Thread._set_native_id = _set_native_id
 
 
-def _tell_objects():
+def _end() -> None:
     """Tell what the program calls its objects, as far as its main module has them."""
     from manyhands._explain import parts
-    from manyhands._native import trace_object, watched_id
+    from manyhands._native import pause_trace, trace_object, watched_id
 
+    pause_trace()
     main = vars(sys.modules.get("__main__", object)).items()
     for name, value in list(main):
         for inner, item in ((name, value), *parts(name, value)):
@@ -62,7 +72,7 @@ def _tell_objects():
 
 
 @contextmanager
-def trace(path):
+def trace(path: "str | os.PathLike[str]") -> "Iterator[None]":
     """Write a timeline of what is done in the block, by all threads and by the processes that are
     started in it, to a file.
 
@@ -93,7 +103,7 @@ def trace(path):
         os.environ.pop(VARIABLE, None)
 
 
-def names(text):
+def names(text: str) -> "list[tuple[str, str]]":
     """The names that a program has for its objects, by their numbers, as `why_json` tells them."""
     import json
 
@@ -105,7 +115,7 @@ def names(text):
     ]
 
 
-def say(path, events, lost):
+def say(path: str, events: int, lost: int) -> None:
     """Tell where the trace is."""
     if sys.stderr is None:
         return

@@ -1,8 +1,8 @@
 """`manyhands run --trace`: runs a program as a child, and writes in the end what it did.
 
-The program has the standard streams, the terminal, the process group and all other descriptors; what
-signals this process gets from other processes go to it, those of the terminal it gets itself. It
-may be killed at any moment: what it noted until then is written.
+The program has the standard streams, the terminal, the process group and all other descriptors;
+what signals this process gets from other processes go to it, those of the terminal it gets itself.
+It may be killed at any moment: what it noted until then is written.
 """
 
 import os
@@ -16,6 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+#: Tells the program who writes its trace: that ends with it.
+TRACER = "MANYHANDS_TRACER"
+
 #: Signals that are not passed on: they are not for the program, or cannot be waited for.
 KEPT = {
     *(signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGCONT),
@@ -24,7 +27,8 @@ KEPT = {
 }
 
 #: After so many seconds it is asked first what the program calls its objects, and later each time
-#: from then on, until it is three times a minute. It tells itself in the end what its main module has.
+#: from then on, until it is three times a minute. In the end it tells by itself what its main
+#: module has.
 FIRST_ASKED = 0.2
 SELDOM_ASKED = 20.0
 
@@ -41,6 +45,7 @@ def run(path: str, command: list[str], environment: dict[str, str]) -> "NoReturn
     except (ValueError, OSError) as error:
         fail(f"cannot trace: {error}")
     environment[VARIABLE] = memory.place
+    environment[TRACER] = str(os.getpid())
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _passed_on() | {signal.SIGCHLD})
     try:
         pid = os.posix_spawn(sys.executable, command, environment, setsigmask=before)
@@ -56,7 +61,7 @@ def run(path: str, command: list[str], environment: dict[str, str]) -> "NoReturn
 
 
 def _passed_on() -> "set[signal.Signals]":
-    return {number for number in signal.valid_signals() if number not in KEPT}  # type: ignore[misc]
+    return {number for number in signal.valid_signals() if number not in KEPT}
 
 
 def _wait(pid: int) -> tuple[int, dict[str, str]]:

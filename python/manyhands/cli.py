@@ -57,7 +57,8 @@ WITH_VALUE = ("--start-method", "--deadlock", "--trace")
 
 RUN_USAGE = """\
 usage: manyhands run [--engine] [--progress] [--start-method METHOD] [--deadlock=WHAT]
-                     [--lock-order] [--trace FILE] [PYTHON OPTIONS] [FILE | -m MODULE | -c CODE | -] ...\
+                     [--lock-order] [--trace FILE] [PYTHON OPTIONS]
+                     [FILE | -m MODULE | -c CODE | -] ...\
 """
 
 RUN_HELP = f"""\

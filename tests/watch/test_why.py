@@ -417,6 +417,22 @@ def test_a_stopped_process_is_told_of(tmp_path: Path) -> None:
     assert re.search(r"process \d+ does not answer: it is stopped", report)
 
 
+def test_a_program_that_is_asked_while_it_ends(tmp_path: Path) -> None:
+    program = "until_told('thread', 'MainThread')\nprint(os.getpid(), flush=True)\n"
+    file = write(tmp_path, program)
+    for _ in range(20):
+        process = subprocess.Popen(
+            [sys.executable, str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        with suppress(OSError):
+            while True:
+                watch.why(pid)
+        _, errors = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, errors) == (0, "")
+
+
 def test_greenlets_are_shown(tmp_path: Path) -> None:
     program = """
     from manyhands import gevent

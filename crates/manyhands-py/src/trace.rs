@@ -5,16 +5,17 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use manyhands_sys::liveness;
+use manyhands_sys::{liveness, process};
 use manyhands_trace::{Label, Store, What, chrome, html, svg};
 use manyhands_watch::traced;
-use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyFunction;
 
 use crate::green::guest;
+use crate::multiprocessing::errors::os_error;
 
 /// The environment variable that says where to note what is done: the number of a process, a colon, and that
 /// of its descriptor.
@@ -27,14 +28,15 @@ struct Trace(Arc<Store>);
 #[pymethods]
 impl Trace {
     #[new]
-    fn __new__() -> PyResult<Trace> {
-        Store::create().map(|store| Trace(Arc::new(store))).map_err(PyOSError::new_err)
+    fn __new__(py: Python<'_>) -> PyResult<Trace> {
+        let store = Store::create().map_err(|error| os_error(py, &error))?;
+        Ok(Trace(Arc::new(store)))
     }
 
     /// Where other processes find it: a value for the variable `MANYHANDS_TRACE`.
     #[getter]
-    fn place(&self) -> PyResult<String> {
-        let descriptor = self.0.descriptor().map_err(PyOSError::new_err)?;
+    fn place(&self, py: Python<'_>) -> PyResult<String> {
+        let descriptor = self.0.descriptor().map_err(|error| os_error(py, &error))?;
         Ok(format!("{}:{descriptor}", liveness::process_id()))
     }
 
@@ -73,8 +75,14 @@ impl Trace {
             out.flush()?;
             Ok((trace.events.len(), trace.lost))
         })
-        .map_err(PyOSError::new_err)
+        .map_err(|error| os_error(py, &error))
     }
+}
+
+/// Has this thread note what it was to note with more to come.
+#[pyfunction]
+fn pause_trace() {
+    manyhands_trace::pause();
 }
 
 /// Has this process note nothing more.
@@ -149,17 +157,29 @@ fn label_of(function: &Bound<'_, PyAny>) -> Label {
     }
 }
 
+/// The environment variable that tells the program itself who traces it, and writes the trace in the end.
+const TRACER: &str = "MANYHANDS_TRACER";
+
 /// Takes part in the trace that the environment tells of. Who has it may be gone: then nobody reads it.
 fn join() -> Option<()> {
     let place = std::env::var(TRACE).ok()?;
     let (pid, descriptor) = place.split_once(':')?;
     let store = Store::open(pid.parse().ok()?, descriptor.parse().ok()?).ok()?;
     manyhands_trace::begin(&Arc::new(store));
+    let is_program = || std::env::var(TRACER).is_ok_and(|it| it == process::parent().to_string());
+    if is_program() {
+        // As if it were the same process: who kills the one wants to end the other.
+        let _ = process::die_with_starter();
+        if !is_program() {
+            process::exit(1);
+        }
+    }
     Some(())
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Trace>()?;
+    module.add_function(wrap_pyfunction!(pause_trace, module)?)?;
     module.add_function(wrap_pyfunction!(end_trace, module)?)?;
     module.add_function(wrap_pyfunction!(trace_object, module)?)?;
     module.add_function(wrap_pyfunction!(trace_thread, module)?)?;

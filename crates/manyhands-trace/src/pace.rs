@@ -22,10 +22,13 @@ fn as_many(nanos: u64, most: u64) -> u32 {
 /// Items that went into or out of a queue, of which one in so many is noted.
 #[derive(Clone, Copy)]
 struct Flow {
-    /// Of which queue.
+    /// Of which queue, and its number.
     key: u64,
-    /// How many have not been noted, and how many of the next ones are not to be.
+    object: u64,
+    /// How many have not been noted, how many items there were after the last of them, and how many of the
+    /// next ones are not to be noted.
     passed: u16,
+    items: u64,
     left: u32,
     /// When one was noted.
     noted: u64,
@@ -46,7 +49,7 @@ struct Batch {
     is_inside: bool,
 }
 
-const IDLE: Flow = Flow { key: 0, passed: 0, left: 0, noted: 0 };
+const IDLE: Flow = Flow { key: 0, object: 0, passed: 0, items: 0, left: 0, noted: 0 };
 const NONE: Batch =
     Batch { key: 0, label: Label(0), greenlet: 0, begun: 0, count: 0, left: 0, is_inside: false };
 
@@ -56,32 +59,50 @@ thread_local! {
     static BATCH: Cell<Batch> = const { Cell::new(NONE) };
 }
 
-/// Notes that an item was put into a queue (or taken out), which `key` tells from others at this moment;
-/// `look` says its number and how many items it has now.
+/// Notes that an item was put into a queue (or taken out) that has so many now; `key` tells it from others at
+/// this moment, `look` its number.
 #[inline]
-pub fn item(is_put: bool, key: u64, look: impl FnOnce() -> (u64, u64)) {
-    let flow = if is_put { &PUT } else { &GET };
-    flow.with(|cell| {
-        let mut flow = cell.get();
-        if flow.left > 0 && flow.key == key {
-            flow.left -= 1;
-            flow.passed += 1;
-            cell.set(flow);
-            return;
-        }
-        let at = now();
-        let passed = if flow.key == key { u64::from(flow.passed) } else { 0 };
-        let left = as_many(at.saturating_sub(flow.noted) / (passed + 1), ITEMS);
-        cell.set(Flow { key, passed: 0, left, noted: at });
-        note_item(is_put, at, passed as u16 + 1, look());
-    });
+pub fn item(is_put: bool, key: u64, items: u64, look: impl FnOnce() -> u64) {
+    let cell = if is_put { &PUT } else { &GET };
+    let mut flow = cell.get();
+    if flow.key != key {
+        rest(is_put).into_iter().for_each(note);
+        flow = Flow { key, object: look(), ..IDLE };
+    }
+    flow.passed += 1;
+    flow.items = items;
+    if flow.left > 0 {
+        flow.left -= 1;
+        cell.set(flow);
+        return;
+    }
+    let before = flow.noted;
+    flow.noted = now();
+    flow.left = as_many(flow.noted.saturating_sub(before) / u64::from(flow.passed), ITEMS);
+    cell.set(flow);
+    rest(is_put).into_iter().for_each(note);
 }
 
+/// What of a flow was not noted yet.
 #[cold]
-fn note_item(is_put: bool, begun: u64, count: u16, (object, value): (u64, u64)) {
-    let (kind, label) = if is_put { (Kind::Put, "put") } else { (Kind::Get, "get") };
-    let label = crate::fixed_label(label);
-    note(Event { kind, label, thread: 0, greenlet: 0, count, object, begun, value });
+fn rest(is_put: bool) -> Option<Event> {
+    let (cell, kind, label) =
+        if is_put { (&PUT, Kind::Put, "put") } else { (&GET, Kind::Get, "get") };
+    let flow = cell.get();
+    if flow.passed == 0 {
+        return None;
+    }
+    cell.set(Flow { passed: 0, ..flow });
+    Some(Event {
+        kind,
+        label: crate::fixed_label(label),
+        thread: 0,
+        greenlet: 0,
+        count: flow.passed,
+        object: flow.object,
+        begun: now(),
+        value: flow.items,
+    })
 }
 
 /// Makes a call that a worker was given, and notes it; `key` tells the function from others at this
@@ -125,15 +146,29 @@ pub fn call<R, E>(
     done
 }
 
-/// Notes the calls that were to be noted with others: this thread is about to wait, or to end.
+/// Notes what was to be noted with more to come: this thread is about to wait, or to end.
 #[inline]
 pub fn pause() {
+    if BATCH.get().count > 0 || PUT.get().passed > 0 || GET.get().passed > 0 {
+        unfinished().into_iter().flatten().for_each(note);
+    }
+}
+
+/// That.
+#[cold]
+pub(crate) fn unfinished() -> [Option<Event>; 3] {
     let batch = BATCH.get();
-    if batch.count > 0 {
-        write(&batch, true);
+    let calls = (batch.count > 0).then(|| {
         // If this is within a call, that began just before.
         BATCH.set(Batch { count: 0, begun: now(), ..batch });
-    }
+        event(&batch, true)
+    });
+    let items = [true, false].map(|is_put| {
+        let cell = if is_put { &PUT } else { &GET };
+        cell.set(Flow { left: 0, ..cell.get() });
+        rest(is_put)
+    });
+    [calls, items[0], items[1]]
 }
 
 /// This is a forked child: what its parent did is not its own.
@@ -146,9 +181,14 @@ pub(crate) fn forget() {
 /// Notes that the calls are over; returns how long they took.
 #[cold]
 fn write(batch: &Batch, is_ok: bool) -> u64 {
+    let event = event(batch, is_ok);
+    note(event);
+    event.value
+}
+
+fn event(batch: &Batch, is_ok: bool) -> Event {
     let Batch { label, greenlet, count, begun, .. } = *batch;
     let kind = if is_ok { Kind::Task } else { Kind::Failed };
     let value = now().saturating_sub(begun);
-    note(Event { kind, label, thread: 0, greenlet, count, object: 0, begun, value });
-    value
+    Event { kind, label, thread: 0, greenlet, count, object: 0, begun, value }
 }

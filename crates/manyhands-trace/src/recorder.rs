@@ -5,8 +5,8 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use manyhands_sys::fork::{self, ForkMutex, Protected};
 use manyhands_sys::{liveness, thread, time};
@@ -47,7 +47,7 @@ impl Protected for Shared {
 struct Local {
     epoch: u32,
     round: u64,
-    store: Arc<Store>,
+    store: Weak<Store>,
     ring: Option<Region>,
     /// How many events are in the ring, and were.
     written: u64,
@@ -58,9 +58,11 @@ struct Local {
 
 impl Drop for Local {
     fn drop(&mut self) {
-        if let Some(ring) = self.ring
-            && self.is_current()
-        {
+        if !self.is_current() {
+            return;
+        }
+        pace::unfinished().into_iter().flatten().for_each(|event| self.note(event));
+        if let Some(ring) = self.ring {
             with_process(|process| process.free.push(ring));
         }
     }
@@ -81,7 +83,19 @@ impl Local {
         })?;
         let written = ring.and_then(|region| store.ring(region)).map_or(0, |ring| ring.written());
         let (labels, named) = (HashMap::new(), HashSet::new());
+        let store = Arc::downgrade(&store);
         Some(Local { epoch, round, store, ring, written, thread, labels, named })
+    }
+
+    fn note(&mut self, event: Event) {
+        let Some(store) = self.store.upgrade() else { return };
+        match self.ring.and_then(|region| store.ring(region)) {
+            Some(ring) => {
+                ring.push(self.written, &Event { thread: self.thread, ..event });
+                self.written += 1;
+            }
+            None => store.lose(1),
+        }
     }
 }
 
@@ -138,6 +152,7 @@ pub fn begin(store: &Arc<Store>) {
 
 /// Has this process note nothing more.
 pub fn end() {
+    pace::pause();
     ON.store(false, Ordering::Release);
     with_process(|process| {
         ROUND.fetch_add(1, Ordering::AcqRel);
@@ -202,13 +217,7 @@ pub fn name(what: What, key: u64, text: &str) {
 
 /// Notes an event of this thread, whose number is filled in.
 pub(crate) fn note(event: Event) {
-    let noted = with_local(|local| match local.ring.and_then(|region| local.store.ring(region)) {
-        Some(ring) => {
-            ring.push(local.written, &Event { thread: local.thread, ..event });
-            local.written += 1;
-        }
-        None => local.store.lose(1),
-    });
+    let noted = with_local(|local| local.note(event));
     if noted.is_none() {
         // The thread is ending, or a signal came amid this.
         with_process(|process| process.store.as_ref().inspect(|store| store.lose(1)).is_some());

@@ -129,8 +129,8 @@ impl Subject {
     /// Notes, where there is a trace, that an item was put into it or taken out, and how many there are now.
     #[inline]
     pub fn trace_item(&self, is_put: bool, items: usize) {
-        let look = || (traced::subject(self.id, self.kind), items as u64);
-        manyhands_trace::item(is_put, self.id, look);
+        let look = || traced::subject(self.id, self.kind);
+        manyhands_trace::item(is_put, self.id, items as u64, look);
     }
 
     /// Notes that the calling thread waits for the object, until the guard is dropped.

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 /// OSError, or the subclass that its number stands for.
 #[cold]
-pub(super) fn os_error(py: Python<'_>, error: &io::Error) -> PyErr {
+pub(crate) fn os_error(py: Python<'_>, error: &io::Error) -> PyErr {
     let number = error.raw_os_error();
     let text = number.and_then(|number| {
         let text = py.import("os").ok()?.call_method1("strerror", (number,)).ok()?;

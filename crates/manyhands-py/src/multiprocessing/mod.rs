@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 mod arena;
 mod codec;
 mod connection;
-mod errors;
+pub(crate) mod errors;
 mod managers;
 mod memory;
 mod pool;

@@ -307,6 +307,9 @@ impl Bootstrap {
         })?;
         self.info(py, || format!("process exiting with exitcode {}", code.as_ref().unwrap_or(&1)))?;
         self.flush_streams.call_unless(py, || self.flush(py))?;
+        if manyhands_trace::is_on() {
+            manyhands_trace::pause();
+        }
         code
     }
 
