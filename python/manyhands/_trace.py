@@ -64,7 +64,7 @@ def _end() -> None:
     pause_trace()
     main = vars(sys.modules.get("__main__", object)).items()
     for name, value in list(main):
-        for inner, item in ((name, value), *parts(name, value)):
+        for inner, item in ((name, value), *parts(name, value)):  # type: ignore[no-untyped-call]
             with suppress(Exception):  # objects that do not want to be looked at
                 ident = watched_id(item)
                 if ident is not None:
