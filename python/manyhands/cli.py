@@ -53,11 +53,11 @@ DEADLOCK = "MANYHANDS_DEADLOCK"
 DEADLOCKS = ("report", "raise", "abort", "off")
 
 #: The options whose value may be the next word.
-WITH_VALUE = ("--start-method", "--deadlock", "--trace")
+WITH_VALUE = ("--start-method", "--deadlock", "--trace", "--dashboard")
 
 RUN_USAGE = """\
 usage: manyhands run [--engine] [--progress] [--start-method METHOD] [--deadlock=WHAT]
-                     [--lock-order] [--trace FILE] [PYTHON OPTIONS]
+                     [--lock-order] [--trace FILE] [--dashboard ADDRESS] [PYTHON OPTIONS]
                      [FILE | -m MODULE | -c CODE | -] ...\
 """
 
@@ -86,6 +86,8 @@ options:
   --trace FILE           write a timeline of what the program did to FILE: .json for
                          https://ui.perfetto.dev and chrome://tracing, .html for a page that needs
                          nothing else, .svg for a picture
+  --dashboard ADDRESS    show what the program does on a web page at HOST:PORT, or at that port of
+                         this machine; to be seen from others it needs the token that is told then
 
 environment:
   {SWITCH}=1        puts every python that is started on the engine, without this command
@@ -137,7 +139,7 @@ def run(arguments: list[str]) -> None:
     start_method = None
     deadlock = None
     lock_order = False
-    trace = None
+    trace = dashboard = None
     options = outer_options()
     while True:
         end, _ = scan(arguments)
@@ -170,6 +172,10 @@ def run(arguments: list[str]) -> None:
             if not value:
                 fail("--trace takes the name of a file", RUN_USAGE)
             trace = value
+        elif name == "--dashboard":
+            if not value:
+                fail("--dashboard takes an address, as 127.0.0.1:8787", RUN_USAGE)
+            dashboard = value
         else:
             break
         options += arguments[:end]
@@ -193,10 +199,11 @@ def run(arguments: list[str]) -> None:
         environment[DEADLOCK] = deadlock
     if lock_order:
         environment[LOCK_ORDER] = "1"
-    if trace is not None:
-        from manyhands._traced_run import run as run_traced
+    if trace is not None or dashboard is not None:
+        from manyhands._supervised_run import run as run_supervised
 
-        run_traced(trace, [sys.executable, *options, *arguments], environment)
+        command = [sys.executable, *options, *arguments]
+        run_supervised(command, environment, trace, dashboard)
     try:
         os.execve(sys.executable, [sys.executable, *options, *arguments], environment)
     except OSError as error:

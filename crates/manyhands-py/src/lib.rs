@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 mod concurrent;
 mod contextvars;
 mod crew;
+mod dashboard;
 mod exclusion;
 mod fast;
 mod gate;
@@ -48,6 +49,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ssh::register(module)?;
     #[cfg(feature = "ssh")]
     ssh_keys::register(module)?;
+    dashboard::register(module)?;
     top::register(module)?;
     watch::register(module)?;
     // The last: it may import modules that need the others.

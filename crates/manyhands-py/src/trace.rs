@@ -157,8 +157,20 @@ fn label_of(function: &Bound<'_, PyAny>) -> Label {
     }
 }
 
-/// The environment variable that tells the program itself who traces it, and writes the trace in the end.
-const TRACER: &str = "MANYHANDS_TRACER";
+/// The environment variable that tells the program itself who looks after it, and ends as it ends.
+const SUPERVISOR: &str = "MANYHANDS_SUPERVISOR";
+
+/// Has the program end with who looks after it, as if they were one process: who kills the one wants to end
+/// the other.
+fn end_with_supervisor() {
+    let parent = process::parent().to_string();
+    if std::env::var(SUPERVISOR).is_ok_and(|supervisor| supervisor == parent) {
+        let _ = process::die_with_starter();
+        if process::parent().to_string() != parent {
+            process::exit(1);
+        }
+    }
+}
 
 /// Takes part in the trace that the environment tells of. Who has it may be gone: then nobody reads it.
 fn join() -> Option<()> {
@@ -166,14 +178,6 @@ fn join() -> Option<()> {
     let (pid, descriptor) = place.split_once(':')?;
     let store = Store::open(pid.parse().ok()?, descriptor.parse().ok()?).ok()?;
     manyhands_trace::begin(&Arc::new(store));
-    let is_program = || std::env::var(TRACER).is_ok_and(|it| it == process::parent().to_string());
-    if is_program() {
-        // As if it were the same process: who kills the one wants to end the other.
-        let _ = process::die_with_starter();
-        if !is_program() {
-            process::exit(1);
-        }
-    }
     Some(())
 }
 
@@ -184,6 +188,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(trace_object, module)?)?;
     module.add_function(wrap_pyfunction!(trace_thread, module)?)?;
     module.add_function(wrap_pyfunction!(trace_process, module)?)?;
+    end_with_supervisor();
     if join().is_some() {
         module.py().import("manyhands._trace")?.call_method0("tell_names")?;
     }

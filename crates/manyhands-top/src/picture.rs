@@ -109,6 +109,8 @@ pub struct PoolSeen {
     pub rate: Option<f64>,
     /// Seconds until what it has is done, if it goes on as since it was made.
     pub left: Option<f64>,
+    /// Whether it has ended; then the rate is that of its whole life.
+    pub ended: bool,
 }
 
 /// A queue.
@@ -250,7 +252,8 @@ fn pools(process: &Process, before: Option<&Look>, now: &Look) -> Vec<PoolSeen> 
             failed: pool.failed,
             running: pool.running,
             waiting: pool.waiting,
-            rate: lately.or(overall),
+            rate: if pool.ended { overall } else { lately.or(overall) },
+            ended: pool.ended,
             left: overall.filter(|&rate| rate > 0.0 && left > 0.0).map(|rate| left / rate),
         }
     };

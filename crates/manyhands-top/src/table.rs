@@ -156,7 +156,7 @@ pub fn rows(picture: &Picture, view: View) -> Vec<Row> {
                     count(it.waiting),
                     count(it.failed),
                     tenths(it.rate),
-                    lasting(it.left),
+                    if it.ended { text("ended") } else { lasting(it.left) },
                 ])
             };
             picture.pools.iter().map(pool).collect()

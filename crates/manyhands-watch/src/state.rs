@@ -148,6 +148,9 @@ pub struct Pool {
     pub running: u64,
     /// How many wait for a worker.
     pub waiting: u64,
-    /// For how many seconds it has been there.
+    /// For how many seconds it has been there, or was.
     pub seconds: f64,
+    /// Whether it has ended.
+    #[serde(default)]
+    pub ended: bool,
 }

@@ -1,4 +1,5 @@
-"""`manyhands run --trace`: runs a program as a child, and writes in the end what it did.
+"""`manyhands run` with `--trace` or `--dashboard`: runs a program as a child, looks at it
+meanwhile, and writes in the end what it did.
 
 The program has the standard streams, the terminal, the process group and all other descriptors;
 what signals this process gets from other processes go to it, those of the terminal it gets itself.
@@ -16,8 +17,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-#: Tells the program who writes its trace: that ends with it.
-TRACER = "MANYHANDS_TRACER"
+    from manyhands._native import Trace
+
+#: Tells the program who looks after it: it ends with that process.
+SUPERVISOR = "MANYHANDS_SUPERVISOR"
 
 #: Signals that are not passed on: they are not for the program, or cannot be waited for.
 KEPT = {
@@ -33,39 +36,63 @@ FIRST_ASKED = 0.2
 SELDOM_ASKED = 20.0
 
 
-def run(path: str, command: list[str], environment: dict[str, str]) -> "NoReturn":
-    """Run it, write the trace, and end as it has ended."""
-    from manyhands._native import Trace
+def run(
+    command: list[str], environment: dict[str, str], trace: "str | None", dashboard: "str | None"
+) -> "NoReturn":
+    """Run it, with a trace in that file, a dashboard at that address, and end as it has ended."""
+    from manyhands._native import Dashboard
 
-    try:
-        form = form_of(path)
-        with open(path, "wb"):
-            pass
-        memory = Trace()
-    except (ValueError, OSError) as error:
-        fail(f"cannot trace: {error}")
-    environment[VARIABLE] = memory.place
-    environment[TRACER] = str(os.getpid())
+    memory = None
+    if trace is not None:
+        memory = _memory(trace)
+        environment[VARIABLE] = memory.place
+    page = None
+    if dashboard is not None:
+        address = f"127.0.0.1:{dashboard}" if dashboard.isdecimal() else dashboard
+        try:
+            page = Dashboard(address)
+        except OSError as error:
+            fail(f"there can be no dashboard at {address}: {error}")
+        print(f"manyhands: the dashboard is at {page.url}", file=sys.stderr, flush=True)
+    environment[SUPERVISOR] = str(os.getpid())
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _passed_on() | {signal.SIGCHLD})
     try:
         pid = os.posix_spawn(sys.executable, command, environment, setsigmask=before)
     except OSError as error:
         fail(f"cannot start {sys.executable!r}: {error.strerror}")
-    status, called = _wait(pid)
-    try:
-        say(path, *memory.write(path, form, list(called.items())))
-    except OSError as error:
-        print(f"manyhands: cannot write the trace: {error}", file=sys.stderr)
-        status = status or 1 << 8
+    if page is not None:
+        page.watch(pid)
+    status, called = _wait(pid, asks=memory is not None)
+    if page is not None:
+        page.end(_told(status))
+    if trace is not None and memory is not None:
+        try:
+            say(trace, *memory.write(trace, form_of(trace), list(called.items())))
+        except OSError as error:
+            print(f"manyhands: cannot write the trace: {error}", file=sys.stderr)
+            status = status or 1 << 8
     _end_as(status)
+
+
+def _memory(path: str) -> "Trace":
+    from manyhands._native import Trace
+
+    try:
+        form_of(path)
+        with open(path, "wb"):
+            pass
+        return Trace()
+    except (ValueError, OSError) as error:
+        fail(f"cannot trace: {error}")
 
 
 def _passed_on() -> "set[signal.Signals]":
     return {number for number in signal.valid_signals() if number not in KEPT}
 
 
-def _wait(pid: int) -> tuple[int, dict[str, str]]:
-    """Wait for the program; return its status, and what it called its objects."""
+def _wait(pid: int, asks: bool) -> tuple[int, dict[str, str]]:
+    """Wait for the program; return its status, and, if it is to be asked, what it called its
+    objects."""
     called: dict[str, str] = {}
     awaited = _passed_on() | {signal.SIGCHLD}
     pause = FIRST_ASKED
@@ -73,7 +100,7 @@ def _wait(pid: int) -> tuple[int, dict[str, str]]:
         found, status = os.waitpid(pid, os.WNOHANG)
         if found:
             return status, called
-        info = signal.sigtimedwait(awaited, pause)
+        info = signal.sigtimedwait(awaited, pause) if asks else signal.sigwaitinfo(awaited)
         if info is None:
             called.update(_called(pid))
             pause = min(2 * pause, SELDOM_ASKED)
@@ -89,6 +116,13 @@ def _called(pid: int) -> list[tuple[str, str]]:
         return names(why_json(pid))
     except (OSError, ValueError):
         return []  # it does not answer, or not yet
+
+
+def _told(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        return f"The program was ended by {signal.Signals(-code).name}."
+    return f"The program has ended with the status {code}."
 
 
 def _end_as(status: int) -> "NoReturn":
