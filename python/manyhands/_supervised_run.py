@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 
-from manyhands._trace import VARIABLE, form_of, names, say
+from manyhands._start import say
+from manyhands._trace import VARIABLE, form_of, names, summary
 from manyhands.cli import fail
 
 TYPE_CHECKING = False
@@ -53,7 +54,7 @@ def run(
             page = Dashboard(address)
         except OSError as error:
             fail(f"there can be no dashboard at {address}: {error}")
-        print(f"manyhands: the dashboard is at {page.url}", file=sys.stderr, flush=True)
+        say(f"the dashboard is at {page.url}")
     environment[SUPERVISOR] = str(os.getpid())
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _passed_on() | {signal.SIGCHLD})
     try:
@@ -67,9 +68,10 @@ def run(
         page.end(_told(status))
     if trace is not None and memory is not None:
         try:
-            say(trace, *memory.write(trace, form_of(trace), list(called.items())))
+            written = memory.write(trace, form_of(trace), list(called.items()))
+            say(summary(trace, *written))
         except OSError as error:
-            print(f"manyhands: cannot write the trace: {error}", file=sys.stderr)
+            say(f"cannot write the trace: {error}")
             status = status or 1 << 8
     _end_as(status)
 
@@ -126,7 +128,6 @@ def _told(status: int) -> str:
 
 
 def _end_as(status: int) -> "NoReturn":
-    sys.stdout.flush()
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         import resource

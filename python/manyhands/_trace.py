@@ -89,7 +89,7 @@ def trace(path: "str | os.PathLike[str]") -> "Iterator[None]":
         raise RuntimeError("there is a trace of this program already")
     with open(path, "wb"):
         pass
-    memory = Trace()
+    memory, pid = Trace(), os.getpid()
     os.environ[VARIABLE] = memory.place
     try:
         memory.begin()
@@ -98,7 +98,9 @@ def trace(path: "str | os.PathLike[str]") -> "Iterator[None]":
             yield
         finally:
             end_trace()
-            memory.write(path, form, names(why_json()))
+            # A forked child that leaves the block has written what it did where its parent reads.
+            if os.getpid() == pid:
+                memory.write(path, form, names(why_json()))
     finally:
         os.environ.pop(VARIABLE, None)
 
@@ -115,9 +117,7 @@ def names(text: str) -> "list[tuple[str, str]]":
     ]
 
 
-def say(path: str, events: int, lost: int) -> None:
-    """Tell where the trace is."""
-    if sys.stderr is None:
-        return
+def summary(path: str, events: int, lost: int) -> str:
+    """What to tell of a trace that was written."""
     missing = f", {lost} older or later ones are lost" if lost else ""
-    print(f"manyhands: {events} events are in {path}{missing}", file=sys.stderr)
+    return f"{events} events are in {path}{missing}"

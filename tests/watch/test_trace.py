@@ -312,3 +312,19 @@ def test_greenlets_have_lanes_of_their_own(tmp_path: Path) -> None:
     _, events = alone(tmp_path, program)
     assert len({event["tid"] for event in events.of("wait")}) == 2
     assert sum(name.startswith("greenlet ") for name in events.names("thread")) == 2
+
+
+def test_a_forked_child_leaves_the_trace_to_its_parent(tmp_path: Path) -> None:
+    program = """
+    import os
+    from manyhands import queue, watch
+    jobs = queue.Queue()
+    with watch.trace("part.json"):
+        child = os.fork()
+        jobs.put(1)
+        if child:
+            assert os.waitpid(child, 0)[1] == 0
+    """
+    _, events = alone(tmp_path, program)
+    puts = [event["pid"] for event in events.of("put")]
+    assert len(puts) == len(set(puts)) == 2

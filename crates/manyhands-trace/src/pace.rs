@@ -171,7 +171,7 @@ pub(crate) fn unfinished() -> [Option<Event>; 3] {
     [calls, items[0], items[1]]
 }
 
-/// This is a forked child: what its parent did is not its own.
+/// This is a forked child: what its parent did is not its own. Does what may be done in one.
 pub(crate) fn forget() {
     PUT.set(IDLE);
     GET.set(IDLE);

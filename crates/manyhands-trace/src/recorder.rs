@@ -41,6 +41,10 @@ impl Protected for Shared {
     fn mutex() -> &'static ForkMutex<Shared> {
         &PROCESS
     }
+
+    fn in_child(&mut self) {
+        pace::forget();
+    }
 }
 
 /// What a thread has.
@@ -118,10 +122,7 @@ fn with_local<R>(body: impl FnOnce(&mut Local) -> R) -> Option<R> {
         let mut local = local.try_borrow_mut().ok()?;
         if !local.as_ref().is_some_and(Local::is_current) {
             // The parent's, or of another trace, which is dropped: not under the lock.
-            let stale = local.take();
-            if stale.is_some_and(|stale| stale.epoch != fork::epoch()) {
-                pace::forget();
-            }
+            *local = None;
             *local = Local::new();
         }
         local.as_mut().map(body)
