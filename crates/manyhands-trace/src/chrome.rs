@@ -91,10 +91,18 @@ fn values(trace: &Trace, noted: &Noted, track: u64, start: u64) -> Vec<Value> {
             "ts": begun, "dur": micros(event.value), "args": args,
         })
     };
+    let depth = || {
+        let object = trace.object(noted).unwrap_or_default();
+        // What processes share is shown once, in a process of its own.
+        let (owner, _) = Trace::object_key(noted);
+        trace.items(noted).map(|items| {
+            json!({"ph": "C", "name": object, "pid": owner, "ts": begun, "args": {"items": items}})
+        })
+    };
     match event.kind {
         Kind::Task => vec![lasting("task")],
         Kind::Failed => vec![lasting("task,failed")],
-        Kind::Wait => vec![lasting("wait")],
+        Kind::Wait => std::iter::once(lasting("wait")).chain(depth()).collect(),
         Kind::Hold => {
             // Those of a thread may overlap, which spans of a track must not.
             let id = format!("{:x}.{}", event.object, track);
@@ -107,20 +115,14 @@ fn values(trace: &Trace, noted: &Noted, track: u64, start: u64) -> Vec<Value> {
             vec![edge("b", begun), edge("e", begun + micros(event.value))]
         }
         Kind::Put | Kind::Get => {
-            let object = trace.object(noted).unwrap_or_default();
-            // What processes share is shown once, in a process of its own.
-            let (owner, _) = Trace::object_key(noted);
             let category = if event.kind == Kind::Put { "put" } else { "get" };
-            vec![
-                json!({
-                    "ph": "i", "s": "t", "cat": category, "name": title, "pid": pid, "tid": track,
-                    "ts": begun, "args": {"object": object, "items": event.value, "count": event.count},
-                }),
-                json!({
-                    "ph": "C", "name": object, "pid": owner, "ts": begun,
-                    "args": {"items": event.value},
-                }),
-            ]
+            args.insert("count".to_owned(), event.count.into());
+            args.insert("items".to_owned(), trace.items(noted).into());
+            let instant = json!({
+                "ph": "i", "s": "t", "cat": category, "name": title, "pid": pid, "tid": track,
+                "ts": begun, "args": args,
+            });
+            std::iter::once(instant).chain(depth()).collect()
         }
     }
 }

@@ -102,24 +102,29 @@ impl Lanes {
         let mut groups: BTreeMap<(bool, u32), BTreeMap<Place, Lane>> = BTreeMap::new();
         let mut length = 1;
         for noted in &trace.events {
-            let (group, place, name) = place(trace, noted);
-            let lanes = groups.entry((group == 0, group)).or_default();
             let event = &noted.event;
             let begun = event.begun - start;
+            length = length.max(begun);
             if let Some(sort) = sort(event.kind) {
                 length = length.max(begun + event.value);
+                let (group, place, name) = place(trace, noted);
+                let lanes = groups.entry((group == 0, group)).or_default();
                 let lane =
                     lanes.entry(place).or_insert_with(|| Lane::Bars { name, bars: Vec::new() });
                 if let Lane::Bars { bars, .. } = lane {
                     let title = titles.number(trace.title(noted));
                     bars.push(Bar(begun, event.value, title, sort, event.count));
                 }
-            } else {
-                length = length.max(begun);
-                let lane =
-                    lanes.entry(place).or_insert_with(|| Lane::Items { name, items: Vec::new() });
+            }
+            if let Some(now) = trace.items(noted) {
+                let (group, key) = Trace::object_key(noted);
+                let name = trace.object(noted).unwrap_or_default();
+                let lanes = groups.entry((group == 0, group)).or_default();
+                let lane = lanes
+                    .entry(Place::Queue(key))
+                    .or_insert_with(|| Lane::Items { name, items: Vec::new() });
                 if let Lane::Items { items, .. } = lane {
-                    items.push((begun, event.value));
+                    items.push((begun, now));
                 }
             }
         }
@@ -142,21 +147,21 @@ fn sort(kind: Kind) -> Option<Sort> {
     }
 }
 
-/// The group, the place in it, and the name of the lane in which an event is shown.
+/// The group, the place in it, and the name of the lane of bars in which an event is shown.
 fn place(trace: &Trace, noted: &Noted) -> (u32, Place, String) {
     let event = &noted.event;
-    let (owner, key) = Trace::object_key(noted);
-    let object = || trace.object(noted).unwrap_or_default();
-    match event.kind {
-        Kind::Hold => (owner, Place::Lock(key), format!("{}, held", object())),
-        Kind::Put | Kind::Get => (owner, Place::Queue(key), object()),
-        Kind::Task | Kind::Failed | Kind::Wait => {
-            let thread = trace.thread(noted.pid, event.thread);
-            let name = match event.greenlet {
-                0 => thread,
-                greenlet => format!("greenlet {greenlet:x} of {thread}"),
-            };
-            (noted.pid, Place::Thread(event.thread, event.greenlet), name)
-        }
+    if event.kind == Kind::Hold {
+        let (owner, key) = Trace::object_key(noted);
+        return (
+            owner,
+            Place::Lock(key),
+            format!("{}, held", trace.object(noted).unwrap_or_default()),
+        );
     }
+    let thread = trace.thread(noted.pid, event.thread);
+    let name = match event.greenlet {
+        0 => thread,
+        greenlet => format!("greenlet {greenlet:x} of {thread}"),
+    };
+    (noted.pid, Place::Thread(event.thread, event.greenlet), name)
 }

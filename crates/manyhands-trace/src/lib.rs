@@ -38,6 +38,6 @@ pub use pace::{call, item, pause};
 pub use recorder::{
     begin, end, fixed_label, is_on, label, name, name_object, now, prepare_for_forks, span,
 };
-pub use ring::{Event, Kind, Label};
+pub use ring::{Event, Kind, Label, UNKNOWN};
 pub use store::{Store, What};
 pub use trace::{Noted, SHARED, Trace};

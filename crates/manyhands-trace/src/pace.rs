@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use crate::recorder::{note, now};
-use crate::ring::{Event, Kind, Label};
+use crate::ring::{Event, Kind, Label, UNKNOWN};
 
 /// Of what comes faster than that, several are noted at once.
 const PACE: u64 = 10_000;
@@ -25,10 +25,8 @@ struct Flow {
     /// Of which queue, and its number.
     key: u64,
     object: u64,
-    /// How many have not been noted, how many items there were after the last of them, and how many of the
-    /// next ones are not to be noted.
+    /// How many have not been noted, and how many of the next ones are not to be.
     passed: u16,
-    items: u64,
     left: u32,
     /// When one was noted.
     noted: u64,
@@ -49,7 +47,7 @@ struct Batch {
     is_inside: bool,
 }
 
-const IDLE: Flow = Flow { key: 0, object: 0, passed: 0, items: 0, left: 0, noted: 0 };
+const IDLE: Flow = Flow { key: 0, object: 0, passed: 0, left: 0, noted: 0 };
 const NONE: Batch =
     Batch { key: 0, label: Label(0), greenlet: 0, begun: 0, count: 0, left: 0, is_inside: false };
 
@@ -59,18 +57,17 @@ thread_local! {
     static BATCH: Cell<Batch> = const { Cell::new(NONE) };
 }
 
-/// Notes that an item was put into a queue (or taken out) that has so many now; `key` tells it from others at
-/// this moment, `look` its number.
+/// Notes that an item was put into a queue (or taken out), which `key` tells from others at this moment; `look`
+/// says its number, `ask` how many items it has now.
 #[inline]
-pub fn item(is_put: bool, key: u64, items: u64, look: impl FnOnce() -> u64) {
+pub fn item(is_put: bool, key: u64, look: impl FnOnce() -> u64, ask: impl FnOnce() -> u64) {
     let cell = if is_put { &PUT } else { &GET };
     let mut flow = cell.get();
     if flow.key != key {
-        rest(is_put).into_iter().for_each(note);
+        rest(is_put, UNKNOWN).into_iter().for_each(note);
         flow = Flow { key, object: look(), ..IDLE };
     }
     flow.passed += 1;
-    flow.items = items;
     if flow.left > 0 {
         flow.left -= 1;
         cell.set(flow);
@@ -80,12 +77,12 @@ pub fn item(is_put: bool, key: u64, items: u64, look: impl FnOnce() -> u64) {
     flow.noted = now();
     flow.left = as_many(flow.noted.saturating_sub(before) / u64::from(flow.passed), ITEMS);
     cell.set(flow);
-    rest(is_put).into_iter().for_each(note);
+    rest(is_put, ask()).into_iter().for_each(note);
 }
 
 /// What of a flow was not noted yet.
 #[cold]
-fn rest(is_put: bool) -> Option<Event> {
+fn rest(is_put: bool, items: u64) -> Option<Event> {
     let (cell, kind, label) =
         if is_put { (&PUT, Kind::Put, "put") } else { (&GET, Kind::Get, "get") };
     let flow = cell.get();
@@ -101,7 +98,7 @@ fn rest(is_put: bool) -> Option<Event> {
         count: flow.passed,
         object: flow.object,
         begun: now(),
-        value: flow.items,
+        value: items,
     })
 }
 
@@ -166,7 +163,7 @@ pub(crate) fn unfinished() -> [Option<Event>; 3] {
     let items = [true, false].map(|is_put| {
         let cell = if is_put { &PUT } else { &GET };
         cell.set(Flow { left: 0, ..cell.get() });
-        rest(is_put)
+        rest(is_put, UNKNOWN)
     });
     [calls, items[0], items[1]]
 }

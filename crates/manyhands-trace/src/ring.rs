@@ -90,9 +90,12 @@ pub struct Event {
     pub object: u64,
     /// When it began: nanoseconds of the monotonic clock.
     pub begun: u64,
-    /// For how many nanoseconds it lasted; or the value of what does not last.
+    /// For how many nanoseconds it lasted; or the value of what does not last, [`UNKNOWN`] if nobody asked.
     pub value: u64,
 }
+
+/// A value that is not known.
+pub const UNKNOWN: u64 = u64::MAX;
 
 /// How many words an event takes.
 pub const WORDS: usize = 5;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::ring::{Event, Kind};
+use crate::ring::{Event, Kind, UNKNOWN};
 use crate::store::{Name, Store, What};
 
 /// An event, and in which process it was.
@@ -103,6 +103,16 @@ impl Trace {
     pub(crate) fn object_key(noted: &Noted) -> (u32, u64) {
         let key = noted.event.object;
         (if key & SHARED != 0 { 0 } else { noted.pid }, key)
+    }
+
+    /// How many items a queue had when that happened, if it tells that.
+    pub(crate) fn items(&self, noted: &Noted) -> Option<u64> {
+        match noted.event.kind {
+            Kind::Put | Kind::Get => Some(noted.event.value).filter(|&items| items != UNKNOWN),
+            // Who waits for an item does so when there is none.
+            Kind::Wait if noted.event.object != 0 && self.text(noted) == "get" => Some(0),
+            _ => None,
+        }
     }
 
     /// What a thread is called.

@@ -130,7 +130,7 @@ impl Subject {
     #[inline]
     pub fn trace_item(&self, is_put: bool, items: usize) {
         let look = || traced::subject(self.id, self.kind);
-        manyhands_trace::item(is_put, self.id, items as u64, look);
+        manyhands_trace::item(is_put, self.id, look, || items as u64);
     }
 
     /// Notes that the calling thread waits for the object, until the guard is dropped.

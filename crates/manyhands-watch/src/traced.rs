@@ -136,6 +136,6 @@ pub fn release_of_memory(address: usize) {
 
 /// Notes that an item was put into a queue in memory that processes share, or taken out of it.
 #[inline]
-pub fn item_in_memory(address: usize, is_put: bool, items: u64) {
-    item(is_put, address as u64, items, || at(address));
+pub fn item_in_memory(address: usize, is_put: bool, items: impl FnOnce() -> u64) {
+    item(is_put, address as u64, || at(address), items);
 }

@@ -255,7 +255,8 @@ impl Queue {
     fn trace(&self, is_put: bool) {
         if manyhands_trace::is_on() {
             let address = std::ptr::from_ref::<Head>(&self.head).addr();
-            traced::item_in_memory(address, is_put, self.len().unwrap_or(0) as u64);
+            let items = || self.len().map_or(manyhands_trace::UNKNOWN, |len| len as u64);
+            traced::item_in_memory(address, is_put, items);
         }
     }
 
