@@ -59,9 +59,9 @@ def tell_names() -> None:
 def _end() -> None:
     """Tell what the program calls its objects, as far as its main module has them."""
     from manyhands._explain import parts
-    from manyhands._native import pause_trace, trace_object, watched_id
+    from manyhands._native import finish_trace, trace_object, watched_id
 
-    pause_trace()
+    finish_trace()
     main = vars(sys.modules.get("__main__", object)).items()
     for name, value in list(main):
         for inner, item in ((name, value), *parts(name, value)):  # type: ignore[no-untyped-call]

@@ -267,7 +267,7 @@ thread_local! {
 /// This thread becomes a worker of that pool, or of none.
 pub(crate) fn work_for(employer: Option<Employer>) {
     if employer.is_none() && manyhands_trace::is_on() {
-        manyhands_trace::pause();
+        manyhands_trace::finish();
     }
     drop(EMPLOYER.replace(employer));
 }

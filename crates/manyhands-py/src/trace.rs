@@ -81,8 +81,8 @@ impl Trace {
 
 /// Has this thread note what it was to note with more to come.
 #[pyfunction]
-fn pause_trace() {
-    manyhands_trace::pause();
+fn finish_trace() {
+    manyhands_trace::finish();
 }
 
 /// Has this process note nothing more.
@@ -183,7 +183,7 @@ fn join() -> Option<()> {
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Trace>()?;
-    module.add_function(wrap_pyfunction!(pause_trace, module)?)?;
+    module.add_function(wrap_pyfunction!(finish_trace, module)?)?;
     module.add_function(wrap_pyfunction!(end_trace, module)?)?;
     module.add_function(wrap_pyfunction!(trace_object, module)?)?;
     module.add_function(wrap_pyfunction!(trace_thread, module)?)?;

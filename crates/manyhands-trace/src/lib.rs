@@ -4,7 +4,7 @@
 //! Each thread notes its events in a ring of its own, in a memory file that all processes of a program share
 //! ([`Store`]): it never waits for anybody, and what a process has noted is there also when it was killed.
 //! When a ring is full the oldest events go, and are counted. Calls and items of a queue that come faster than
-//! once in 10 us are noted several at a time. Who made the memory reads it in the end
+//! once in 10 us are noted several at a time, and shorter waits not at all. Who made the memory reads it in the end
 //! ([`Trace::read`]), and writes it down: for Perfetto and Chrome ([`chrome`]), as a page ([`html`]), as a
 //! picture ([`svg`]).
 //!
@@ -34,7 +34,7 @@ mod store;
 pub mod svg;
 mod trace;
 
-pub use pace::{call, item, pause};
+pub use pace::{call, finish, is_noted, item, pause};
 pub use recorder::{
     begin, end, fixed_label, is_on, label, name, name_object, now, prepare_for_forks, span,
 };

@@ -1,6 +1,7 @@
 //! What comes faster than anybody could look at it is noted together: that costs next to nothing.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use crate::recorder::{note, now};
 use crate::ring::{Event, Kind, Label, UNKNOWN};
@@ -143,29 +144,42 @@ pub fn call<R, E>(
     done
 }
 
-/// Notes what was to be noted with more to come: this thread is about to wait, or to end.
+/// Notes the calls that were to be noted with more to come: this thread is about to wait.
 #[inline]
 pub fn pause() {
-    if BATCH.get().count > 0 || PUT.get().passed > 0 || GET.get().passed > 0 {
-        unfinished().into_iter().flatten().for_each(note);
+    if BATCH.get().count > 0 {
+        calls().into_iter().for_each(note);
+    }
+    // What comes after the wait may come slower.
+    for flow in [&PUT, &GET] {
+        flow.set(Flow { left: 0, ..flow.get() });
     }
 }
 
+/// Notes all that was to be noted with more to come: this thread has waited, or is about to end.
+pub fn finish() {
+    unfinished().into_iter().flatten().for_each(note);
+}
+
 /// That.
-#[cold]
 pub(crate) fn unfinished() -> [Option<Event>; 3] {
+    [calls(), rest(true, UNKNOWN), rest(false, UNKNOWN)]
+}
+
+/// The calls that were not noted yet.
+#[cold]
+fn calls() -> Option<Event> {
     let batch = BATCH.get();
-    let calls = (batch.count > 0).then(|| {
+    (batch.count > 0).then(|| {
         // If this is within a call, that began just before.
         BATCH.set(Batch { count: 0, begun: now(), ..batch });
         event(&batch, true)
-    });
-    let items = [true, false].map(|is_put| {
-        let cell = if is_put { &PUT } else { &GET };
-        cell.set(Flow { left: 0, ..cell.get() });
-        rest(is_put, UNKNOWN)
-    });
-    [calls, items[0], items[1]]
+    })
+}
+
+/// Whether a wait lasted so long that it is noted.
+pub fn is_noted(waited: Duration) -> bool {
+    waited.as_nanos() >= u128::from(PACE)
 }
 
 /// This is a forked child: what its parent did is not its own. Does what may be done in one.

@@ -153,7 +153,7 @@ pub fn begin(store: &Arc<Store>) {
 
 /// Has this process note nothing more.
 pub fn end() {
-    pace::pause();
+    pace::finish();
     ON.store(false, Ordering::Release);
     with_process(|process| {
         ROUND.fetch_add(1, Ordering::AcqRel);

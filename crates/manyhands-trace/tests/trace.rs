@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use manyhands_sys::time;
 use manyhands_trace::{
-    Kind, SHARED, Store, Trace, What, begin, call, chrome, end, fixed_label, html, item, label,
-    name, name_object, now, pause, span, svg,
+    Kind, SHARED, Store, Trace, What, begin, call, chrome, end, finish, fixed_label, html, item,
+    label, name, name_object, now, span, svg,
 };
 
 /// There is one trace in a process at a time.
@@ -88,7 +88,7 @@ fn what_comes_fast_is_noted_together() {
     let trace = traced(|| {
         (0..MANY).for_each(|items| item(true, 7, || 7, || items));
         (0..MANY).for_each(|_| called(1, Duration::ZERO, Ok(())));
-        pause();
+        finish();
     });
     let counted = |kind: Kind| {
         let events = trace.events.iter().map(|noted| noted.event);

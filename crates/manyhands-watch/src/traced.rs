@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use manyhands_trace::{Kind, SHARED, What, fixed_label, item, name_object, now, span};
+use manyhands_trace::{
+    Kind, SHARED, What, finish, fixed_label, is_noted, item, name_object, now, span,
+};
 
 use crate::registry::{self, About};
 use crate::subject;
@@ -82,6 +84,10 @@ pub(crate) fn wait(
     greenlet: u64,
     waited: Duration,
 ) {
+    if !is_noted(waited) {
+        return;
+    }
+    finish();
     let object = match (about, kind) {
         (About::Subject(id), Some(kind)) => subject(id, kind),
         (About::Process(pid), _) => {
@@ -102,6 +108,10 @@ fn since(waited: Duration) -> u64 {
 /// Notes a wait that is over for something in memory that processes share.
 #[cold]
 pub fn wait_for_memory(address: usize, operation: &'static str, waited: Duration) {
+    if !is_noted(waited) {
+        return;
+    }
+    finish();
     span(Kind::Wait, fixed_label(operation), at(address), registry::greenlet(), since(waited));
 }
 

@@ -76,7 +76,7 @@ pub(super) fn work(
         done += 1;
     }
     if manyhands_trace::is_on() {
-        manyhands_trace::pause();
+        manyhands_trace::finish();
     }
     Ok(done)
 }

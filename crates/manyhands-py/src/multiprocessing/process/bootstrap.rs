@@ -308,7 +308,7 @@ impl Bootstrap {
         self.info(py, || format!("process exiting with exitcode {}", code.as_ref().unwrap_or(&1)))?;
         self.flush_streams.call_unless(py, || self.flush(py))?;
         if manyhands_trace::is_on() {
-            manyhands_trace::pause();
+            manyhands_trace::finish();
         }
         code
     }
