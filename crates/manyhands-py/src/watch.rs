@@ -193,6 +193,17 @@ fn end_describing(py: Python<'_>) {
     });
 }
 
+/// Has a function called when the interpreter ends: registered early, it is called late, after all that the
+/// program has it call. A program that has not imported `atexit` does not find it imported.
+fn at_exit(function: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = function.py();
+    let (name, modules) = ("atexit", py.import("sys")?.getattr("modules")?);
+    let is_there = modules.contains(name)?;
+    py.import(name)?.call_method1("register", (function,))?;
+    // What is registered is the interpreter's, not the module's.
+    if is_there { Ok(()) } else { modules.del_item(name) }
+}
+
 /// Adds what only the interpreter knows, see [`manyhands_watch::Describe`].
 fn describe(process: &mut Process, stacks: bool) {
     let Some(_describing) = Describing::begin() else {
@@ -231,9 +242,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     if let Some(deadlocks) = std::env::var(DEADLOCK).ok().and_then(|what| Deadlocks::named(&what)) {
         manyhands_watch::set_deadlocks(deadlocks);
     }
-    // Registered early, it is called late: after all that the program has the interpreter do at its end.
-    let end = wrap_pyfunction!(end_describing, module)?;
-    module.py().import("atexit")?.call_method1("register", (end,))?;
+    at_exit(&wrap_pyfunction!(end_describing, module)?.into_any())?;
     module.add("DeadlockError", module.py().get_type::<DeadlockError>())?;
     module.add_function(wrap_pyfunction!(snapshot, module)?)?;
     module.add_function(wrap_pyfunction!(watched_id, module)?)?;
