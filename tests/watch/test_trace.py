@@ -143,6 +143,7 @@ def test_a_page_in_a_browser(tmp_path: Path) -> None:
     chromium = browser()
     assert run(tmp_path, PROGRAM, "fork", to="out.html").returncode == 5
     command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    command += ["--disable-dev-shm-usage"]
     command += ["--no-first-run", "--disable-background-networking", "--disable-component-update"]
     command += ["--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}"]
     page = (tmp_path / "out.html").as_uri()
