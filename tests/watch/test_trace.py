@@ -54,6 +54,8 @@ if __name__ == "__main__":
         calls = [pool.submit(slow, number) for number in range(5)]
     with context.Pool(1) as pool:
         pool.map(abs, range(3))
+        pool.close()
+        pool.join()  # who is killed may not have noted the last calls
     jobs, results = context.Queue(), context.Queue()
     worker = context.Process(target=work, args=(jobs, results), name="digger")
     worker.start()
